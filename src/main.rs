@@ -1,0 +1,2 @@
+//! The `tapsock` program.
+fn main() {}

@@ -1,0 +1,153 @@
+//! The table of reasons.
+
+use std::fmt;
+
+macro_rules! rules {
+    ($($variant:ident $name:literal $source:literal $text:literal;)*) => {
+        /// Why a frame was dropped, answered without a socket, or sent without a socket asking for it. One row of one
+        /// table: its name, a sentence, and the text it follows.
+        ///
+        /// ```
+        /// use tapsock::observe::Rule;
+        /// let rule = Rule::Ip4HeaderChecksum;
+        /// assert_eq!(rule.to_string(), "ip4.drop.header-checksum");
+        /// assert!(rule.source().contains("1122"));
+        /// ```
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+        #[non_exhaustive]
+        pub enum Rule { $(#[doc = concat!("`", $name, "`: ", $text, " (", $source, ")")] $variant,)* }
+
+        impl Rule {
+            /// The whole table.
+            pub const ALL: &'static [Rule] = &[$(Rule::$variant),*];
+
+            /// `layer.what.why`, stable: scripts and counters use it.
+            pub const fn name(self) -> &'static str {
+                match self { $(Rule::$variant => $name,)* }
+            }
+
+            /// One sentence for a person.
+            pub const fn sentence(self) -> &'static str {
+                match self { $(Rule::$variant => $text,)* }
+            }
+
+            /// The RFC section or the text that demands or allows it.
+            pub const fn source(self) -> &'static str {
+                match self { $(Rule::$variant => $source,)* }
+            }
+        }
+    };
+}
+
+rules! {
+    // link
+    EthTruncated "eth.drop.truncated" "IEEE 802.3" "the frame is shorter than an Ethernet header";
+    EthForeign "eth.drop.foreign" "RFC 1122 §2" "the frame is for another station's Ethernet address";
+    EthSource "eth.drop.source" "IEEE 802.3" "the frame claims to come from a group address";
+    EthOwn "eth.drop.own" "IEEE 802.3" "the frame carries our own source address: it came back";
+    EthType "eth.drop.ethertype" "RFC 1122 §2.3.1" "the frame carries a protocol that is not ARP, IPv4 or IPv6";
+    ArpMalformed "arp.drop.malformed" "RFC 826" "the ARP packet is truncated or not for Ethernet and IPv4";
+    ArpForeign "arp.drop.foreign" "RFC 826" "the ARP packet asks for an address that is not ours, or answers somebody else";
+    ArpUnasked "arp.drop.unasked" "RFC 826" "an ARP reply that nobody asked for changes nothing";
+    ArpSource "arp.drop.source" "RFC 826, RFC 5227 §1.1" "the ARP packet's sender address cannot be a host's";
+    ArpAnswered "arp.answer" "RFC 826" "somebody asked who has our address; we answered";
+    ArpLearned "arp.learned" "RFC 826" "the neighbour's Ethernet address was learned from its answer";
+    ArpConflict "arp.conflict" "RFC 5227 §2.4" "another station uses our address";
+    ArpRequest "arp.request" "RFC 826" "a packet waits for this neighbour: who has its address?";
+    ArpProbe "arp.probe" "RFC 5227 §2.1.1" "before we use an address we ask whether somebody has it";
+    ArpAnnounce "arp.announce" "RFC 5227 §2.3" "the address is ours now; neighbours may forget who had it before";
+    NdpHopLimit "ndp.drop.hop-limit" "RFC 4861 §6.1, §7.1" "a neighbour message whose hop limit is not 255 has crossed a router";
+    NdpMalformed "ndp.drop.malformed" "RFC 4861 §7.1" "the neighbour message breaks a validity rule";
+    NdpForeign "ndp.drop.foreign" "RFC 4861 §7.2.3" "the neighbour solicitation asks for an address that is not ours";
+    NdpUnasked "ndp.drop.unasked" "RFC 4861 §7.2.5" "a neighbour advertisement of an address we never asked for changes nothing";
+    NdpUnused "ndp.drop.unused" "RFC 4861 §6.2.6, §8.3" "router messages and redirects are not used by this stack";
+    NdpAnswered "ndp.answer" "RFC 4861 §7.2.4" "somebody asked for our address; we advertised it";
+    NdpLearned "ndp.learned" "RFC 4861 §7.2.5" "the neighbour's Ethernet address was learned";
+    NdpDuplicate "ndp.duplicate" "RFC 4862 §5.4" "another station has or wants our tentative address";
+    NdpSolicit "ndp.solicit" "RFC 4861 §7.2.2" "a packet waits for this neighbour: what is its Ethernet address?";
+    NdpProbe "ndp.probe" "RFC 4861 §7.3.3" "the neighbour has been silent: is it still there?";
+    NdpDad "ndp.dad" "RFC 4862 §5.4.2" "before we use an address we ask whether somebody has it";
+    NdpAdvertise "ndp.advertise" "RFC 4861 §7.2.6" "the address is ours now; neighbours may forget who had it before";
+    NeighbourFailed "neighbour.failed" "RFC 4861 §7.2.2" "the neighbour did not answer; packets for it cannot be sent";
+    NeighbourQueueFull "neighbour.drop.queue-full" "RFC 4861 §7.2.2" "too many packets wait for this neighbour; this one is dropped";
+    NeighbourTableFull "neighbour.drop.table-full" "RFC 4861 §7.2.2" "too many neighbours are being asked for; this packet is dropped";
+    // ip
+    Ip4Truncated "ip4.drop.truncated" "RFC 791 §3.1" "the packet is shorter than its header or its total length says";
+    Ip4Version "ip4.drop.version" "RFC 1122 §3.2.1.1" "the version field does not say 4";
+    Ip4HeaderLength "ip4.drop.header-length" "RFC 791 §3.1" "the header length is below 20 bytes or beyond the packet";
+    Ip4HeaderChecksum "ip4.drop.header-checksum" "RFC 1122 §3.2.1.2" "the header checksum is wrong: a field was damaged on the way";
+    Ip4Source "ip4.drop.source" "RFC 1122 §3.2.1.3" "the source address cannot be another host's: multicast, broadcast, loopback, zero or our own";
+    Ip4Options "ip4.drop.options" "RFC 791 §3.1" "an option's length runs past the header";
+    Ip4Fragment "ip4.drop.fragment" "RFC 791 §3.2" "the packet is a fragment; this version does not reassemble";
+    Ip6Truncated "ip6.drop.truncated" "RFC 8200 §3" "the packet is shorter than its header or its payload length says";
+    Ip6Version "ip6.drop.version" "RFC 8200 §3" "the version field does not say 6";
+    Ip6Source "ip6.drop.source" "RFC 4291 §2.5, §2.7" "the source address cannot be another host's: multicast, loopback or our own";
+    Ip6Extension "ip6.drop.extension" "RFC 8200 §4" "an extension header is truncated, or one option demands that the packet be dropped";
+    Ip6Fragment "ip6.drop.fragment" "RFC 8200 §4.5" "the packet is a fragment; this version does not reassemble";
+    Ip6NextHeader "ip6.answer.next-header" "RFC 8200 §4, RFC 4443 §3.4" "the next header is one we do not know: Parameter Problem";
+    IpForeign "ip.drop.foreign" "RFC 1122 §3.2.1.3" "the destination is not one of our addresses, and a host does not forward";
+    IpTentative "ip.drop.tentative" "RFC 4862 §5.4" "the destination is our address, but not before we know that nobody else has it";
+    IpUnknownProtocol "ip.answer.protocol-unreachable" "RFC 1122 §3.2.2.1" "nobody here speaks this protocol: Protocol Unreachable";
+    IpTooLarge "ip.drop.too-large" "RFC 791 §3.2" "the packet is larger than the link's MTU; this version does not fragment";
+    IpNoRoute "ip.drop.no-route" "RFC 1122 §3.3.1" "no route leads to the destination";
+    IcmpMalformed "icmp.drop.malformed" "RFC 792, RFC 4443" "the ICMP message is truncated";
+    IcmpChecksum "icmp.drop.checksum" "RFC 1122 §3.2.2, RFC 4443 §2.3" "the ICMP checksum is wrong: the message was damaged on the way";
+    IcmpType "icmp.drop.type" "RFC 1122 §3.2.2" "an ICMP message of a type that a host ignores";
+    IcmpEcho "icmp.answer.echo" "RFC 1122 §3.2.2.6, RFC 4443 §4.2" "somebody pings us; we send the same data back";
+    IcmpEchoGroup "icmp.drop.echo-group" "RFC 1122 §3.2.2.6" "a ping to a broadcast or IPv4 multicast address is not answered";
+    IcmpEchoReply "icmp.drop.echo-reply" "RFC 1122 §3.2.2.6" "an echo reply that no socket waits for";
+    IcmpErrorLimited "icmp.drop.error-limit" "RFC 1812 §4.3.2.8, RFC 4443 §2.4" "an error was due, but the limit on errors is reached";
+    IcmpErrorForbidden "icmp.drop.error-forbidden" "RFC 1122 §3.2.2, RFC 4443 §2.4" "no error may be sent about an error, a group address or a fragment";
+    IcmpErrorUnmatched "icmp.drop.error-unmatched" "RFC 5927 §4.1" "an ICMP error that quotes no socket of ours";
+    IcmpErrorDelivered "icmp.error" "RFC 1122 §3.2.2, §4.2.3.9" "an ICMP error for one of our sockets";
+    // transport: UDP
+    UdpMalformed "udp.drop.malformed" "RFC 768" "the datagram is truncated or its length field is wrong";
+    UdpChecksum "udp.drop.checksum" "RFC 1122 §4.1.3.4" "the UDP checksum is wrong: the datagram was damaged on the way";
+    UdpNoChecksum "udp.drop.no-checksum" "RFC 8200 §8.1" "UDP over IPv6 must carry a checksum";
+    UdpNoSocket "udp.answer.port-unreachable" "RFC 1122 §4.1.3.1" "no socket is bound to the port: Port Unreachable";
+    UdpNoSocketGroup "udp.drop.no-socket" "RFC 1122 §4.1.3.1" "no socket is bound to the port, and a datagram to a group is never answered with an error";
+    UdpBufferFull "udp.drop.buffer-full" "RFC 768" "the socket's receive buffer is full: its program does not read fast enough";
+    // transport: TCP
+    TcpMalformed "tcp.drop.malformed" "RFC 9293 §3.1" "the segment is truncated, its data offset is wrong, an option runs past the header or a port is 0";
+    TcpChecksum "tcp.drop.checksum" "RFC 9293 §3.1" "the TCP checksum is wrong: the segment was damaged on the way";
+    TcpGroup "tcp.drop.group" "RFC 9293 §3.9.2.3" "TCP is between two hosts: a segment to or from a group address is ignored";
+    TcpFlags "tcp.drop.flags" "RFC 9293 §3.10.7" "a combination of flags that no connection uses";
+    TcpNoAck "tcp.drop.no-ack" "RFC 9293 §3.10.7.4" "after the handshake every segment carries an ACK; this one does not";
+    TcpRstClosedPort "tcp.rst.closed-port" "RFC 9293 §3.10.7.1" "no socket owns the port: RST";
+    TcpRstLimited "tcp.drop.rst-limit" "RFC 9293 §3.10.7.1" "a RST was due, but the limit on errors is reached";
+    TcpRstNoSocket "tcp.drop.rst" "RFC 9293 §3.10.7.1" "a RST for a connection that does not exist is ignored";
+    TcpRstListen "tcp.rst.listen-ack" "RFC 9293 §3.10.7.2" "an ACK for a connection that the listener never saw: RST";
+    TcpRstSynReceived "tcp.rst.syn-received" "RFC 9293 §3.10.7.4" "the ACK does not acknowledge our SYN: RST";
+    TcpListenFlags "tcp.drop.listen" "RFC 9293 §3.10.7.2" "a listener ignores everything but SYN and ACK";
+    TcpSynRetransmit "tcp.syn.duplicate" "RFC 9293 §3.10.7.4" "the SYN came again: the SYN-ACK is sent again";
+    TcpSynAck "tcp.syn-ack" "RFC 9293 §3.10.7.2" "a listener answers a SYN; no socket exists yet";
+    TcpSynAckTimeout "tcp.syn-ack.retransmit" "RFC 6298 §5" "the SYN-ACK was not acknowledged in time; it is sent again";
+    TcpSynReset "tcp.syn.reset" "RFC 9293 §3.10.7.4" "a RST in SYN-RECEIVED: the listener forgets the request";
+    TcpSynTableFull "tcp.drop.syn-table-full" "RFC 4987 §3" "too many handshakes are under way; the SYN is dropped";
+    TcpBacklogFull "tcp.drop.backlog-full" "listen(2)" "the accept queue is full; the peer will try again";
+    TcpSocketLimit "tcp.drop.socket-limit" "socket(2)" "the limit on sockets is reached; the peer will try again";
+    TcpChallengeSequence "tcp.challenge.sequence" "RFC 9293 §3.10.7.4" "the sequence number is far outside the window: answered with our own ACK";
+    TcpChallengeLimited "tcp.drop.challenge-limit" "RFC 5961 §7" "an ACK for an unacceptable segment was due, but the limit is reached";
+    TcpOutsideWindow "tcp.drop.outside-window" "RFC 9293 §3.10.7.4" "the payload lies beyond the window that we advertised; it was cut off";
+    TcpPanicked "tcp.panic" "" "a bug: the connection's state machine panicked; this connection alone was ended";
+    TcpSequenceFar "tcp.drop.sequence" "RFC 9293 §3.10.7.4" "a RST far outside the window is ignored";
+}
+
+impl fmt::Display for Rule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_distinct_and_numbers_are_rows() {
+        for (row, &rule) in Rule::ALL.iter().enumerate() {
+            assert_eq!(rule as usize, row);
+            assert!(Rule::ALL[..row].iter().all(|other| other.name() != rule.name()), "{rule}");
+        }
+    }
+}
