@@ -1,0 +1,105 @@
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll};
+
+use atomic_waker::AtomicWaker;
+
+use super::{Bell, lock, stream};
+use crate::error::{Error, Result};
+
+#[derive(Debug)]
+struct Queue<T> {
+    waiting: VecDeque<T>,
+    /// The stack has stopped.
+    closed: bool,
+    /// The application's end is gone.
+    dropped: bool,
+}
+
+#[derive(Debug)]
+struct Shared<T> {
+    queue: Mutex<Queue<T>>,
+    acceptor: AtomicWaker,
+}
+
+/// The application's end of a listening socket: the queue of connections that wait to be accepted.
+#[derive(Debug)]
+pub struct Accepts<T> {
+    shared: Arc<Shared<T>>,
+    bell: Arc<Bell>,
+}
+
+/// The stack's end of a listening socket.
+#[derive(Debug)]
+pub struct AcceptEnd<T> {
+    shared: Arc<Shared<T>>,
+    bell: Arc<Bell>,
+}
+
+impl<T> Accepts<T> {
+    /// An empty queue. How many may wait is the stack's business.
+    pub fn new(bell: Arc<Bell>) -> (Accepts<T>, AcceptEnd<T>) {
+        let queue = Mutex::new(Queue { waiting: VecDeque::new(), closed: false, dropped: false });
+        let shared = Arc::new(Shared { queue, acceptor: AtomicWaker::new() });
+        (Accepts { shared: Arc::clone(&shared), bell: Arc::clone(&bell) }, AcceptEnd { shared, bell })
+    }
+
+    /// Takes the connection that has waited longest.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::WouldBlock`] if none waits; [`Error::NetworkDown`] after the stack has stopped.
+    pub fn try_accept(&self) -> Result<T> {
+        let mut queue = lock(&self.shared.queue);
+        match queue.waiting.pop_front() {
+            Some(connection) => {
+                drop(queue);
+                self.bell.ring();
+                Ok(connection)
+            }
+            None if queue.closed => Err(Error::NetworkDown),
+            None => Err(Error::WouldBlock),
+        }
+    }
+
+    /// [`Accepts::try_accept`], or wakes the task later.
+    pub fn poll_accept(&self, context: &mut Context<'_>) -> Poll<Result<T>> {
+        stream::poll(&self.shared.acceptor, context, || self.try_accept())
+    }
+}
+
+impl<T> Drop for Accepts<T> {
+    fn drop(&mut self) {
+        lock(&self.shared.queue).dropped = true;
+        self.bell.ring();
+    }
+}
+
+impl<T> AcceptEnd<T> {
+    /// Looks after the socket: what the application does from here on rings again.
+    pub fn answer(&self) {
+        self.bell.reset();
+    }
+
+    /// Lets a connection wait to be accepted.
+    pub fn deliver(&self, connection: T) {
+        lock(&self.shared.queue).waiting.push_back(connection);
+        self.shared.acceptor.wake();
+    }
+
+    /// How many wait.
+    pub fn waiting(&self) -> usize {
+        lock(&self.shared.queue).waiting.len()
+    }
+
+    /// The stack stops.
+    pub fn finish(&self) {
+        lock(&self.shared.queue).closed = true;
+        self.shared.acceptor.wake();
+    }
+
+    /// Whether the application has dropped its end. What still waits is dropped with this end.
+    pub fn is_dropped(&self) -> bool {
+        lock(&self.shared.queue).dropped
+    }
+}

@@ -1,0 +1,219 @@
+use std::net::{IpAddr, SocketAddr};
+use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll};
+
+use atomic_waker::AtomicWaker;
+use smoltcp::storage::{PacketBuffer, PacketMetadata};
+
+use super::{Bell, lock, stream};
+use crate::error::{Error, Result};
+
+/// How many datagrams wait at most, however small they are.
+const DATAGRAMS: usize = 256;
+
+/// Whom a datagram is from or for.
+#[derive(Debug, Clone, Copy)]
+struct Addresses {
+    peer: SocketAddr,
+    local: Option<IpAddr>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    incoming: Mutex<PacketBuffer<'static, Addresses>>,
+    outgoing: Mutex<PacketBuffer<'static, Addresses>>,
+    error: AtomicI32,
+    /// The stack has stopped.
+    closed: AtomicBool,
+    /// The application's end is gone.
+    dropped: AtomicBool,
+    reader: AtomicWaker,
+    writer: AtomicWaker,
+}
+
+/// The application's end of a datagram socket.
+#[derive(Debug)]
+pub struct Datagrams {
+    shared: Arc<Shared>,
+    bell: Arc<Bell>,
+    largest: usize,
+}
+
+/// The stack's end of a datagram socket.
+#[derive(Debug)]
+pub struct DatagramEnd {
+    shared: Arc<Shared>,
+    bell: Arc<Bell>,
+}
+
+fn queue(capacity: usize) -> Mutex<PacketBuffer<'static, Addresses>> {
+    Mutex::new(PacketBuffer::new(vec![PacketMetadata::EMPTY; DATAGRAMS], vec![0; capacity]))
+}
+
+impl Datagrams {
+    /// Two queues of `capacity` bytes of payload. Datagrams of more than `largest` bytes cannot be sent.
+    pub fn new(capacity: usize, largest: usize, bell: Arc<Bell>) -> (Datagrams, DatagramEnd) {
+        let shared = Arc::new(Shared {
+            incoming: queue(capacity),
+            outgoing: queue(capacity),
+            error: AtomicI32::new(0),
+            closed: AtomicBool::new(false),
+            dropped: AtomicBool::new(false),
+            reader: AtomicWaker::new(),
+            writer: AtomicWaker::new(),
+        });
+        (Datagrams { shared: Arc::clone(&shared), bell: Arc::clone(&bell), largest }, DatagramEnd { shared, bell })
+    }
+
+    fn take_error(&self) -> Result<()> {
+        match self.shared.error.swap(0, Ordering::AcqRel) {
+            0 => Ok(()),
+            errno => Err(Error::from_errno(errno).unwrap_or(Error::ConnectionRefused)),
+        }
+    }
+
+    /// Takes one datagram: how many bytes of it fitted into `buffer` (the rest is lost), who sent it, and to
+    /// which of our addresses.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::WouldBlock`] if there is none; an ICMP error that a datagram of ours caused, once;
+    /// [`Error::NetworkDown`] after the stack has stopped.
+    pub fn try_receive(&self, buffer: &mut [u8]) -> Result<(usize, SocketAddr, Option<IpAddr>)> {
+        self.take_error()?;
+        let mut incoming = lock(&self.shared.incoming);
+        match incoming.dequeue() {
+            Ok((addresses, bytes)) => {
+                let count = bytes.len().min(buffer.len());
+                buffer[..count].copy_from_slice(&bytes[..count]);
+                let received = (count, addresses.peer, addresses.local);
+                Ok(received)
+            }
+            Err(_) if self.shared.closed.load(Ordering::Acquire) => Err(Error::NetworkDown),
+            Err(_) => Err(Error::WouldBlock),
+        }
+    }
+
+    /// Hands one datagram to the stack, to be sent from `local` if it is given.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::MessageTooLong`]; [`Error::WouldBlock`] while too many wait; an ICMP error that an earlier
+    /// one caused, once; [`Error::NetworkDown`] after the stack has stopped.
+    pub fn try_send(&self, bytes: &[u8], peer: SocketAddr, local: Option<IpAddr>) -> Result<()> {
+        self.take_error()?;
+        if self.shared.closed.load(Ordering::Acquire) {
+            return Err(Error::NetworkDown);
+        }
+        if bytes.len() > self.largest {
+            return Err(Error::MessageTooLong);
+        }
+        let mut outgoing = lock(&self.shared.outgoing);
+        let space = outgoing.enqueue(bytes.len(), Addresses { peer, local }).map_err(|_| Error::WouldBlock)?;
+        space.copy_from_slice(bytes);
+        drop(outgoing);
+        self.bell.ring();
+        Ok(())
+    }
+
+    /// [`Datagrams::try_receive`], or wakes the task later.
+    pub fn poll_receive(
+        &self,
+        context: &mut Context<'_>,
+        buffer: &mut [u8],
+    ) -> Poll<Result<(usize, SocketAddr, Option<IpAddr>)>> {
+        stream::poll(&self.shared.reader, context, || self.try_receive(buffer))
+    }
+
+    /// [`Datagrams::try_send`], or wakes the task later.
+    pub fn poll_send(
+        &self,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+        peer: SocketAddr,
+        local: Option<IpAddr>,
+    ) -> Poll<Result<()>> {
+        stream::poll(&self.shared.writer, context, || self.try_send(bytes, peer, local))
+    }
+}
+
+impl Drop for Datagrams {
+    fn drop(&mut self) {
+        self.shared.dropped.store(true, Ordering::Release);
+        self.bell.ring();
+    }
+}
+
+impl DatagramEnd {
+    /// Looks after the socket: what the application does from here on rings again.
+    pub fn answer(&self) {
+        self.bell.reset();
+    }
+
+    /// Queues a received datagram; `false` if there is no room.
+    pub fn deliver(&self, bytes: &[u8], peer: SocketAddr, local: IpAddr) -> bool {
+        let mut incoming = lock(&self.shared.incoming);
+        let Ok(space) = incoming.enqueue(bytes.len(), Addresses { peer, local: Some(local) }) else {
+            return false;
+        };
+        space.copy_from_slice(bytes);
+        drop(incoming);
+        self.shared.reader.wake();
+        true
+    }
+
+    /// Takes a datagram that the application sent and gives it to `send`; `None` if there is none.
+    pub fn take<R>(&self, send: impl FnOnce(&[u8], SocketAddr, Option<IpAddr>) -> R) -> Option<R> {
+        let mut outgoing = lock(&self.shared.outgoing);
+        let (addresses, bytes) = outgoing.dequeue().ok()?;
+        let result = send(bytes, addresses.peer, addresses.local);
+        drop(outgoing);
+        self.shared.writer.wake();
+        Some(result)
+    }
+
+    /// The next call of the application is told this.
+    pub fn fail(&self, error: Error) {
+        self.shared.error.store(error.errno(), Ordering::Release);
+        self.shared.reader.wake();
+        self.shared.writer.wake();
+    }
+
+    /// The stack stops.
+    pub fn finish(&self) {
+        self.shared.closed.store(true, Ordering::Release);
+        self.shared.reader.wake();
+        self.shared.writer.wake();
+    }
+
+    /// Whether the application has dropped its end.
+    pub fn is_dropped(&self) -> bool {
+        self.shared.dropped.load(Ordering::Acquire)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Doorbell;
+    use super::*;
+
+    #[test]
+    fn datagrams_keep_their_boundaries_and_their_addresses() {
+        let (application, stack) = Datagrams::new(1024, 512, Doorbell::default().bell(0));
+        let peer = "192.0.2.1:9".parse().unwrap();
+        let local = "192.0.2.2".parse().unwrap();
+        assert!(stack.deliver(b"one", peer, local));
+        assert!(stack.deliver(b"", peer, local));
+        let mut buffer = [0; 2];
+        assert_eq!(application.try_receive(&mut buffer), Ok((2, peer, Some(local))));
+        assert_eq!(application.try_receive(&mut buffer), Ok((0, peer, Some(local))));
+        assert_eq!(application.try_receive(&mut buffer), Err(Error::WouldBlock));
+        assert_eq!(application.try_send(&[0; 513], peer, None), Err(Error::MessageTooLong));
+        assert_eq!(application.try_send(b"two", peer, None), Ok(()));
+        assert_eq!(stack.take(|bytes, to, _| (bytes.to_vec(), to)), Some((b"two".to_vec(), peer)));
+        stack.fail(Error::ConnectionRefused);
+        assert_eq!(application.try_receive(&mut buffer), Err(Error::ConnectionRefused));
+        assert_eq!(application.try_receive(&mut buffer), Err(Error::WouldBlock));
+    }
+}

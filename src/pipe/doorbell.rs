@@ -1,0 +1,84 @@
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::task::Waker;
+
+use atomic_waker::AtomicWaker;
+
+use super::lock;
+
+/// Tells the engine which sockets need it, and wakes it if it sleeps.
+///
+/// ```
+/// use tapsock::pipe::Doorbell;
+/// let doorbell = Doorbell::default();
+/// let bell = doorbell.bell(7);
+/// bell.ring();
+/// bell.ring(); // once is enough until the engine has answered
+/// let mut rung = Vec::new();
+/// doorbell.answer(&mut rung);
+/// assert_eq!(rung, [7]);
+/// ```
+#[derive(Debug, Clone, Default)]
+pub struct Doorbell {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug, Default)]
+struct Shared {
+    rung: Mutex<Vec<usize>>,
+    waiting: AtomicBool,
+    engine: AtomicWaker,
+}
+
+impl Doorbell {
+    /// A bell that rings for the socket of this descriptor.
+    pub fn bell(&self, descriptor: usize) -> Arc<Bell> {
+        Arc::new(Bell { descriptor, rung: AtomicBool::new(false), doorbell: self.clone() })
+    }
+
+    /// Wakes the engine without naming a socket.
+    pub fn wake(&self) {
+        self.shared.waiting.store(true, Ordering::Release);
+        self.shared.engine.wake();
+    }
+
+    /// The engine's waker: called when a bell rings.
+    pub fn register(&self, engine: &Waker) {
+        self.shared.engine.register(engine);
+    }
+
+    /// Whether somebody has rung since the last [`Doorbell::answer`].
+    pub fn is_rung(&self) -> bool {
+        self.shared.waiting.load(Ordering::Acquire)
+    }
+
+    /// Appends the descriptors that rang, each once. Their bells can ring again after [`Bell::reset`].
+    pub fn answer(&self, rung: &mut Vec<usize>) {
+        if self.shared.waiting.swap(false, Ordering::AcqRel) {
+            rung.append(&mut lock(&self.shared.rung));
+        }
+    }
+}
+
+/// The bell of one socket.
+#[derive(Debug)]
+pub struct Bell {
+    descriptor: usize,
+    rung: AtomicBool,
+    doorbell: Doorbell,
+}
+
+impl Bell {
+    /// Asks the engine to look after the socket. Cheap when it has been asked already.
+    pub fn ring(&self) {
+        if !self.rung.swap(true, Ordering::AcqRel) {
+            lock(&self.doorbell.shared.rung).push(self.descriptor);
+            self.doorbell.wake();
+        }
+    }
+
+    /// The engine looks after the socket now: what happens from here on rings again.
+    pub fn reset(&self) {
+        self.rung.store(false, Ordering::Release);
+    }
+}

@@ -1,0 +1,31 @@
+//! What joins an application to its socket.
+//!
+//! A socket is read and written like a file, by a program that runs on another thread than the stack. The
+//! two meet here and nowhere else:
+//!
+//! - [`Stream`] and [`StreamEnd`]: two byte rings, one each way. The application's end is locked, so that
+//!   `&TcpStream` may be used by several threads; the stack's end belongs to the engine.
+//! - [`Datagrams`] and [`DatagramEnd`]: the same for whole datagrams with their addresses.
+//! - [`Accepts`] and [`AcceptEnd`]: the queue of connections that wait to be accepted.
+//! - [`Doorbell`]: how an application tells a sleeping engine which socket needs it.
+//!
+//! An application waits on a [`Waker`](std::task::Waker); [`wait`] lets a plain thread be one.
+
+mod accept;
+mod datagram;
+mod doorbell;
+mod stream;
+pub mod wait;
+
+pub use accept::{AcceptEnd, Accepts};
+pub use datagram::{DatagramEnd, Datagrams};
+pub use doorbell::{Bell, Doorbell};
+pub use stream::{Stream, StreamEnd};
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// Locks `mutex`. A thread that panicked while it held the lock has not left a ring half written: the
+/// indices move last.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,365 @@
+use std::fmt;
+use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll};
+
+use atomic_waker::AtomicWaker;
+use ringbuf::traits::{Consumer, Observer, Producer, Split};
+use ringbuf::{HeapCons, HeapProd, HeapRb};
+
+use super::{Bell, lock};
+use crate::error::{Error, Result};
+
+/// What both ends see without touching the rings.
+#[derive(Debug, Default)]
+struct Shared {
+    /// The stack: nothing will come after what is in the ring.
+    end_of_stream: AtomicBool,
+    /// The stack: the connection died of this errno; 0: it has not, or somebody was told already.
+    error: AtomicI32,
+    /// The application will not write any more.
+    writing_over: AtomicBool,
+    /// The application will not read any more.
+    reading_over: AtomicBool,
+    /// The application's end is gone.
+    dropped: AtomicBool,
+    /// The stack holds bytes that did not fit into the ring: reading must ring the bell.
+    stack_waits: AtomicBool,
+    reader: AtomicWaker,
+    writer: AtomicWaker,
+}
+
+impl Shared {
+    fn take_error(&self) -> Result<()> {
+        match self.error.swap(0, Ordering::AcqRel) {
+            0 => Ok(()),
+            errno => Err(Error::from_errno(errno).unwrap_or(Error::ConnectionReset)),
+        }
+    }
+}
+
+/// The application's end of a stream socket. All methods take `&self`: each direction has its own lock.
+pub struct Stream {
+    shared: Arc<Shared>,
+    bell: Arc<Bell>,
+    incoming: Mutex<HeapCons<u8>>,
+    outgoing: Mutex<HeapProd<u8>>,
+}
+
+/// The stack's end of a stream socket.
+pub struct StreamEnd {
+    shared: Arc<Shared>,
+    bell: Arc<Bell>,
+    incoming: HeapProd<u8>,
+    outgoing: HeapCons<u8>,
+}
+
+impl Stream {
+    /// Two rings of `capacity` bytes, and the two ends that join them.
+    ///
+    /// # Panics
+    ///
+    /// If `capacity` is 0.
+    ///
+    /// ```
+    /// use tapsock::pipe::{Doorbell, Stream};
+    /// let (application, mut stack) = Stream::new(1024, Doorbell::default().bell(0));
+    /// assert_eq!(stack.deliver(b"hello"), 5);
+    /// let mut buffer = [0; 16];
+    /// assert_eq!(application.try_read(&mut buffer), Ok(5));
+    /// ```
+    pub fn new(capacity: usize, bell: Arc<Bell>) -> (Stream, StreamEnd) {
+        let shared = Arc::new(Shared::default());
+        let (stack_writes, application_reads) = HeapRb::new(capacity).split();
+        let (application_writes, stack_reads) = HeapRb::new(capacity).split();
+        let application = Stream {
+            shared: Arc::clone(&shared),
+            bell: Arc::clone(&bell),
+            incoming: Mutex::new(application_reads),
+            outgoing: Mutex::new(application_writes),
+        };
+        (application, StreamEnd { shared, bell, incoming: stack_writes, outgoing: stack_reads })
+    }
+
+    /// Reads what is there; 0 is the end of the stream.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::WouldBlock`] if nothing is there yet; what the connection died of, once.
+    pub fn try_read(&self, buffer: &mut [u8]) -> Result<usize> {
+        if buffer.is_empty() {
+            return Ok(0);
+        }
+        // The flags first: if they say that nothing more will come, everything is in the ring already.
+        let over =
+            self.shared.end_of_stream.load(Ordering::Acquire) || self.shared.reading_over.load(Ordering::Acquire);
+        let count = lock(&self.incoming).pop_slice(buffer);
+        if count > 0 {
+            if self.shared.stack_waits.swap(false, Ordering::AcqRel) {
+                self.bell.ring();
+            }
+            return Ok(count);
+        }
+        if !over {
+            return Err(Error::WouldBlock);
+        }
+        self.shared.take_error()?;
+        Ok(0)
+    }
+
+    /// Writes as much as fits.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::WouldBlock`] if nothing fits; [`Error::BrokenPipe`] after [`Stream::shutdown_write`] or the
+    /// death of the connection; what it died of, once.
+    pub fn try_write(&self, buffer: &[u8]) -> Result<usize> {
+        self.shared.take_error()?;
+        if self.shared.writing_over.load(Ordering::Acquire) {
+            return Err(Error::BrokenPipe);
+        }
+        if buffer.is_empty() {
+            return Ok(0);
+        }
+        let count = lock(&self.outgoing).push_slice(buffer);
+        if count == 0 {
+            return Err(Error::WouldBlock);
+        }
+        self.bell.ring();
+        Ok(count)
+    }
+
+    /// [`Stream::try_read`], or wakes the task later.
+    pub fn poll_read(&self, context: &mut Context<'_>, buffer: &mut [u8]) -> Poll<Result<usize>> {
+        poll(&self.shared.reader, context, || self.try_read(buffer))
+    }
+
+    /// [`Stream::try_write`], or wakes the task later.
+    pub fn poll_write(&self, context: &mut Context<'_>, buffer: &[u8]) -> Poll<Result<usize>> {
+        poll(&self.shared.writer, context, || self.try_write(buffer))
+    }
+
+    /// Nothing more will be written; what is in the ring is still sent, then a FIN.
+    pub fn shutdown_write(&self) {
+        self.shared.writing_over.store(true, Ordering::Release);
+        self.shared.writer.wake();
+        self.bell.ring();
+    }
+
+    /// Nothing more will be read.
+    pub fn shutdown_read(&self) {
+        self.shared.reading_over.store(true, Ordering::Release);
+        self.shared.reader.wake();
+        self.bell.ring();
+    }
+}
+
+impl fmt::Debug for Stream {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Stream").field("shared", &self.shared).finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for StreamEnd {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("StreamEnd").field("shared", &self.shared).finish_non_exhaustive()
+    }
+}
+
+impl Drop for Stream {
+    fn drop(&mut self) {
+        self.shared.reading_over.store(true, Ordering::Release);
+        self.shared.writing_over.store(true, Ordering::Release);
+        self.shared.dropped.store(true, Ordering::Release);
+        self.bell.ring();
+    }
+}
+
+/// Tries, registers, and tries again, so that what happens in between is not missed.
+pub(super) fn poll<T>(
+    slot: &AtomicWaker,
+    context: &Context<'_>,
+    mut attempt: impl FnMut() -> Result<T>,
+) -> Poll<Result<T>> {
+    match attempt() {
+        Err(Error::WouldBlock) => {}
+        done => return Poll::Ready(done),
+    }
+    slot.register(context.waker());
+    match attempt() {
+        Err(Error::WouldBlock) => Poll::Pending,
+        done => Poll::Ready(done),
+    }
+}
+
+impl StreamEnd {
+    /// Looks after the socket: what the application does from here on rings again.
+    pub fn answer(&self) {
+        self.bell.reset();
+    }
+
+    /// Puts received bytes into the ring and says how many fitted. If not all did, reading rings the bell.
+    /// Bytes for an application that does not read any more are accepted and discarded.
+    pub fn deliver(&mut self, bytes: &[u8]) -> usize {
+        if self.is_reading_over() {
+            return bytes.len();
+        }
+        let mut count = self.incoming.push_slice(bytes);
+        if count < bytes.len() {
+            self.shared.stack_waits.store(true, Ordering::Release);
+            // The reader may have emptied the ring between the two lines above.
+            count += self.incoming.push_slice(&bytes[count..]);
+        }
+        if count > 0 {
+            self.shared.reader.wake();
+        }
+        count
+    }
+
+    /// Moves bytes that the application wrote into `buffer`.
+    pub fn take(&mut self, buffer: &mut [u8]) -> usize {
+        let count = self.outgoing.pop_slice(buffer);
+        if count > 0 {
+            self.shared.writer.wake();
+        }
+        count
+    }
+
+    /// Bytes that the application wrote and the stack has not taken.
+    pub fn unsent(&self) -> usize {
+        self.outgoing.occupied_len()
+    }
+
+    /// Bytes that the stack delivered and the application has not read.
+    pub fn unread(&self) -> usize {
+        self.incoming.occupied_len()
+    }
+
+    /// Nothing will come after what is in the ring.
+    pub fn end_of_stream(&self) {
+        if !self.shared.end_of_stream.swap(true, Ordering::AcqRel) {
+            self.shared.reader.wake();
+        }
+    }
+
+    /// The connection is dead: both directions are over, and the next call is told why.
+    pub fn fail(&self, error: Error) {
+        self.shared.error.store(error.errno(), Ordering::Release);
+        self.finish();
+    }
+
+    /// Both directions are over.
+    pub fn finish(&self) {
+        self.shared.writing_over.store(true, Ordering::Release);
+        self.shared.end_of_stream.store(true, Ordering::Release);
+        self.shared.reader.wake();
+        self.shared.writer.wake();
+    }
+
+    /// Whether the application has said that it will not write any more.
+    pub fn is_writing_over(&self) -> bool {
+        self.shared.writing_over.load(Ordering::Acquire)
+    }
+
+    /// Whether the application has said that it will not read any more.
+    pub fn is_reading_over(&self) -> bool {
+        self.shared.reading_over.load(Ordering::Acquire)
+    }
+
+    /// Whether the application has dropped its end.
+    pub fn is_dropped(&self) -> bool {
+        self.shared.dropped.load(Ordering::Acquire)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::poll_fn;
+    use std::thread;
+
+    use super::super::Doorbell;
+    use super::super::wait::block_on;
+    use super::*;
+
+    fn pipe(capacity: usize) -> (Stream, StreamEnd) {
+        Stream::new(capacity, Doorbell::default().bell(0))
+    }
+
+    #[test]
+    fn bytes_before_the_end_are_read_before_it() {
+        let (application, mut stack) = pipe(8);
+        stack.deliver(b"last");
+        stack.end_of_stream();
+        let mut buffer = [0; 8];
+        assert_eq!(application.try_read(&mut buffer), Ok(4));
+        assert_eq!(application.try_read(&mut buffer), Ok(0));
+    }
+
+    #[test]
+    fn a_reset_is_told_once_after_the_bytes_that_came_before_it() {
+        let (application, mut stack) = pipe(8);
+        stack.deliver(b"x");
+        stack.fail(Error::ConnectionReset);
+        let mut buffer = [0; 8];
+        assert_eq!(application.try_read(&mut buffer), Ok(1));
+        assert_eq!(application.try_read(&mut buffer), Err(Error::ConnectionReset));
+        assert_eq!(application.try_read(&mut buffer), Ok(0));
+        assert_eq!(application.try_write(b"y"), Err(Error::BrokenPipe));
+    }
+
+    #[test]
+    fn a_full_ring_holds_back_and_reading_rings_the_bell() {
+        let doorbell = Doorbell::default();
+        let (application, mut stack) = Stream::new(4, doorbell.bell(3));
+        assert_eq!(stack.deliver(b"123456"), 4);
+        let mut rung = Vec::new();
+        doorbell.answer(&mut rung);
+        assert!(rung.is_empty());
+        let mut buffer = [0; 2];
+        assert_eq!(application.try_read(&mut buffer), Ok(2));
+        doorbell.answer(&mut rung);
+        assert_eq!(rung, [3]);
+    }
+
+    #[test]
+    fn writing_after_shutdown_is_a_broken_pipe_and_what_was_written_stays() {
+        let (application, mut stack) = pipe(8);
+        assert_eq!(application.try_write(b"abc"), Ok(3));
+        application.shutdown_write();
+        assert_eq!(application.try_write(b"d"), Err(Error::BrokenPipe));
+        assert!(stack.is_writing_over());
+        assert!(!stack.is_dropped());
+        let mut buffer = [0; 8];
+        assert_eq!(stack.take(&mut buffer), 3);
+        drop(application);
+        assert!(stack.is_dropped());
+    }
+
+    #[test]
+    fn two_threads_move_bytes_exactly() {
+        const TOTAL: usize = 1 << 20;
+        let (application, mut stack) = pipe(4096);
+        let writer = thread::spawn(move || {
+            let mut sent = 0;
+            while sent < TOTAL {
+                let chunk: Vec<u8> = (sent..TOTAL.min(sent + 1000)).map(|i| (i % 251) as u8).collect();
+                let count =
+                    block_on(poll_fn(|context| application.poll_write(context, &chunk)), None).unwrap().unwrap();
+                sent += count;
+            }
+        });
+        let mut received = 0;
+        let mut buffer = [0; 700];
+        while received < TOTAL {
+            let count = stack.take(&mut buffer);
+            for (i, &byte) in buffer[..count].iter().enumerate() {
+                assert_eq!(byte, ((received + i) % 251) as u8);
+            }
+            received += count;
+            if count == 0 {
+                thread::yield_now();
+            }
+        }
+        writer.join().unwrap();
+    }
+}
