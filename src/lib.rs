@@ -8,6 +8,11 @@
 //! | [`error`], [`config`] | one errno-shaped error; resolved settings and limits |
 
 pub mod config;
+pub mod engine;
 pub mod error;
+pub mod net;
 pub mod observe;
 pub mod pipe;
+pub mod socket;
+pub mod stack;
+pub mod transport;

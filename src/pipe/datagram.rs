@@ -28,6 +28,8 @@ struct Shared {
     closed: AtomicBool,
     /// The application's end is gone.
     dropped: AtomicBool,
+    /// The stack holds a datagram that did not fit: receiving must ring the bell.
+    stack_waits: AtomicBool,
     reader: AtomicWaker,
     writer: AtomicWaker,
 }
@@ -60,6 +62,7 @@ impl Datagrams {
             error: AtomicI32::new(0),
             closed: AtomicBool::new(false),
             dropped: AtomicBool::new(false),
+            stack_waits: AtomicBool::new(false),
             reader: AtomicWaker::new(),
             writer: AtomicWaker::new(),
         });
@@ -88,6 +91,10 @@ impl Datagrams {
                 let count = bytes.len().min(buffer.len());
                 buffer[..count].copy_from_slice(&bytes[..count]);
                 let received = (count, addresses.peer, addresses.local);
+                drop(incoming);
+                if self.shared.stack_waits.swap(false, Ordering::AcqRel) {
+                    self.bell.ring();
+                }
                 Ok(received)
             }
             Err(_) if self.shared.closed.load(Ordering::Acquire) => Err(Error::NetworkDown),
@@ -151,10 +158,11 @@ impl DatagramEnd {
         self.bell.reset();
     }
 
-    /// Queues a received datagram; `false` if there is no room.
+    /// Queues a received datagram; `false` if there is no room, and then the bell rings when there is.
     pub fn deliver(&self, bytes: &[u8], peer: SocketAddr, local: IpAddr) -> bool {
         let mut incoming = lock(&self.shared.incoming);
         let Ok(space) = incoming.enqueue(bytes.len(), Addresses { peer, local: Some(local) }) else {
+            self.shared.stack_waits.store(true, Ordering::Release);
             return false;
         };
         space.copy_from_slice(bytes);
@@ -171,6 +179,16 @@ impl DatagramEnd {
         drop(outgoing);
         self.shared.writer.wake();
         Some(result)
+    }
+
+    /// Whether the application has sent what the stack has not taken.
+    pub fn has_unsent(&self) -> bool {
+        !lock(&self.shared.outgoing).is_empty()
+    }
+
+    /// Asks the engine to come back in its next round.
+    pub fn ring(&self) {
+        self.bell.ring();
     }
 
     /// The next call of the application is told this.

@@ -1,0 +1,138 @@
+use std::net::IpAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::{oneshot, watch};
+
+use crate::config::Mac;
+use crate::error::{Error, Result};
+use crate::observe::Counters;
+use crate::pipe::Doorbell;
+use crate::socket::{Outcome, Verb};
+
+/// What a handle tells the engine.
+#[derive(Debug)]
+pub enum Command {
+    /// A socket call.
+    Call {
+        /// What is asked.
+        verb: Verb,
+        /// Where the answer goes.
+        reply: oneshot::Sender<Result<Outcome>>,
+    },
+    /// Close everything and return.
+    Stop,
+}
+
+/// What the engine tells about itself.
+#[derive(Debug, Clone, Default)]
+pub struct Status {
+    /// Every own address has been asked about.
+    pub is_ready: bool,
+    /// Own addresses that somebody else has, and who.
+    pub duplicates: Vec<(IpAddr, Mac)>,
+    /// As of the last time somebody asked, or the end.
+    pub counters: Counters,
+}
+
+#[derive(Debug)]
+struct Shared {
+    /// `None` once the engine has stopped.
+    commands: Mutex<Option<Vec<Command>>>,
+    wants_counters: AtomicBool,
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, Option<Vec<Command>>> {
+        self.commands.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A way to talk to an engine. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Handle {
+    shared: Arc<Shared>,
+    doorbell: Doorbell,
+    status: watch::Receiver<Status>,
+}
+
+/// The engine's end of its handles.
+#[derive(Debug)]
+pub(super) struct Inbox {
+    shared: Arc<Shared>,
+}
+
+pub(super) fn pair(doorbell: Doorbell, status: watch::Receiver<Status>) -> (Handle, Inbox) {
+    let shared =
+        Arc::new(Shared { commands: Mutex::new(Some(Vec::new())), wants_counters: AtomicBool::new(false) });
+    (Handle { shared: Arc::clone(&shared), doorbell, status }, Inbox { shared })
+}
+
+impl Handle {
+    /// Asks the stack for something, and waits for its answer.
+    ///
+    /// # Errors
+    ///
+    /// What the call reports; [`Error::NetworkDown`] if the engine has stopped.
+    pub async fn call(&self, verb: Verb) -> Result<Outcome> {
+        let (reply, answer) = oneshot::channel();
+        self.send(Command::Call { verb, reply })?;
+        answer.await.unwrap_or(Err(Error::NetworkDown))
+    }
+
+    /// Tells the engine to close everything and return.
+    pub fn stop(&self) {
+        // If it has stopped already, there is nothing to stop.
+        let _ = self.send(Command::Stop);
+    }
+
+    fn send(&self, command: Command) -> Result<()> {
+        self.shared.lock().as_mut().ok_or(Error::NetworkDown)?.push(command);
+        self.doorbell.wake();
+        Ok(())
+    }
+
+    /// Waits until every own address has been asked about; gives those that somebody else has.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NetworkDown`] if the engine stops first.
+    pub async fn ready(&self) -> Result<Vec<(IpAddr, Mac)>> {
+        let mut status = self.status.clone();
+        let ready = status.wait_for(|status| status.is_ready).await.map_err(|_| Error::NetworkDown)?;
+        Ok(ready.duplicates.clone())
+    }
+
+    /// What the stack has counted up to now, or up to its end.
+    pub async fn counters(&self) -> Counters {
+        let mut status = self.status.clone();
+        status.mark_unchanged();
+        self.shared.wants_counters.store(true, Ordering::Release);
+        self.doorbell.wake();
+        // An error says that the engine has stopped: then the last figures are the final ones.
+        let _ = status.changed().await;
+        status.borrow().counters.clone()
+    }
+}
+
+impl Inbox {
+    pub(super) fn take(&self) -> Vec<Command> {
+        self.shared.lock().as_mut().map(std::mem::take).unwrap_or_default()
+    }
+
+    pub(super) fn wants_counters(&self) -> bool {
+        self.shared.wants_counters.swap(false, Ordering::AcqRel)
+    }
+
+    /// From here on every call is refused, and those that wait are told.
+    pub(super) fn close(&self) {
+        self.shared.lock().take();
+    }
+}
+
+impl Drop for Inbox {
+    /// An engine that is dropped without an end, with its runtime, must not leave callers waiting.
+    fn drop(&mut self) {
+        self.close();
+    }
+}

@@ -1,0 +1,250 @@
+//! The one loop around a stack: bursts of frames, the clock, one epoll, calls from handles.
+//!
+//! The engine is a future. It runs alone on a thread of its own ([`Engine::spawn`]), or shares a thread and its
+//! epoll with the programs it serves, as tasks of one current-thread runtime ([`Engine::run`]): then a byte
+//! goes from the wire to a service and back without a thread switch. It sleeps when there is nothing to do.
+
+mod handle;
+mod wait;
+
+use std::collections::HashMap;
+use std::io;
+use std::time::Instant;
+
+use tokio::sync::{oneshot, watch};
+
+pub use handle::{Command, Handle, Status};
+
+use crate::config::Config;
+use crate::device::{self, Device};
+use crate::error::Result;
+use crate::link::Frames;
+use crate::observe::{Direction, Event, Observer, Time};
+use crate::pipe::Doorbell;
+use crate::socket::{Call, Outcome};
+use crate::stack::{Stack, Step};
+use wait::Wait;
+
+/// Frames read in one burst before the stack steps.
+const BURST: usize = 64;
+
+/// Why an engine stopped.
+#[derive(Debug)]
+pub enum Stopped {
+    /// It was told to.
+    Asked,
+    /// The interface is gone.
+    DeviceVanished(io::Error),
+}
+
+/// A stack, its device, its observer, and the loop that joins them.
+pub struct Engine<D> {
+    stack: Stack,
+    device: D,
+    observer: Box<dyn Observer>,
+    doorbell: Doorbell,
+    inbox: handle::Inbox,
+    status: watch::Sender<Status>,
+    replies: HashMap<u64, oneshot::Sender<Result<Outcome>>>,
+    next_ticket: u64,
+    calls: Vec<Call>,
+    burst: Burst,
+    frames: Frames,
+    /// Frames of `frames` that the device has not taken yet begin here.
+    untransmitted: usize,
+    started: Instant,
+}
+
+/// Room for one burst of frames: slots of one allocation.
+struct Burst {
+    memory: Vec<u8>,
+    slot: usize,
+    lengths: Vec<usize>,
+}
+
+impl Burst {
+    fn new(mtu: usize) -> Burst {
+        // A power of two, so that frames begin where copies are cheap (FACTS §2).
+        let slot = (mtu + 14 + 64).next_power_of_two();
+        Burst { memory: vec![0; slot * BURST], slot, lengths: Vec::with_capacity(BURST) }
+    }
+
+    fn frames(&self) -> impl Iterator<Item = &[u8]> {
+        self.lengths.iter().enumerate().map(|(i, &length)| &self.memory[i * self.slot..][..length])
+    }
+}
+
+impl<D: Device + 'static> Engine<D> {
+    /// A stack on `device`, told to `observer`. All its randomness comes from `seed`.
+    pub fn new(config: Config, device: D, seed: [u8; 32], observer: Box<dyn Observer>) -> (Engine<D>, Handle) {
+        let doorbell = Doorbell::default();
+        let mtu = device.mtu();
+        let (status, watched) = watch::channel(Status::default());
+        let (handle, inbox) = handle::pair(doorbell.clone(), watched);
+        let engine = Engine {
+            stack: Stack::new(config, mtu, seed, doorbell.clone()),
+            device,
+            observer,
+            doorbell,
+            inbox,
+            status,
+            replies: HashMap::new(),
+            next_ticket: 0,
+            calls: Vec::new(),
+            burst: Burst::new(mtu),
+            frames: Frames::new(),
+            untransmitted: 0,
+            started: Instant::now(),
+        };
+        (engine, handle)
+    }
+
+    fn now(&self) -> Time {
+        Time::from_micros(u64::try_from(self.started.elapsed().as_micros()).unwrap_or(u64::MAX))
+    }
+
+    /// Runs until it is told to stop or the device is gone. Needs a tokio runtime with I/O and time.
+    ///
+    /// # Errors
+    ///
+    /// If the device's descriptor cannot be waited on.
+    pub async fn run(mut self) -> io::Result<Stopped> {
+        let mut wait = Wait::new(&self.device, self.doorbell.clone())?;
+        let stopped = loop {
+            let is_full = match self.receive() {
+                Ok(is_full) => is_full,
+                Err(error) => break Stopped::DeviceVanished(error),
+            };
+            let wants_stop = self.take_commands();
+            let step = self.step();
+            if let Err(error) = self.transmit() {
+                break Stopped::DeviceVanished(error);
+            }
+            self.publish();
+            if wants_stop {
+                break Stopped::Asked;
+            }
+            if is_full || step.has_more || self.doorbell.is_rung() {
+                wait.give_way().await;
+            } else {
+                let now = self.now();
+                let deadline = [step.deadline, self.device.deadline(now)].into_iter().flatten().min();
+                let deadline = deadline.map(|at| self.started + (at - Time::ZERO));
+                wait.until(&mut self.device, deadline, self.untransmitted < self.frames.len()).await?;
+            }
+        };
+        self.stop();
+        Ok(stopped)
+    }
+
+    /// Runs on a thread of its own.
+    ///
+    /// # Errors
+    ///
+    /// If the thread or its runtime cannot be made.
+    pub fn spawn(self) -> io::Result<std::thread::JoinHandle<io::Result<Stopped>>> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        std::thread::Builder::new().name("tapsock".into()).spawn(move || runtime.block_on(self.run()))
+    }
+
+    /// Reads a burst. Says whether there may be more.
+    fn receive(&mut self) -> io::Result<bool> {
+        let now = self.now();
+        let burst = &mut self.burst;
+        burst.lengths.clear();
+        while burst.lengths.len() < BURST {
+            let start = burst.lengths.len() * burst.slot;
+            match self.device.receive(now, &mut burst.memory[start..start + burst.slot]) {
+                Ok(Some((length, _offload))) => burst.lengths.push(length),
+                Ok(None) => return Ok(false),
+                Err(error) if device::vanished(&error) => return Err(error),
+                Err(error) => {
+                    self.stack.counters_mut().device_errors_in += 1;
+                    let event = Event::Device { direction: Direction::In, error: &error.to_string() };
+                    self.observer.observe(now, &event);
+                    return Ok(false);
+                }
+            }
+        }
+        Ok(true)
+    }
+
+    fn take_commands(&mut self) -> bool {
+        let mut wants_stop = false;
+        for command in self.inbox.take() {
+            match command {
+                Command::Call { verb, reply } => {
+                    let ticket = self.next_ticket;
+                    self.next_ticket += 1;
+                    self.replies.insert(ticket, reply);
+                    self.calls.push(Call { ticket, verb });
+                }
+                Command::Stop => wants_stop = true,
+            }
+        }
+        wants_stop
+    }
+
+    fn step(&mut self) -> Step {
+        let now = self.now();
+        let step = self.stack.step(now, self.burst.frames(), &mut self.calls, &mut self.frames, &mut *self.observer);
+        self.complete();
+        step
+    }
+
+    fn complete(&mut self) {
+        while let Some(completion) = self.stack.next_completion() {
+            if let Some(reply) = self.replies.remove(&completion.ticket) {
+                // Nobody waits any more: what the call gave is dropped here, and so closed.
+                let _ = reply.send(completion.result);
+            }
+        }
+    }
+
+    /// Writes what the stack has made, until the device is full.
+    fn transmit(&mut self) -> io::Result<()> {
+        if self.frames.is_empty() {
+            return Ok(());
+        }
+        let now = self.now();
+        for (frame, _) in self.frames.iter().skip(self.untransmitted) {
+            match self.device.transmit(now, frame, device::Offload::None) {
+                Ok(true) => {}
+                Ok(false) => return Ok(()),
+                Err(error) if device::vanished(&error) => return Err(error),
+                Err(error) => {
+                    self.stack.counters_mut().device_errors_out += 1;
+                    let event = Event::Device { direction: Direction::Out, error: &error.to_string() };
+                    self.observer.observe(now, &event);
+                }
+            }
+            self.untransmitted += 1;
+        }
+        self.frames.clear();
+        self.untransmitted = 0;
+        Ok(())
+    }
+
+    /// Tells the handles what has changed.
+    fn publish(&mut self) {
+        if self.inbox.wants_counters() || self.status.borrow().is_ready != self.stack.is_ready() {
+            let status = Status {
+                is_ready: self.stack.is_ready(),
+                duplicates: self.stack.duplicates().to_vec(),
+                counters: self.stack.counters().clone(),
+            };
+            self.status.send_replace(status);
+        }
+    }
+
+    fn stop(&mut self) {
+        let now = self.now();
+        self.stack.shut_down(now, &mut self.frames, &mut *self.observer);
+        self.complete();
+        self.replies.clear();
+        self.inbox.close();
+        // The last RSTs; an interface that is gone does not take them.
+        let _ = self.transmit();
+        self.status.send_modify(|status| status.counters = self.stack.counters().clone());
+    }
+}

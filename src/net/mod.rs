@@ -1,0 +1,38 @@
+//! What programs hold: a stack of their own, and sockets shaped like those of the standard library.
+//!
+//! - [`Stack`] and [`Builder`]: a stack on a TAP or on one end of an in-memory pair.
+//! - [`TcpListener`], [`TcpStream`], [`UdpSocket`]: blocking, like `std::net`.
+//! - [`tokio`]: the same three for async programs, like `tokio::net`.
+//!
+//! A socket lives in the engine; what a program holds is its end of the pipe. [`TcpStream::info`] is a plain
+//! snapshot of what lies behind it.
+//!
+//! ```no_run
+//! use std::io::{Read, Write};
+//! use tapsock::net::{Stack, TcpListener};
+//!
+//! let stack = Stack::builder().tap("tap0")?;
+//! let listener = TcpListener::bind(&stack, "0.0.0.0:7".parse()?)?;
+//! let (mut stream, peer) = listener.accept()?;
+//! println!("{peer} is here: {:?}", stream.info()?);
+//! let mut buffer = [0; 1024];
+//! let count = stream.read(&mut buffer)?;
+//! stream.write_all(&buffer[..count])?;
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+mod builder;
+mod stack;
+mod tcp;
+pub mod tokio;
+mod udp;
+
+pub use builder::{Builder, StartError};
+pub use stack::Stack;
+pub use tcp::{TcpListener, TcpStream};
+pub use udp::UdpSocket;
+
+pub use crate::socket::TcpInfo;
+
+/// How many connections may wait to be accepted when the program did not say (std's choice for Linux).
+const BACKLOG: usize = 128;

@@ -1,0 +1,159 @@
+use std::future::poll_fn;
+use std::io;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+use crate::error::Error;
+use crate::net::{self, BACKLOG, Stack, TcpInfo};
+use crate::socket::{Outcome, Verb};
+
+/// A TCP socket that listens, like `tokio::net::TcpListener`.
+#[derive(Debug)]
+pub struct TcpListener(net::TcpListener);
+
+impl TcpListener {
+    /// As [`net::TcpListener::bind`].
+    ///
+    /// # Errors
+    ///
+    /// As [`net::TcpListener::bind`].
+    pub async fn bind(stack: &Stack, local: SocketAddr) -> io::Result<TcpListener> {
+        let outcome = stack.call(Verb::Listen { local, backlog: BACKLOG }).await;
+        net::TcpListener::from_outcome(stack, outcome).map(TcpListener)
+    }
+
+    /// Waits for the next connection; gives it with the peer's address.
+    ///
+    /// # Errors
+    ///
+    /// `NetworkDown` when the stack stops.
+    pub async fn accept(&self) -> io::Result<(TcpStream, SocketAddr)> {
+        poll_fn(|context| self.poll_accept(context)).await
+    }
+
+    /// [`TcpListener::accept`] for those who poll by hand.
+    pub fn poll_accept(&self, context: &mut Context<'_>) -> Poll<io::Result<(TcpStream, SocketAddr)>> {
+        let socket = ready!(self.0.socket.queue.poll_accept(context))?;
+        let remote = socket.remote;
+        Poll::Ready(Ok((TcpStream(net::TcpStream::new(&self.0.stack, socket)), remote)))
+    }
+
+    /// Where it listens.
+    ///
+    /// # Errors
+    ///
+    /// None; tokio's signature.
+    pub fn local_addr(&self) -> io::Result<SocketAddr> {
+        self.0.local_addr()
+    }
+}
+
+/// A TCP connection, like `tokio::net::TcpStream`.
+#[derive(Debug)]
+pub struct TcpStream(net::TcpStream);
+
+impl TcpStream {
+    /// As [`net::TcpStream::connect`].
+    ///
+    /// # Errors
+    ///
+    /// As [`net::TcpStream::connect`].
+    pub async fn connect(stack: &Stack, remote: SocketAddr) -> io::Result<TcpStream> {
+        let outcome = stack.call(Verb::Connect { local: None, remote }).await;
+        net::TcpStream::from_outcome(stack, outcome).map(TcpStream)
+    }
+
+    /// The peer's end.
+    ///
+    /// # Errors
+    ///
+    /// None; tokio's signature.
+    pub fn peer_addr(&self) -> io::Result<SocketAddr> {
+        self.0.peer_addr()
+    }
+
+    /// Our end.
+    ///
+    /// # Errors
+    ///
+    /// None; tokio's signature.
+    pub fn local_addr(&self) -> io::Result<SocketAddr> {
+        self.0.local_addr()
+    }
+
+    /// As [`net::TcpStream::info`].
+    ///
+    /// # Errors
+    ///
+    /// As [`net::TcpStream::info`].
+    pub async fn info(&self) -> io::Result<TcpInfo> {
+        self.inspector().info().await
+    }
+
+    /// Something that can be asked for [`TcpStream::info`] while the stream itself is in other hands.
+    pub fn inspector(&self) -> Inspector {
+        Inspector { stack: self.0.stack.clone(), socket: self.0.socket.handle }
+    }
+
+    /// As [`net::TcpStream::set_nodelay`].
+    ///
+    /// # Errors
+    ///
+    /// As [`net::TcpStream::set_nodelay`].
+    pub async fn set_nodelay(&self, nodelay: bool) -> io::Result<()> {
+        self.0.stack.call(Verb::SetNodelay { socket: self.0.socket.handle, nodelay }).await?;
+        Ok(())
+    }
+
+    /// The same connection for a program that blocks.
+    pub fn into_std(self) -> net::TcpStream {
+        self.0
+    }
+}
+
+/// Asks a connection about itself.
+#[derive(Debug, Clone)]
+pub struct Inspector {
+    stack: Stack,
+    socket: crate::socket::Handle,
+}
+
+impl Inspector {
+    /// As [`net::TcpStream::info`].
+    ///
+    /// # Errors
+    ///
+    /// As [`net::TcpStream::info`].
+    pub async fn info(&self) -> io::Result<TcpInfo> {
+        match self.stack.call(Verb::Info { socket: self.socket }).await? {
+            Outcome::Info(info) => Ok(*info),
+            _ => Err(Error::InvalidInput.into()),
+        }
+    }
+}
+
+impl AsyncRead for TcpStream {
+    fn poll_read(self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let count = ready!(self.0.socket.pipe.poll_read(context, buffer.initialize_unfilled()))?;
+        buffer.advance(count);
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncWrite for TcpStream {
+    fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &[u8]) -> Poll<io::Result<usize>> {
+        self.0.socket.pipe.poll_write(context, buffer).map_err(Into::into)
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, _context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.0.socket.pipe.shutdown_write();
+        Poll::Ready(Ok(()))
+    }
+}

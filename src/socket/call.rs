@@ -1,0 +1,239 @@
+use std::net::SocketAddr;
+
+use rand::rngs::StdRng;
+
+use super::{Connecting, Socket, Sockets};
+use crate::error::{Error, Result};
+use crate::observe::{SocketId, Time};
+use crate::pipe::{Accepts, Datagrams, Stream};
+use crate::transport::{Below, TcpInfo, Transport};
+
+/// The largest datagram a UDP socket can carry: an IPv4 packet less its headers.
+const LARGEST_DATAGRAM: usize = 65_535 - 20 - 8;
+
+/// Names a socket in later calls. A closed socket's name is not used again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Handle {
+    pub(super) descriptor: usize,
+    pub(super) number: u64,
+}
+
+/// What a program asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verb {
+    /// `socket`, `bind` and `listen` for TCP.
+    Listen {
+        /// Where; port 0 stands for any.
+        local: SocketAddr,
+        /// How many established connections may wait.
+        backlog: usize,
+    },
+    /// `socket` and `connect` for TCP. Completes when the connection is established or has failed.
+    Connect {
+        /// From where; `None` chooses both.
+        local: Option<SocketAddr>,
+        /// To whom.
+        remote: SocketAddr,
+    },
+    /// `socket` and `bind` for UDP.
+    BindUdp {
+        /// Where; port 0 stands for any.
+        local: SocketAddr,
+    },
+    /// `connect` for UDP.
+    ConnectUdp {
+        /// The socket.
+        socket: Handle,
+        /// The only peer from here on.
+        peer: SocketAddr,
+    },
+    /// TCP_NODELAY.
+    SetNodelay {
+        /// The socket.
+        socket: Handle,
+        /// Whether small segments go out at once.
+        nodelay: bool,
+    },
+    /// TCP_INFO.
+    Info {
+        /// The socket.
+        socket: Handle,
+    },
+}
+
+/// A verb with the ticket that its completion will carry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Call {
+    /// The caller's own number.
+    pub ticket: u64,
+    /// What is asked.
+    pub verb: Verb,
+}
+
+/// A finished call.
+#[derive(Debug)]
+pub struct Completion {
+    /// Of the call.
+    pub ticket: u64,
+    /// What came of it.
+    pub result: Result<Outcome>,
+}
+
+/// What a call gives.
+#[derive(Debug)]
+pub enum Outcome {
+    /// A listener.
+    Listener(ListenerSocket),
+    /// A connection.
+    Stream(StreamSocket),
+    /// A UDP socket.
+    Datagram(DatagramSocket),
+    /// A snapshot.
+    Info(Box<TcpInfo>),
+    /// Nothing more to say.
+    Done,
+}
+
+/// A program's side of a listening socket.
+#[derive(Debug)]
+pub struct ListenerSocket {
+    /// For later calls.
+    pub handle: Handle,
+    /// Where it listens.
+    pub local: SocketAddr,
+    /// Its accept queue.
+    pub queue: Accepts<StreamSocket>,
+}
+
+/// A program's side of a connection.
+#[derive(Debug)]
+pub struct StreamSocket {
+    /// For later calls.
+    pub handle: Handle,
+    /// Its name in the trace.
+    pub id: SocketId,
+    /// Our end.
+    pub local: SocketAddr,
+    /// The peer's end.
+    pub remote: SocketAddr,
+    /// Its bytes.
+    pub pipe: Stream,
+}
+
+/// A program's side of a UDP socket.
+#[derive(Debug)]
+pub struct DatagramSocket {
+    /// For later calls.
+    pub handle: Handle,
+    /// Its name in the trace.
+    pub id: SocketId,
+    /// What it is bound to.
+    pub local: SocketAddr,
+    /// Its datagrams.
+    pub pipe: Datagrams,
+}
+
+impl Sockets {
+    /// Does what a call asks. What takes time completes later.
+    pub fn call(&mut self, now: Time, call: Call, transport: &mut Transport, below: &mut Below<'_>, rng: &mut StdRng) {
+        let Call { ticket, verb } = call;
+        let result = match verb {
+            Verb::Listen { local, backlog } => self.listen(local, backlog, transport, below, rng),
+            Verb::BindUdp { local } => self.bind_udp(now, local, transport, below, rng),
+            Verb::Connect { local, remote } => match self.connect(now, ticket, local, remote, transport, below) {
+                Ok(()) => return,
+                Err(error) => Err(error),
+            },
+            Verb::ConnectUdp { socket, peer } => self.connect_udp(socket, peer, transport, below),
+            Verb::SetNodelay { socket, nodelay } => self.set_nodelay(socket, nodelay, transport),
+            Verb::Info { socket } => self.info(now, socket, transport),
+        };
+        self.completions.push_back(Completion { ticket, result });
+    }
+
+    fn listen(
+        &mut self,
+        local: SocketAddr,
+        backlog: usize,
+        transport: &mut Transport,
+        below: &Below<'_>,
+        rng: &mut StdRng,
+    ) -> Result<Outcome> {
+        let descriptor = self.table.vacant_key();
+        let slot = transport.listen(local, backlog, descriptor, below, rng)?;
+        let (queue, end) = Accepts::new(self.doorbell.bell(descriptor));
+        let handle = self.insert(Socket::Listener { slot, end });
+        Ok(Outcome::Listener(ListenerSocket { handle, local: transport.listening(slot), queue }))
+    }
+
+    fn bind_udp(
+        &mut self,
+        now: Time,
+        local: SocketAddr,
+        transport: &mut Transport,
+        below: &Below<'_>,
+        rng: &mut StdRng,
+    ) -> Result<Outcome> {
+        let descriptor = self.table.vacant_key();
+        let slot = transport.bind_udp(now, local, descriptor, below, rng)?;
+        let bell = self.doorbell.bell(descriptor);
+        let (pipe, end) = Datagrams::new(self.limits.datagram_buffer, LARGEST_DATAGRAM, bell);
+        let handle = self.insert(Socket::Datagram { slot, end });
+        let datagram = transport.datagram(slot);
+        Ok(Outcome::Datagram(DatagramSocket { handle, id: datagram.id(), local: datagram.local(), pipe }))
+    }
+
+    fn connect(
+        &mut self,
+        now: Time,
+        ticket: u64,
+        local: Option<SocketAddr>,
+        remote: SocketAddr,
+        transport: &mut Transport,
+        below: &mut Below<'_>,
+    ) -> Result<()> {
+        let descriptor = self.table.vacant_key();
+        let slot = transport.connect(now, local, remote, descriptor, below)?;
+        let connection = transport.connection(slot).ok_or(Error::ConnectionAborted)?;
+        let (id, local) = (connection.id(), connection.local());
+        let (pipe, end) = Stream::new(self.limits.pipe, self.doorbell.bell(descriptor));
+        let handle = self.insert(Socket::Stream { slot, end, connecting: None });
+        let socket = StreamSocket { handle, id, local, remote, pipe };
+        if let Some(Socket::Stream { connecting, .. }) = self.table.get_mut(descriptor).map(|entry| &mut entry.socket) {
+            *connecting = Some(Connecting { ticket, socket });
+        }
+        Ok(())
+    }
+
+    fn connect_udp(&self, socket: Handle, peer: SocketAddr, transport: &mut Transport, below: &Below<'_>) -> Result<Outcome> {
+        match self.find(socket) {
+            Some(&Socket::Datagram { slot, .. }) => transport.connect_udp(slot, peer, below).map(|()| Outcome::Done),
+            Some(_) => Err(Error::NotSupported),
+            None => Err(Error::BadDescriptor),
+        }
+    }
+
+    fn set_nodelay(&self, socket: Handle, nodelay: bool, transport: &mut Transport) -> Result<Outcome> {
+        match self.find(socket) {
+            Some(&Socket::Stream { slot, .. }) => {
+                transport.connection(slot).ok_or(Error::InvalidInput)?.set_nodelay(nodelay);
+                transport.mark(slot);
+                Ok(Outcome::Done)
+            }
+            Some(_) => Err(Error::NotSupported),
+            // The connection is over: Linux takes the option and it has no effect.
+            None => Ok(Outcome::Done),
+        }
+    }
+
+    fn info(&self, now: Time, socket: Handle, transport: &mut Transport) -> Result<Outcome> {
+        match self.find(socket) {
+            Some(&Socket::Stream { slot, .. }) => {
+                let connection = transport.connection(slot).ok_or(Error::NotConnected)?;
+                Ok(Outcome::Info(Box::new(connection.info(now))))
+            }
+            Some(_) => Err(Error::NotSupported),
+            None => Err(Error::NotConnected),
+        }
+    }
+}

@@ -1,0 +1,262 @@
+//! The column from `link` to `socket`, composed. Pure: no I/O, no clock, no randomness of its own.
+//!
+//! [`Stack::step`] takes the moment, frames and calls, and gives frames, completions and the next deadline.
+//! The engine drives it with a device and a clock; tests drive it in virtual time; both see the same machine.
+
+mod send;
+mod show;
+#[cfg(test)]
+mod tests;
+
+use std::net::IpAddr;
+
+use rand::rngs::StdRng;
+use rand::{Rng, SeedableRng};
+
+use crate::config::{Cidr, Config};
+use crate::ip::{Ip, Packets, Verdict};
+use crate::link::{Frames, Link, NeighbourMessage, Notice, Received};
+use crate::observe::{Address, Cast, Counters, Depth, Direction, Event, Fate, Observer, Rule, Time};
+use crate::pipe::Doorbell;
+use crate::socket::{Call, Completion, Sockets};
+use crate::transport::{Below, Transport};
+
+/// How many bytes of frames one step makes at most, give or take one connection's share.
+const BYTES_PER_STEP: usize = 1 << 20;
+
+/// How many connections one step looks after at most.
+const CONNECTIONS_PER_STEP: usize = 512;
+
+/// What a step says about the next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Step {
+    /// When to step again, if nothing happens before.
+    pub deadline: Option<Time>,
+    /// There is more to do at once: the step stopped at its bounds.
+    pub has_more: bool,
+}
+
+/// One stack.
+#[derive(Debug)]
+pub struct Stack {
+    link: Link,
+    ip: Ip,
+    transport: Transport,
+    sockets: Sockets,
+    packets: Packets,
+    counters: Counters,
+    rng: StdRng,
+    /// Own addresses that are still being asked about.
+    tentative: Vec<IpAddr>,
+    duplicates: Vec<(IpAddr, crate::config::Mac)>,
+    config: Config,
+    is_begun: bool,
+}
+
+impl Stack {
+    /// A stack for a link of `mtu` bytes of IP packet. All its randomness comes from `seed`. Programs ring
+    /// `doorbell`.
+    pub fn new(config: Config, mtu: usize, seed: [u8; 32], doorbell: Doorbell) -> Stack {
+        let mut rng = StdRng::from_seed(seed);
+        let mut ip = Ip::new(&config, mtu, rng.next_u32() as u16);
+        let mut tentative: Vec<IpAddr> = config.addresses.iter().map(|cidr| cidr.address()).collect();
+        let link_local = IpAddr::V6(config.mac.link_local());
+        if tentative.iter().any(IpAddr::is_ipv6)
+            && !tentative.contains(&link_local)
+            && let Some(cidr) = Cidr::new(link_local, 64)
+        {
+            ip.add_address(cidr);
+            tentative.push(link_local);
+        }
+        let hash_keys = [rng.next_u64(), rng.next_u64()];
+        Stack {
+            link: Link::new(config.mac, mtu, &config.limits, hash_keys),
+            ip,
+            transport: Transport::new(&config, mtu, &mut rng),
+            sockets: Sockets::new(&config.limits, doorbell),
+            packets: Packets::new(),
+            counters: Counters::default(),
+            rng,
+            tentative,
+            duplicates: Vec::new(),
+            config,
+            is_begun: false,
+        }
+    }
+
+    /// What it has counted.
+    pub fn counters(&self) -> &Counters {
+        &self.counters
+    }
+
+    /// The same, for those who count beside it: the device.
+    pub fn counters_mut(&mut self) -> &mut Counters {
+        &mut self.counters
+    }
+
+    /// Whether every own address has been asked about: the stack answers from here on.
+    pub fn is_ready(&self) -> bool {
+        self.is_begun && self.tentative.is_empty()
+    }
+
+    /// Own addresses that somebody else has, and who.
+    pub fn duplicates(&self) -> &[(IpAddr, crate::config::Mac)] {
+        &self.duplicates
+    }
+
+    /// Whether a link-layer deadline, a timer or unfinished work is left; for tests.
+    pub fn sockets(&self) -> usize {
+        self.transport.sockets()
+    }
+
+    /// Lets everything happen that is due: `frames` came in, programs asked `calls`, and it is `now`. Frames to
+    /// be sent are appended to `out`; finished calls wait in [`Stack::next_completion`].
+    pub fn step<'f>(
+        &mut self,
+        now: Time,
+        frames: impl IntoIterator<Item = &'f [u8]>,
+        calls: &mut Vec<Call>,
+        out: &mut Frames,
+        observer: &mut dyn Observer,
+    ) -> Step {
+        let depth = observer.depth();
+        if !self.is_begun {
+            self.is_begun = true;
+            for address in self.tentative.clone() {
+                self.link.add_address(now, address, self.config.probe, out);
+            }
+            self.show_frames(now, 0, out, depth, observer);
+            self.take_link_notices(now, depth, observer);
+        }
+        for frame in frames {
+            self.receive(now, frame, out, depth, observer);
+        }
+        let sent = out.len();
+        self.link.poll(now, out);
+        self.show_frames(now, sent, out, depth, observer);
+        self.take_link_notices(now, depth, observer);
+        self.transport.poll(now, &mut self.packets);
+        for call in calls.drain(..) {
+            let mut below = Below { ip: &mut self.ip, packets: &mut self.packets };
+            self.sockets.call(now, call, &mut self.transport, &mut below, &mut self.rng);
+        }
+        let mut below = Below { ip: &mut self.ip, packets: &mut self.packets };
+        self.sockets.answer(now, &mut self.transport, &mut below);
+        self.take_transport_notices(now);
+        self.flush(now, out, depth, observer);
+        let has_more = self.service(now, out, depth, observer);
+        self.take_link_notices(now, depth, observer);
+        self.show_lives(now, depth, observer);
+        let deadline = [self.link.deadline(), self.transport.deadline()].into_iter().flatten().min();
+        Step { deadline, has_more }
+    }
+
+    /// Takes the next finished call.
+    pub fn next_completion(&mut self) -> Option<Completion> {
+        self.sockets.next_completion()
+    }
+
+    /// Ends every connection with a RST and tells every program, because the stack stops.
+    pub fn shut_down(&mut self, now: Time, out: &mut Frames, observer: &mut dyn Observer) {
+        let depth = observer.depth();
+        self.transport.shut_down(now, &mut self.packets);
+        self.flush(now, out, depth, observer);
+        self.sockets.shut_down();
+        self.show_lives(now, depth, observer);
+    }
+
+    fn receive(&mut self, now: Time, frame: &[u8], out: &mut Frames, depth: Depth, observer: &mut dyn Observer) {
+        self.counters.frames_in += 1;
+        self.counters.bytes_in += frame.len() as u64;
+        let sent = out.len();
+        let fate = match self.link.receive(now, frame, out) {
+            Ok(Received::Ip { packet, cast }) => self.receive_packet(now, packet, cast, out),
+            Ok(Received::Done(rule)) | Err(rule) => Fate::nobody(rule),
+        };
+        if let Some(rule) = fate.rule {
+            self.counters.count(rule);
+        }
+        if depth >= Depth::Packet {
+            observer.observe(now, &Event::Frame { direction: Direction::In, bytes: frame, fate });
+        }
+        self.show_frames(now, sent, out, depth, observer);
+        self.take_link_notices(now, depth, observer);
+        self.take_transport_notices(now);
+        self.flush(now, out, depth, observer);
+        self.show_lives(now, depth, observer);
+    }
+
+    fn receive_packet(&mut self, now: Time, packet: &[u8], cast: Cast, out: &mut Frames) -> Fate {
+        match self.ip.receive(now, packet, cast, &mut self.packets) {
+            Ok(Verdict::Transport(packet)) => {
+                let mut below = Below { ip: &mut self.ip, packets: &mut self.packets };
+                self.transport.receive(now, &packet, &mut below)
+            }
+            Ok(Verdict::Neighbour(packet)) => {
+                let (IpAddr::V6(source), IpAddr::V6(destination)) = (packet.source, packet.destination) else {
+                    return Fate::nobody(Rule::NdpMalformed);
+                };
+                let message =
+                    NeighbourMessage { source, destination, hop_limit: packet.hop_limit, body: packet.payload };
+                match self.link.neighbour_message(now, message, out) {
+                    Ok(rule) | Err(rule) => Fate::nobody(rule),
+                }
+            }
+            Ok(Verdict::Error(error)) => self.transport.receive_error(&error),
+            Ok(Verdict::Done(rule)) | Err(rule) => Fate::nobody(rule),
+        }
+    }
+
+    fn take_link_notices(&mut self, now: Time, depth: Depth, observer: &mut dyn Observer) {
+        let (ip, transport) = (&mut self.ip, &mut self.transport);
+        for notice in self.link.notices() {
+            match notice {
+                Notice::Address { address, state } => {
+                    ip.set_address_state(address, state);
+                    if state != Address::Tentative {
+                        self.tentative.retain(|&other| other != address);
+                    }
+                    if let Address::Duplicate { owner } = state {
+                        self.duplicates.push((address, owner));
+                    }
+                    if depth >= Depth::Life {
+                        observer.observe(now, &Event::Address { address, state });
+                    }
+                }
+                Notice::Neighbour { address, state } => {
+                    if depth >= Depth::Life {
+                        observer.observe(now, &Event::Neighbour { address, state });
+                    }
+                }
+                Notice::Undelivered { packet, .. } => {
+                    self.counters.count(Rule::NeighbourFailed);
+                    if let Some(error) = ip.undelivered(&packet) {
+                        transport.receive_error(&error);
+                    }
+                }
+            }
+        }
+    }
+
+    fn take_transport_notices(&mut self, now: Time) {
+        while let Some(notice) = self.transport.next_notice() {
+            let mut below = Below { ip: &mut self.ip, packets: &mut self.packets };
+            self.sockets.notice(now, notice, &mut self.transport, &mut below);
+        }
+    }
+
+    /// Looks after connections until nothing is left to do or the bounds of a step are reached.
+    fn service(&mut self, now: Time, out: &mut Frames, depth: Depth, observer: &mut dyn Observer) -> bool {
+        for _ in 0..CONNECTIONS_PER_STEP {
+            if out.bytes_used() > BYTES_PER_STEP {
+                break;
+            }
+            let Some((slot, descriptor)) = self.transport.next_dirty() else { break };
+            let mut below = Below { ip: &mut self.ip, packets: &mut self.packets };
+            self.sockets.service(now, slot, descriptor, &mut self.transport, &mut below);
+            self.take_transport_notices(now);
+            self.flush(now, out, depth, observer);
+        }
+        self.transport.is_dirty()
+    }
+}

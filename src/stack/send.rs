@@ -1,0 +1,51 @@
+//! The way down: packets find their next hop, are cut for the link and become frames.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use super::Stack;
+use crate::ip::Outgoing;
+use crate::link::Frames;
+use crate::observe::{Depth, Observer, Rule, Time};
+
+impl Stack {
+    /// Sends every packet that waits.
+    pub(super) fn flush(&mut self, now: Time, out: &mut Frames, depth: Depth, observer: &mut dyn Observer) {
+        if self.packets.is_empty() {
+            return;
+        }
+        let sent = out.len();
+        let mut packets = std::mem::take(&mut self.packets);
+        for packet in packets.iter() {
+            if let Err(rule) = self.send(now, &packet, out) {
+                self.counters.count(rule);
+            }
+        }
+        packets.clear();
+        self.packets = packets;
+        self.show_frames(now, sent, out, depth, observer);
+    }
+
+    fn send(&mut self, now: Time, outgoing: &Outgoing<'_>, out: &mut Frames) -> Result<(), Rule> {
+        let destination = destination(outgoing.packet).ok_or(Rule::IpNoRoute)?;
+        let hop = self.ip.route(destination)?;
+        let link = &mut self.link;
+        for piece in self.ip.pieces(outgoing.packet, outgoing.segment)? {
+            link.send(now, hop.next_hop, piece.len(), outgoing.fate, out, |buffer| piece.write(buffer))?;
+        }
+        Ok(())
+    }
+}
+
+/// Where a packet of our own making goes.
+fn destination(packet: &[u8]) -> Option<IpAddr> {
+    match packet.first()? >> 4 {
+        4 => {
+            let octets: [u8; 4] = packet.get(16..20)?.try_into().ok()?;
+            Some(IpAddr::V4(Ipv4Addr::from(octets)))
+        }
+        _ => {
+            let octets: [u8; 16] = packet.get(24..40)?.try_into().ok()?;
+            Some(IpAddr::V6(Ipv6Addr::from(octets)))
+        }
+    }
+}

@@ -1,0 +1,40 @@
+//! Telling the observer.
+
+use super::Stack;
+use crate::link::Frames;
+use crate::observe::{Depth, Direction, Event, Observer, Time};
+use crate::transport::Life;
+
+impl Stack {
+    /// Counts and shows the frames of `out` from `first` on.
+    pub(super) fn show_frames(&mut self, now: Time, first: usize, out: &Frames, depth: Depth, observer: &mut dyn Observer) {
+        if out.len() == first {
+            return;
+        }
+        for (bytes, &fate) in out.iter().skip(first) {
+            self.counters.frames_out += 1;
+            self.counters.bytes_out += bytes.len() as u64;
+            if depth >= Depth::Packet {
+                observer.observe(now, &Event::Frame { direction: Direction::Out, bytes, fate });
+            }
+        }
+    }
+
+    /// Shows what became of sockets.
+    pub(super) fn show_lives(&mut self, now: Time, depth: Depth, observer: &mut dyn Observer) {
+        while let Some(life) = self.transport.next_life() {
+            if depth < Depth::Life {
+                continue;
+            }
+            let event = match life {
+                Life::Bound { socket, local, backlog } => Event::Bound { socket, local, backlog },
+                Life::Accepted { socket, listener, listening, local, remote, waiting, backlog } => {
+                    Event::Accepted { socket, listener, listening, local, remote, waiting, backlog }
+                }
+                Life::Connected { socket, local, remote } => Event::Connected { socket, local, remote },
+                Life::Closed { socket, how, summary } => Event::Closed { socket, how, summary },
+            };
+            observer.observe(now, &event);
+        }
+    }
+}

@@ -1,0 +1,141 @@
+//! Listeners, and connections that are asked for but not established: a SYN creates no socket.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use smoltcp::wire::{TcpControl, TcpRepr, TcpSeqNumber};
+
+use super::connection::{Handshaken, offered_mss};
+use super::segment::{self, Segment};
+use crate::ip::Packets;
+use crate::observe::{Fate, Numbers, Ownership, Rule, SocketId, TcpState, Time};
+
+/// How often a SYN-ACK is sent (Linux: tcp_synack_retries is 5, and the first).
+const SYN_ACKS: u32 = 6;
+
+/// The first wait for an answer; doubles each time (RFC 6298 §2.1).
+const FIRST_WAIT: Duration = Duration::from_secs(1);
+
+/// A listening socket.
+#[derive(Debug)]
+pub struct Listener {
+    pub(super) id: SocketId,
+    pub(super) local: SocketAddr,
+    pub(super) backlog: usize,
+    /// Established connections that wait to be accepted.
+    pub(super) waiting: usize,
+    pub(super) descriptor: usize,
+}
+
+impl Listener {
+    pub(super) fn is_full(&self) -> bool {
+        self.waiting >= self.backlog
+    }
+}
+
+/// A SYN entry: all that is kept of a connection in SYN-RECEIVED.
+#[derive(Debug)]
+pub(super) struct Handshake {
+    pub(super) agreed: Handshaken,
+    pub(super) listener: usize,
+    pub(super) irs: TcpSeqNumber,
+    pub(super) window: u16,
+    pub(super) mss: u16,
+    pub(super) window_scale: Option<u8>,
+    pub(super) sack: bool,
+    pub(super) checksum: u16,
+    /// The window we announce: of the receive buffer that the connection will have.
+    pub(super) receive_window: u16,
+    /// SYN-ACKs sent.
+    pub(super) tries: u32,
+    /// SYNs received.
+    pub(super) syns: u32,
+    pub(super) resend_at: Time,
+}
+
+impl Handshake {
+    pub(super) fn new(segment: &Segment<'_>, agreed: Handshaken, listener: usize, receive_window: u16) -> Handshake {
+        Handshake {
+            agreed,
+            listener,
+            irs: segment.repr.seq_number,
+            window: segment.repr.window_len,
+            mss: offered_mss(segment),
+            window_scale: segment.repr.window_scale,
+            sack: segment.repr.sack_permitted,
+            checksum: segment.checksum,
+            receive_window,
+            tries: 0,
+            syns: 1,
+            resend_at: Time::ZERO,
+        }
+    }
+
+    pub(super) fn numbers(&self) -> Numbers {
+        Numbers {
+            local: self.agreed.isn.0 as u32,
+            remote: self.irs.0 as u32,
+            local_shift: 0,
+            remote_shift: self.window_scale.unwrap_or(0),
+        }
+    }
+
+    /// Sends the SYN-ACK, and says when the next one is due; `None`: the peer had its chances.
+    pub(super) fn send_syn_ack(&mut self, now: Time, rule: Rule, out: &mut Packets) -> Option<Time> {
+        if self.tries == SYN_ACKS {
+            return None;
+        }
+        let Handshaken { local, remote, isn, link_mss, .. } = self.agreed;
+        let repr = TcpRepr {
+            control: TcpControl::Syn,
+            seq_number: isn,
+            ack_number: Some(self.irs + 1),
+            window_len: self.receive_window,
+            max_seg_size: Some(link_mss),
+            window_scale: self.window_scale.map(|_| 0),
+            sack_permitted: self.sack,
+            ..segment::bare(local, remote)
+        };
+        let fate = Fate { rule: Some(rule), numbers: Some(self.numbers()), ..Fate::of(self.owner()) };
+        segment::send(local, remote, &repr, fate, out);
+        self.resend_at = now + FIRST_WAIT * (1 << self.tries);
+        self.tries += 1;
+        Some(self.resend_at)
+    }
+
+    pub(super) fn owner(&self) -> Ownership {
+        Ownership::FourTuple { socket: self.agreed.id }
+    }
+
+    pub(super) fn fate(&self, rule: Option<Rule>) -> Fate {
+        Fate {
+            rule,
+            states: Some((TcpState::SynReceived, TcpState::SynReceived)),
+            numbers: Some(self.numbers()),
+            ..Fate::of(self.owner())
+        }
+    }
+
+    /// Our own ACK, for a segment that does not fit.
+    pub(super) fn challenge(&self) -> TcpRepr<'static> {
+        TcpRepr {
+            seq_number: self.agreed.isn + 1,
+            ack_number: Some(self.irs + 1),
+            window_len: self.receive_window,
+            ..segment::bare(self.agreed.local, self.agreed.remote)
+        }
+    }
+
+    /// The SYN as smoltcp shall see it, when the handshake is replayed.
+    pub(super) fn syn(&self) -> TcpRepr<'static> {
+        TcpRepr {
+            control: TcpControl::Syn,
+            seq_number: self.irs,
+            window_len: self.window,
+            max_seg_size: Some(self.mss.min(self.agreed.link_mss)),
+            window_scale: self.window_scale,
+            sack_permitted: self.sack,
+            ..segment::bare(self.agreed.remote, self.agreed.local)
+        }
+    }
+}

@@ -1,0 +1,269 @@
+//! From IP packets to sockets: who owns a segment or a datagram, and what the protocol does with it.
+//!
+//! A packet finds its socket by a keyed hash, and only that socket's state machine runs: each socket has a
+//! smoltcp set of its own, because smoltcp looks at every socket of a set for each packet. The state machines
+//! are smoltcp's; what a host needs around them is here:
+//!
+//! | file | job |
+//! |---|---|
+//! | `segment` | parse and check a TCP segment; build the ones no state machine asks for |
+//! | `handshake` | listeners and SYN entries: a SYN creates no socket |
+//! | `guard` | what a segment must pass before smoltcp sees it |
+//! | `connection` | one TCP connection: smoltcp's socket and the sequence numbers it does not show |
+//! | `datagram` | one UDP socket |
+//! | `ports` | who is bound where, ephemeral ports (RFC 6056) |
+//! | `isn` | initial sequence numbers (RFC 6528) |
+//! | `medium` | what smoltcp takes for its network device |
+//! | `timers` | the lazy heap of deadlines |
+//! | `tcp`, `udp` | a packet's way through all of it |
+//!
+//! Nothing here waits or calls upwards. A packet's [`Fate`](crate::observe::Fate) is returned; what the socket
+//! room must know is left as a [`Notice`]; connections that need looking after stand in the dirty list.
+
+mod connection;
+mod datagram;
+mod guard;
+mod handshake;
+mod isn;
+mod keys;
+mod medium;
+mod ports;
+mod segment;
+mod tcp;
+#[cfg(test)]
+mod tests;
+mod timers;
+mod udp;
+
+use std::collections::{HashMap, VecDeque};
+use std::net::SocketAddr;
+
+use rand::Rng;
+use rand::rngs::StdRng;
+use slab::Slab;
+use smoltcp::iface::{self, Interface};
+use smoltcp::wire::HardwareAddress;
+
+pub use connection::{Connection, TcpInfo};
+pub use datagram::Datagram;
+pub use handshake::Listener;
+
+use crate::config::{Config, Limits};
+use crate::error::Error;
+use crate::ip::{Ip, Limiter, Packets};
+use crate::observe::{Close, Protocol, SocketId, Summary, Time};
+use connection::Connection as Tcp;
+use handshake::Handshake;
+use keys::Key;
+use medium::{Discard, Port, instant};
+use ports::Ports;
+use timers::Timers;
+
+/// What lies below this layer: routes to choose a source by, and the queue that packets go down by.
+#[derive(Debug)]
+pub struct Below<'a> {
+    /// Addresses, routes, ICMP.
+    pub ip: &'a mut Ip,
+    /// Packets on their way down.
+    pub packets: &'a mut Packets,
+}
+
+/// Both ends of a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+struct FourTuple {
+    local: SocketAddr,
+    remote: SocketAddr,
+}
+
+/// Who owns a 4-tuple.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Owner {
+    Connection(usize),
+    Handshake(usize),
+}
+
+/// Who is bound to a port.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Bound {
+    Listener(usize),
+    Datagram(usize),
+}
+
+/// Whose deadline it is. Numbers tell a slot's present owner from an earlier one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Alarm {
+    Connection { slot: usize, number: u64 },
+    Handshake { slot: usize, number: u64 },
+}
+
+/// What the socket room must know.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Notice {
+    /// A connection through a listener is established: let it wait to be accepted.
+    Established {
+        /// The listener's descriptor.
+        listener: usize,
+        /// The connection's slot.
+        connection: usize,
+    },
+    /// A connection that a program asked for is established.
+    Connected {
+        /// The connection's slot.
+        connection: usize,
+    },
+    /// A datagram came for the socket of this descriptor.
+    Datagram {
+        /// The socket's descriptor.
+        descriptor: usize,
+    },
+    /// An ICMP error says that a datagram of this socket did not arrive.
+    Undelivered {
+        /// The socket's descriptor.
+        descriptor: usize,
+        /// What its program is told.
+        error: Error,
+    },
+}
+
+/// What the observer must know: a socket's life.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Life {
+    /// A listener or a UDP socket has its port.
+    Bound {
+        /// The socket.
+        socket: SocketId,
+        /// Its address.
+        local: SocketAddr,
+        /// A listener's.
+        backlog: Option<usize>,
+    },
+    /// Established through a listener.
+    Accepted {
+        /// The connection.
+        socket: SocketId,
+        /// The listener.
+        listener: SocketId,
+        /// The listener's address.
+        listening: SocketAddr,
+        /// Our end.
+        local: SocketAddr,
+        /// The peer's end.
+        remote: SocketAddr,
+        /// In the accept queue, with this one.
+        waiting: usize,
+        /// At most.
+        backlog: usize,
+    },
+    /// Established as a program asked.
+    Connected {
+        /// The connection.
+        socket: SocketId,
+        /// Our end.
+        local: SocketAddr,
+        /// The peer's end.
+        remote: SocketAddr,
+    },
+    /// Gone.
+    Closed {
+        /// The socket.
+        socket: SocketId,
+        /// How.
+        how: Close,
+        /// What it carried.
+        summary: Summary,
+    },
+}
+
+/// The layer.
+#[derive(Debug)]
+pub struct Transport {
+    /// smoltcp's context: its clock, and nothing that differs between sockets.
+    interface: Interface,
+    connections: Slab<Tcp>,
+    handshakes: Slab<Handshake>,
+    listeners: Slab<Listener>,
+    datagrams: Slab<Datagram>,
+    tuples: HashMap<FourTuple, Owner, Key>,
+    ports: Ports<Bound>,
+    isn_key: Key,
+    dirty: VecDeque<usize>,
+    timers: Timers<Alarm>,
+    resets: Limiter,
+    challenges: Limiter,
+    notices: VecDeque<Notice>,
+    lives: VecDeque<Life>,
+    /// A packet that had to be changed before smoltcp may see it.
+    scratch: Vec<u8>,
+    limits: Limits,
+    mtu: usize,
+    next_number: u64,
+}
+
+/// A context for smoltcp whose generator starts at `seed`.
+fn new_interface(seed: u64, now: Time) -> Interface {
+    let mut config = iface::Config::new(HardwareAddress::Ip);
+    config.random_seed = seed;
+    let mut sent = Vec::new();
+    let mut port = Port { incoming: None, outlet: Discard { scratch: Vec::new(), sent: &mut sent } };
+    let mut interface = Interface::new(config, &mut port, instant(now));
+    interface.set_any_ip(true);
+    interface
+}
+
+impl Transport {
+    /// An empty layer. `mtu` is that of the link, in bytes of IP packet; the keys come from `rng`.
+    pub fn new(config: &Config, mtu: usize, rng: &mut StdRng) -> Transport {
+        Transport {
+            interface: new_interface(rng.next_u64(), Time::ZERO),
+            connections: Slab::new(),
+            handshakes: Slab::new(),
+            listeners: Slab::new(),
+            datagrams: Slab::new(),
+            tuples: HashMap::with_hasher(Key::new(rng)),
+            ports: Ports::new(config.ephemeral_ports.clone(), Key::new(rng)),
+            isn_key: Key::new(rng),
+            dirty: VecDeque::new(),
+            timers: Timers::new(),
+            resets: Limiter::new(config.limits.errors_per_second),
+            challenges: Limiter::new(config.limits.errors_per_second),
+            notices: VecDeque::new(),
+            lives: VecDeque::new(),
+            scratch: Vec::new(),
+            limits: config.limits.clone(),
+            mtu,
+            next_number: 1,
+        }
+    }
+
+    /// Takes what the socket room must know.
+    pub fn next_notice(&mut self) -> Option<Notice> {
+        self.notices.pop_front()
+    }
+
+    /// Takes what the observer must know.
+    pub fn next_life(&mut self) -> Option<Life> {
+        self.lives.pop_front()
+    }
+
+    /// The moment of the next deadline.
+    pub fn deadline(&self) -> Option<Time> {
+        self.timers.next()
+    }
+
+    /// The sockets there are: listeners, connections and UDP sockets.
+    pub fn sockets(&self) -> usize {
+        self.connections.len() + self.listeners.len() + self.datagrams.len()
+    }
+
+    fn new_id(&mut self, protocol: Protocol) -> SocketId {
+        let number = self.next_number;
+        self.next_number += 1;
+        SocketId { protocol, number }
+    }
+
+    /// The largest segment's payload on the link, for the family of `remote`.
+    fn link_mss(&self, remote: SocketAddr) -> u16 {
+        let headers = if remote.is_ipv4() { 20 + 20 } else { 40 + 20 };
+        u16::try_from(self.mtu.saturating_sub(headers)).unwrap_or(u16::MAX)
+    }
+}

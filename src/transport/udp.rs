@@ -1,0 +1,193 @@
+//! A datagram's way: check it, find its socket, or say that nobody owns the port.
+
+use std::net::{IpAddr, SocketAddr};
+
+use rand::rngs::StdRng;
+use smoltcp::wire::UdpPacket;
+
+use super::datagram::Datagram;
+use super::{Below, Bound, Life, Notice, Transport, segment};
+use crate::error::{Error, Result};
+use crate::ip::{self, ErrorKind, IcmpError, Packet};
+use crate::observe::{Cast, Close, Fate, Protocol, Rule, Summary, Time};
+
+/// Octets of the UDP header.
+const HEADER: usize = 8;
+
+impl Transport {
+    /// A datagram came.
+    pub(super) fn receive_udp(&mut self, now: Time, packet: &Packet<'_>, below: &mut Below<'_>) -> Fate {
+        match self.deliver_udp(now, packet, below) {
+            Ok(fate) => fate,
+            Err(rule) => Fate::nobody(rule),
+        }
+    }
+
+    fn deliver_udp(&mut self, now: Time, packet: &Packet<'_>, below: &mut Below<'_>) -> std::result::Result<Fate, Rule> {
+        let datagram = UdpPacket::new_checked(packet.payload).map_err(|_| Rule::UdpMalformed)?;
+        let covered = &packet.payload[..usize::from(datagram.len())];
+        if datagram.dst_port() == 0 {
+            return Err(Rule::UdpMalformed);
+        }
+        if datagram.checksum() == 0 {
+            if packet.source.is_ipv6() {
+                return Err(Rule::UdpNoChecksum);
+            }
+        } else if ip::transport_checksum(packet.source, packet.destination, packet.protocol, covered) != 0 {
+            return Err(Rule::UdpChecksum);
+        }
+        let local = SocketAddr::new(packet.destination, datagram.dst_port());
+        let remote = SocketAddr::new(packet.source, datagram.src_port());
+        let owner = self.ports.owner(Protocol::Udp, local);
+        let Some(Bound::Datagram(slot)) = owner.filter(|&owner| self.accepts_from(owner, remote)) else {
+            return Err(match packet.cast {
+                Cast::Group => Rule::UdpNoSocketGroup,
+                Cast::Unicast => below.ip.port_unreachable(now, packet, below.packets),
+            });
+        };
+        let socket = &mut self.datagrams[slot];
+        let mut fate = Fate::of(socket.owner());
+        if !socket.has_room(covered.len()) {
+            fate.rule = Some(Rule::UdpBufferFull);
+            return Ok(fate);
+        }
+        let packet = plain(packet, covered, &mut self.scratch);
+        socket.feed(now, &mut self.interface, packet, below.packets);
+        self.notices.push_back(Notice::Datagram { descriptor: socket.descriptor });
+        Ok(fate)
+    }
+
+    /// A connected UDP socket hears its peer only (`connect(2)`).
+    fn accepts_from(&self, owner: Bound, remote: SocketAddr) -> bool {
+        match owner {
+            Bound::Datagram(slot) => self.datagrams[slot].remote.is_none_or(|peer| peer == remote),
+            Bound::Listener(_) => false,
+        }
+    }
+
+    /// Binds a UDP socket; port 0 stands for any that is free.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::AddressNotAvailable`] for an address that is not ours, or if no port is free;
+    /// [`Error::AddressInUse`]; [`Error::TooManySockets`].
+    pub fn bind_udp(
+        &mut self,
+        now: Time,
+        local: SocketAddr,
+        descriptor: usize,
+        below: &Below<'_>,
+        rng: &mut StdRng,
+    ) -> Result<usize> {
+        let local = self.bindable(Protocol::Udp, local, below, rng)?;
+        let slot = self.datagrams.vacant_key();
+        self.ports.bind(Protocol::Udp, local, Bound::Datagram(slot))?;
+        let id = self.new_id(Protocol::Udp);
+        self.datagrams.insert(Datagram::new(id, local, descriptor, now));
+        self.lives.push_back(Life::Bound { socket: id, local, backlog: None });
+        Ok(slot)
+    }
+
+    /// Whether a socket may be bound to `local`, and to which port.
+    pub(super) fn bindable(
+        &self,
+        protocol: Protocol,
+        local: SocketAddr,
+        below: &Below<'_>,
+        rng: &mut StdRng,
+    ) -> Result<SocketAddr> {
+        if self.sockets() >= self.limits.sockets {
+            return Err(Error::TooManySockets);
+        }
+        if !local.ip().is_unspecified() && !below.ip.is_own(local.ip()) {
+            return Err(Error::AddressNotAvailable);
+        }
+        if local.port() != 0 {
+            return Ok(local);
+        }
+        let port = self.ports.random(protocol, local.ip(), rng)?;
+        Ok(SocketAddr::new(local.ip(), port))
+    }
+
+    /// The UDP socket of a slot.
+    pub fn datagram(&mut self, slot: usize) -> &mut Datagram {
+        &mut self.datagrams[slot]
+    }
+
+    /// From here on the socket hears `peer` only, and is told of ICMP errors.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NetworkUnreachable`] if no route leads there.
+    pub fn connect_udp(&mut self, slot: usize, peer: SocketAddr, below: &Below<'_>) -> Result<()> {
+        below.ip.route(peer.ip()).map_err(|_| Error::NetworkUnreachable)?;
+        self.datagrams[slot].remote = Some(peer);
+        Ok(())
+    }
+
+    /// Sends a datagram, from `source` if it is given, or else from where the route to `peer` begins.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NetworkUnreachable`], [`Error::MessageTooLong`], [`Error::AddressNotAvailable`],
+    /// [`Error::NoBufferSpace`].
+    pub fn send_udp(
+        &mut self,
+        now: Time,
+        slot: usize,
+        bytes: &[u8],
+        peer: SocketAddr,
+        source: Option<IpAddr>,
+        below: &mut Below<'_>,
+    ) -> Result<()> {
+        let socket = &mut self.datagrams[slot];
+        let hop = below.ip.route(peer.ip()).map_err(|_| Error::NetworkUnreachable)?;
+        let bound = Some(socket.local.ip()).filter(|address| !address.is_unspecified());
+        let source = source.or(bound).filter(|address| below.ip.is_usable(*address)).unwrap_or(hop.source);
+        if source.is_ipv4() != peer.is_ipv4() {
+            return Err(Error::FamilyNotSupported);
+        }
+        let header = if peer.is_ipv4() { 20 } else { 40 };
+        if header + HEADER + bytes.len() > below.ip.mtu() {
+            return Err(Error::MessageTooLong);
+        }
+        socket.send(now, &mut self.interface, bytes, peer, source, below.packets)
+    }
+
+    /// Closes a UDP socket.
+    pub fn close_udp(&mut self, now: Time, slot: usize) {
+        let socket = self.datagrams.remove(slot);
+        self.ports.release(Protocol::Udp, socket.local, Bound::Datagram(slot));
+        let summary = Summary { age: now - socket.created, ..socket.summary };
+        self.lives.push_back(Life::Closed { socket: socket.id, how: Close::ByUs, summary });
+    }
+
+    /// An ICMP error about a datagram of ours: told to a connected socket (RFC 1122 §4.1.3.3, `udp(7)`).
+    pub(super) fn udp_error(&mut self, error: &IcmpError) -> Fate {
+        let owner = self.ports.owner(Protocol::Udp, error.source);
+        let Some(Bound::Datagram(slot)) = owner else { return Fate::nobody(Rule::IcmpErrorUnmatched) };
+        let socket = &self.datagrams[slot];
+        if socket.remote != Some(error.destination) {
+            return Fate::nobody(Rule::IcmpErrorUnmatched);
+        }
+        let told = match error.kind {
+            ErrorKind::PortUnreachable => Error::ConnectionRefused,
+            ErrorKind::NetworkUnreachable => Error::NetworkUnreachable,
+            ErrorKind::PacketTooBig { .. } => Error::MessageTooLong,
+            _ => Error::HostUnreachable,
+        };
+        self.notices.push_back(Notice::Undelivered { descriptor: socket.descriptor, error: told });
+        Fate { rule: Some(Rule::IcmpErrorDelivered), ..Fate::of(socket.owner()) }
+    }
+}
+
+/// The packet as smoltcp shall see it: as it is, or, if extension headers or trailing bytes stand around the
+/// payload, rebuilt without them.
+fn plain<'a>(packet: &Packet<'a>, payload: &'a [u8], scratch: &'a mut Vec<u8>) -> &'a [u8] {
+    let header = if packet.source.is_ipv4() { 20 } else { 40 };
+    if packet.bytes.len() == header + payload.len() {
+        return packet.bytes;
+    }
+    segment::rebuild(packet, payload, scratch);
+    scratch
+}
