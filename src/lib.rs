@@ -4,12 +4,22 @@
 //!
 //! | module | owns |
 //! |---|---|
+//! | [`net`] | what programs hold: a stack, TCP and UDP sockets, blocking and async |
+//! | [`engine`] | the one loop around a stack: device, clock, calls |
+//! | [`stack`] | the column below, composed: one pure step |
+//! | [`socket`] | descriptors and verbs |
+//! | [`transport`] | who owns a segment or a datagram; TCP and UDP |
+//! | [`link`] | Ethernet, ARP, NDP: who on the link has which address, and packets that wait for the answer |
+//! | [`device`] | frames in and out: the TAP, linked pairs in memory, faults on purpose |
+//! | [`pipe`] | what joins a program to its socket |
 //! | [`observe`] | what can be seen: events, rules, counters |
 //! | [`error`], [`config`] | one errno-shaped error; resolved settings and limits |
 
 pub mod config;
+pub mod device;
 pub mod engine;
 pub mod error;
+pub mod link;
 pub mod net;
 pub mod observe;
 pub mod pipe;

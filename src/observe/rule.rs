@@ -54,6 +54,7 @@ rules! {
     ArpLearned "arp.learned" "RFC 826" "the neighbour's Ethernet address was learned from its answer";
     ArpConflict "arp.conflict" "RFC 5227 §2.4" "another station uses our address";
     ArpRequest "arp.request" "RFC 826" "a packet waits for this neighbour: who has its address?";
+    ArpPoll "arp.poll" "RFC 1122 §2.3.2.1" "the neighbour has been silent: is it still there?";
     ArpProbe "arp.probe" "RFC 5227 §2.1.1" "before we use an address we ask whether somebody has it";
     ArpAnnounce "arp.announce" "RFC 5227 §2.3" "the address is ours now; neighbours may forget who had it before";
     NdpHopLimit "ndp.drop.hop-limit" "RFC 4861 §6.1, §7.1" "a neighbour message whose hop limit is not 255 has crossed a router";
@@ -64,6 +65,7 @@ rules! {
     NdpAnswered "ndp.answer" "RFC 4861 §7.2.4" "somebody asked for our address; we advertised it";
     NdpLearned "ndp.learned" "RFC 4861 §7.2.5" "the neighbour's Ethernet address was learned";
     NdpDuplicate "ndp.duplicate" "RFC 4862 §5.4" "another station has or wants our tentative address";
+    NdpConflict "ndp.conflict" "RFC 4861 §7.2.5, RFC 4862 §5.4.4" "another station uses our address";
     NdpSolicit "ndp.solicit" "RFC 4861 §7.2.2" "a packet waits for this neighbour: what is its Ethernet address?";
     NdpProbe "ndp.probe" "RFC 4861 §7.3.3" "the neighbour has been silent: is it still there?";
     NdpDad "ndp.dad" "RFC 4862 §5.4.2" "before we use an address we ask whether somebody has it";
@@ -71,6 +73,7 @@ rules! {
     NeighbourFailed "neighbour.failed" "RFC 4861 §7.2.2" "the neighbour did not answer; packets for it cannot be sent";
     NeighbourQueueFull "neighbour.drop.queue-full" "RFC 4861 §7.2.2" "too many packets wait for this neighbour; this one is dropped";
     NeighbourTableFull "neighbour.drop.table-full" "RFC 4861 §7.2.2" "too many neighbours are being asked for; this packet is dropped";
+    NeighbourNoSource "neighbour.drop.no-source" "RFC 4861 §7.2.2" "we have no address of this family yet that a neighbour could answer to";
     // ip
     Ip4Truncated "ip4.drop.truncated" "RFC 791 §3.1" "the packet is shorter than its header or its total length says";
     Ip4Version "ip4.drop.version" "RFC 1122 §3.2.1.1" "the version field does not say 4";
