@@ -26,7 +26,7 @@ impl Wait {
         let descriptor = match device.readiness() {
             Some(descriptor) => {
                 let interest = Interest::READABLE | Interest::WRITABLE;
-                Some(AsyncFd::with_interest(descriptor.try_clone_to_owned()?, interest)?)
+                Some(AsyncFd::register_with_interest(descriptor.try_clone_to_owned()?, interest)?)
             }
             None => None,
         };

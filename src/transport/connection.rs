@@ -561,7 +561,7 @@ impl Connection {
     }
 
     /// Bytes received that nobody has taken.
-    pub(super) fn unread(&self) -> usize {
+    pub fn unread(&self) -> usize {
         self.socket().recv_queue()
     }
 

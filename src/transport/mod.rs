@@ -36,6 +36,7 @@ mod timers;
 mod udp;
 
 use std::collections::{HashMap, VecDeque};
+use std::fmt;
 use std::net::SocketAddr;
 
 use rand::Rng;
@@ -175,7 +176,6 @@ pub enum Life {
 }
 
 /// The layer.
-#[derive(Debug)]
 pub struct Transport {
     /// smoltcp's context: its clock, and nothing that differs between sockets.
     interface: Interface,
@@ -208,6 +208,12 @@ fn new_interface(seed: u64, now: Time) -> Interface {
     let mut interface = Interface::new(config, &mut port, instant(now));
     interface.set_any_ip(true);
     interface
+}
+
+impl fmt::Debug for Transport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Transport").field("sockets", &self.sockets()).finish_non_exhaustive()
+    }
 }
 
 impl Transport {

@@ -13,7 +13,7 @@ use super::segment::{self, Segment};
 use super::{Alarm, Below, Bound, FourTuple, Life, Notice, Owner, Transport, isn, new_interface};
 use crate::error::{Error, Result};
 use crate::ip::{IcmpError, Packet, Packets};
-use crate::observe::{Cast, Close, Fate, Numbers, Ownership, Protocol, Rule, Summary, TcpState, Time};
+use crate::observe::{Cast, Close, Fate, Ownership, Protocol, Rule, SocketId, Summary, TcpState, Time};
 
 impl Transport {
     /// A TCP or UDP packet came.
@@ -109,7 +109,7 @@ impl Transport {
         }
     }
 
-    fn agree(&self, id: crate::observe::SocketId, local: SocketAddr, remote: SocketAddr, now: Time) -> Handshaken {
+    fn agree(&self, id: SocketId, local: SocketAddr, remote: SocketAddr, now: Time) -> Handshaken {
         let isn = isn::choose(&self.isn_key, now, local, remote);
         Handshaken { id, local, remote, isn, link_mss: self.link_mss(remote), created: now }
     }
@@ -150,22 +150,17 @@ impl Transport {
             let fate = handshake.fate(None);
             return Fate { rule: Some(self.reset(now, segment, Rule::TcpRstSynReceived, out)), ..fate };
         }
-        match self.listeners.get(handshake.listener) {
-            Some(listener) if listener.is_full() => return handshake.fate(Some(Rule::TcpBacklogFull)),
-            Some(_) if self.sockets() >= self.limits.sockets => {
-                return self.handshakes[slot].fate(Some(Rule::TcpSocketLimit));
-            }
-            Some(_) => {}
-            None => {
-                let fate = handshake.fate(None);
-                self.forget_handshake(slot);
-                return Fate { rule: Some(self.reset(now, segment, Rule::TcpRstClosedPort, out)), ..fate };
-            }
+        let handshake = &self.handshakes[slot];
+        if self.listeners.get(handshake.listener).is_none_or(Listener::is_full) {
+            return handshake.fate(Some(Rule::TcpBacklogFull));
+        }
+        if self.sockets() >= self.limits.sockets {
+            return handshake.fate(Some(Rule::TcpSocketLimit));
         }
         match self.establish(now, slot) {
             Ok(connection) => {
                 let fate = self.receive_connection(now, connection, packet, segment, out);
-                self.announce(connection);
+                self.mark(connection);
                 fate
             }
             Err(_) => Fate { rule: Some(self.reset(now, segment, Rule::TcpPanicked, out)), ..Fate::nobody(Rule::TcpPanicked) },
@@ -224,10 +219,6 @@ impl Transport {
             });
         }
         Ok(slot)
-    }
-
-    fn announce(&mut self, slot: usize) {
-        self.mark(slot);
     }
 
     fn receive_connection(
@@ -514,11 +505,5 @@ impl Transport {
             }
             self.service(now, slot, out);
         }
-    }
-
-    /// What the trace says of a handshake's sequence numbers.
-    #[cfg(test)]
-    pub(super) fn numbers_of(&self, slot: usize) -> Numbers {
-        self.connections[slot].numbers()
     }
 }
