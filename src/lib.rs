@@ -5,8 +5,10 @@
 //! | module | owns |
 //! |---|---|
 //! | [`observe`] | what can be seen: events, rules, counters |
+//! | [`ip`] | validation, extension headers, routes, cutting and checksums, ICMP echo and errors |
 //! | [`error`], [`config`] | one errno-shaped error; resolved settings and limits |
 
 pub mod config;
 pub mod error;
+pub mod ip;
 pub mod observe;
