@@ -9,6 +9,7 @@
 //! | [`stack`] | the column below, composed: one pure step |
 //! | [`socket`] | descriptors and verbs |
 //! | [`transport`] | who owns a segment or a datagram; TCP and UDP |
+//! | [`ip`] | what is for us, what goes where, and what is answered on the spot: validation, routes, ICMP |
 //! | [`link`] | Ethernet, ARP, NDP: who on the link has which address, and packets that wait for the answer |
 //! | [`device`] | frames in and out: the TAP, linked pairs in memory, faults on purpose |
 //! | [`pipe`] | what joins a program to its socket |
@@ -19,6 +20,7 @@ pub mod config;
 pub mod device;
 pub mod engine;
 pub mod error;
+pub mod ip;
 pub mod link;
 pub mod net;
 pub mod observe;

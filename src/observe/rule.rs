@@ -81,6 +81,7 @@ rules! {
     Ip4HeaderChecksum "ip4.drop.header-checksum" "RFC 1122 §3.2.1.2" "the header checksum is wrong: a field was damaged on the way";
     Ip4Source "ip4.drop.source" "RFC 1122 §3.2.1.3" "the source address cannot be another host's: multicast, broadcast, loopback, zero or our own";
     Ip4Options "ip4.drop.options" "RFC 791 §3.1" "an option's length runs past the header";
+    Ip4SourceRoute "ip4.drop.source-route" "RFC 1122 §3.3.5" "a source route asks us to pass the packet on, and a host does not forward";
     Ip4Fragment "ip4.drop.fragment" "RFC 791 §3.2" "the packet is a fragment; this version does not reassemble";
     Ip6Truncated "ip6.drop.truncated" "RFC 8200 §3" "the packet is shorter than its header or its payload length says";
     Ip6Version "ip6.drop.version" "RFC 8200 §3" "the version field does not say 6";
@@ -88,6 +89,9 @@ rules! {
     Ip6Extension "ip6.drop.extension" "RFC 8200 §4" "an extension header is truncated, or one option demands that the packet be dropped";
     Ip6Fragment "ip6.drop.fragment" "RFC 8200 §4.5" "the packet is a fragment; this version does not reassemble";
     Ip6NextHeader "ip6.answer.next-header" "RFC 8200 §4, RFC 4443 §3.4" "the next header is one we do not know: Parameter Problem";
+    Ip6NoNextHeader "ip6.drop.no-next-header" "RFC 8200 §4.7" "the packet ends with its headers: there is nothing to deliver";
+    Ip6Option "ip6.answer.option" "RFC 8200 §4.2, RFC 4443 §3.4" "an option that we do not know demands an answer: Parameter Problem";
+    Ip6Routing "ip6.answer.routing" "RFC 5095 §3, RFC 8200 §4.4" "a routing header asks us to pass the packet on, and a host does not forward: Parameter Problem";
     IpForeign "ip.drop.foreign" "RFC 1122 §3.2.1.3" "the destination is not one of our addresses, and a host does not forward";
     IpTentative "ip.drop.tentative" "RFC 4862 §5.4" "the destination is our address, but not before we know that nobody else has it";
     IpUnknownProtocol "ip.answer.protocol-unreachable" "RFC 1122 §3.2.2.1" "nobody here speaks this protocol: Protocol Unreachable";

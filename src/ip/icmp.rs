@@ -1,0 +1,166 @@
+//! ICMP messages that come in (RFC 792, RFC 1122 §3.2.2, RFC 4443).
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+
+use super::address::Addresses;
+use super::header::Header;
+use super::packet::{ErrorKind, IcmpError, Packet, Verdict, protocol};
+use super::packets::Packets;
+use super::{Ip, checksum};
+use crate::observe::{Cast, Fate, Rule};
+
+const HEADER: usize = 8;
+const ECHO_REQUEST: u8 = 8;
+const ECHO_REPLY: u8 = 0;
+const ECHO_REQUEST_6: u8 = 128;
+const ECHO_REPLY_6: u8 = 129;
+
+/// Whether it is a neighbour discovery message, of any quality (RFC 4861 §4).
+pub(super) fn is_neighbour(packet: &Packet<'_>) -> bool {
+    packet.protocol == protocol::ICMPV6 && matches!(packet.payload.first(), Some(133..=137))
+}
+
+impl Ip {
+    pub(super) fn receive_icmp<'p>(&self, packet: Packet<'p>, out: &mut Packets) -> Result<Verdict<'p>, Rule> {
+        let message = packet.payload;
+        let &[kind, code, _, _, _, _, c, d, ..] = message else { return Err(Rule::IcmpMalformed) };
+        if checksum::of(message) != 0 {
+            return Err(Rule::IcmpChecksum);
+        }
+        let kind = match (kind, code) {
+            (ECHO_REPLY, _) => return Err(Rule::IcmpEchoReply),
+            // A group ping would make every host of the network answer at once.
+            (ECHO_REQUEST, _) if packet.cast == Cast::Group => return Err(Rule::IcmpEchoGroup),
+            (ECHO_REQUEST, _) => {
+                echo(&packet, packet.destination, ECHO_REPLY, out);
+                return Ok(Verdict::Done(Rule::IcmpEcho));
+            }
+            (3, 0 | 6 | 11) => ErrorKind::NetworkUnreachable,
+            (3, 1 | 7 | 8 | 12) => ErrorKind::HostUnreachable,
+            (3, 2) => ErrorKind::ProtocolUnreachable,
+            (3, 3) => ErrorKind::PortUnreachable,
+            // RFC 1191 §4: the MTU is in the second half of the word.
+            (3, 4) => ErrorKind::PacketTooBig { mtu: u32::from_be_bytes([0, 0, c, d]) },
+            (3, 5) => ErrorKind::SourceRouteFailed,
+            (3, 9 | 10 | 13..=15) => ErrorKind::Prohibited,
+            (11, _) => ErrorKind::TimeExceeded,
+            (12, _) => ErrorKind::ParameterProblem,
+            _ => return Err(Rule::IcmpType),
+        };
+        quoted4(&packet, kind, &self.addresses).map(Verdict::Error)
+    }
+
+    /// `fragment_header`: the message came in an atomic fragment.
+    pub(super) fn receive_icmp6<'p>(
+        &self,
+        packet: Packet<'p>,
+        fragment_header: bool,
+        out: &mut Packets,
+    ) -> Result<Verdict<'p>, Rule> {
+        let message = packet.payload;
+        let &[kind, code, _, _, ref body @ ..] = message else { return Err(Rule::IcmpMalformed) };
+        if checksum::transport_checksum(packet.source, packet.destination, protocol::ICMPV6, message) != 0 {
+            return Err(Rule::IcmpChecksum);
+        }
+        if is_neighbour(&packet) {
+            // RFC 6980 §5.
+            return if fragment_header { Err(Rule::Ip6Fragment) } else { Ok(Verdict::Neighbour(packet)) };
+        }
+        let &[a, b, c, d, ..] = body else { return Err(Rule::IcmpMalformed) };
+        let kind = match (kind, code) {
+            (ECHO_REPLY_6, _) => return Err(Rule::IcmpEchoReply),
+            (ECHO_REQUEST_6, _) => {
+                let asked = packet.destination;
+                let source = if self.is_usable(asked) { asked } else { self.route(packet.source)?.source };
+                echo(&packet, source, ECHO_REPLY_6, out);
+                return Ok(Verdict::Done(Rule::IcmpEcho));
+            }
+            (1, 0) => ErrorKind::NetworkUnreachable,
+            (1, 1 | 5 | 6) => ErrorKind::Prohibited,
+            (1, 2 | 3) => ErrorKind::HostUnreachable,
+            (1, 4) => ErrorKind::PortUnreachable,
+            (2, _) => ErrorKind::PacketTooBig { mtu: u32::from_be_bytes([a, b, c, d]) },
+            (3, _) => ErrorKind::TimeExceeded,
+            // RFC 4443 §3.4: the next header that is not known there is our transport protocol.
+            (4, 1) => ErrorKind::ProtocolUnreachable,
+            (4, _) => ErrorKind::ParameterProblem,
+            _ => return Err(Rule::IcmpType),
+        };
+        quoted6(&packet, kind, &self.addresses).map(Verdict::Error)
+    }
+}
+
+/// The same identifier, number and data back to who asked, at any size (RFC 1122 §3.2.2.6, RFC 4443 §4.2).
+fn echo(request: &Packet<'_>, source: IpAddr, kind: u8, out: &mut Packets) {
+    let header = Header {
+        source,
+        destination: request.source,
+        protocol: request.protocol,
+        traffic_class: request.traffic_class,
+    };
+    let length = header.len() + request.payload.len();
+    out.push(length, Fate::nobody(Rule::IcmpEcho), None, |packet| {
+        header.write(packet);
+        let message = &mut packet[header.len()..];
+        message[..4].copy_from_slice(&[kind, 0, 0, 0]);
+        message[4..].copy_from_slice(&request.payload[4..]);
+    });
+}
+
+/// The segment or datagram that an ICMPv4 error quotes. Only the IP header and 8 bytes need be there (RFC 792).
+fn quoted4(packet: &Packet<'_>, kind: ErrorKind, addresses: &Addresses) -> Result<IcmpError, Rule> {
+    let quote = &packet.payload[HEADER..];
+    let header = quote.first_chunk::<20>().ok_or(Rule::IcmpMalformed)?;
+    let header_length = usize::from(header[0] & 0xf) * 4;
+    if header[0] >> 4 != 4 || header_length < 20 {
+        return Err(Rule::IcmpMalformed);
+    }
+    let transport = quote.get(header_length..).ok_or(Rule::IcmpMalformed)?;
+    let [_, _, _, _, _, _, flags, offset, _, protocol, _, _, a, b, c, d, e, f, g, h] = *header;
+    if u16::from_be_bytes([flags & 0x1f, offset]) != 0 {
+        return Err(Rule::IcmpErrorUnmatched); // we send no fragments
+    }
+    let (source, destination) = (Ipv4Addr::new(a, b, c, d), Ipv4Addr::new(e, f, g, h));
+    quoted(packet, kind, addresses, (source.into(), destination.into()), protocol, transport)
+}
+
+/// The same for ICMPv6. We send no extension headers, so none can be in a quote of ours.
+fn quoted6(packet: &Packet<'_>, kind: ErrorKind, addresses: &Addresses) -> Result<IcmpError, Rule> {
+    let quote = &packet.payload[HEADER..];
+    let (header, transport) = quote.split_first_chunk::<40>().ok_or(Rule::IcmpMalformed)?;
+    if header[0] >> 4 != 6 {
+        return Err(Rule::IcmpMalformed);
+    }
+    let address = |at: usize| {
+        let mut octets = [0; 16];
+        octets.copy_from_slice(&header[at..at + 16]);
+        IpAddr::V6(Ipv6Addr::from_octets(octets))
+    };
+    quoted(packet, kind, addresses, (address(8), address(24)), header[6], transport)
+}
+
+fn quoted(
+    packet: &Packet<'_>,
+    kind: ErrorKind,
+    addresses: &Addresses,
+    (source, destination): (IpAddr, IpAddr),
+    protocol: u8,
+    transport: &[u8],
+) -> Result<IcmpError, Rule> {
+    // What we sent came from the address that the error was sent to; this also refuses errors to groups.
+    if source != packet.destination || !addresses.is_usable(source) {
+        return Err(Rule::IcmpErrorUnmatched);
+    }
+    if !matches!(protocol, protocol::TCP | protocol::UDP) {
+        return Err(Rule::IcmpErrorUnmatched);
+    }
+    let &[a, b, c, d, s1, s2, s3, s4, ..] = transport else { return Err(Rule::IcmpMalformed) };
+    Ok(IcmpError {
+        kind,
+        from: packet.source,
+        source: SocketAddr::new(source, u16::from_be_bytes([a, b])),
+        destination: SocketAddr::new(destination, u16::from_be_bytes([c, d])),
+        protocol,
+        sequence: (protocol == protocol::TCP).then(|| u32::from_be_bytes([s1, s2, s3, s4])),
+    })
+}

@@ -1,0 +1,201 @@
+//! IP: what is for us, what goes where, and what is answered on the spot.
+//!
+//! A packet from the link enters [`Ip::receive`] and comes out as a [`Verdict`], or as the one [`Rule`] by which
+//! it was dropped. Echo requests are answered and errors are sent from here, into [`Packets`]. A packet on its
+//! way down asks [`Ip::route`] for its next hop, and [`Ip::pieces`] writes it into frames.
+//!
+//! - [`Packet`], [`Verdict`], [`IcmpError`]: what a packet turned out to be.
+//! - `v4`, `v6`, `extension`: validation.
+//! - `icmp`, `icmp_error`: ICMP in and out.
+//! - `address`, `route`: our addresses, and the way to others.
+//! - [`Packets`], [`Pieces`]: the way down.
+//! - [`Limiter`], [`transport_checksum`]: also used by the transport.
+//!
+//! Fragments are dropped, with a rule of their own; this version neither makes nor reassembles them.
+
+mod address;
+mod checksum;
+mod extension;
+mod header;
+mod icmp;
+mod icmp_error;
+mod limiter;
+mod packet;
+mod packets;
+mod piece;
+mod route;
+mod v4;
+mod v6;
+
+#[cfg(test)]
+mod fixture;
+#[cfg(test)]
+mod tests;
+
+use std::net::IpAddr;
+
+use self::address::Addresses;
+pub use self::checksum::transport_checksum;
+use self::extension::{Stop, Upper};
+use self::icmp_error::Message;
+pub use self::limiter::Limiter;
+use self::packet::protocol;
+pub use self::packet::{ErrorKind, IcmpError, Packet, Verdict};
+pub use self::packets::{Outgoing, Packets};
+pub use self::piece::{Piece, Pieces};
+pub use self::route::Hop;
+use crate::config::{Cidr, Config};
+use crate::observe::{self, Cast, Rule, Time};
+
+/// The IP layer of one stack.
+///
+/// ```
+/// use tapsock::config::Config;
+/// use tapsock::ip::Ip;
+/// use tapsock::observe::Address;
+///
+/// let mut ip = Ip::new(&Config::default(), 1500, 0);
+/// let ours = "192.168.69.1".parse()?;
+/// assert!(ip.is_own(ours) && !ip.is_usable(ours)); // nobody has asked yet who else has it
+/// ip.set_address_state(ours, Address::Preferred);
+/// assert_eq!(ip.route("192.168.69.100".parse()?).map(|hop| hop.source), Ok(ours));
+/// # Ok::<(), std::net::AddrParseError>(())
+/// ```
+#[derive(Debug)]
+pub struct Ip {
+    addresses: Addresses,
+    gateways: Vec<IpAddr>,
+    mtu: usize,
+    /// Of the next IPv4 packet.
+    identification: u16,
+    errors: Limiter,
+}
+
+impl Ip {
+    /// A layer with the addresses, gateways and limits of `config`, all addresses tentative, over a link whose
+    /// packets have at most `mtu` bytes. `first_id` is the identification of the first IPv4 packet.
+    pub fn new(config: &Config, mtu: usize, first_id: u16) -> Ip {
+        Ip {
+            addresses: Addresses::new(&config.addresses),
+            gateways: config.gateways.clone(),
+            mtu,
+            identification: first_id,
+            errors: Limiter::new(config.limits.errors_per_second),
+        }
+    }
+
+    /// Adds an address that is not in the settings, such as the link-local one; it starts tentative.
+    pub fn add_address(&mut self, cidr: Cidr) {
+        self.addresses.add(cidr);
+    }
+
+    /// What became of one of our addresses. A preferred one is usable, and so is one in conflict.
+    pub fn set_address_state(&mut self, address: IpAddr, state: observe::Address) {
+        self.addresses.set_state(address, state);
+    }
+
+    /// Our addresses, and whether each is usable.
+    pub fn addresses(&self) -> impl Iterator<Item = (Cidr, bool)> {
+        self.addresses.iter().map(|own| (own.cidr, own.is_usable()))
+    }
+
+    /// Whether it is one of our addresses, in any state.
+    pub fn is_own(&self, address: IpAddr) -> bool {
+        self.addresses.find(address).is_some()
+    }
+
+    /// Whether it is one of our addresses and may be used.
+    pub fn is_usable(&self, address: IpAddr) -> bool {
+        self.addresses.is_usable(address)
+    }
+
+    /// Whether it names several hosts: multicast, 255.255.255.255, or the directed broadcast of one of our
+    /// networks.
+    pub fn is_group(&self, address: IpAddr) -> bool {
+        self.addresses.is_group(address)
+    }
+
+    /// The bytes that a packet may have on the link.
+    pub fn mtu(&self) -> usize {
+        self.mtu
+    }
+
+    /// The first step towards `destination`, and the address of ours to send from: the longest network on the
+    /// link, else the gateway of the family.
+    ///
+    /// # Errors
+    ///
+    /// [`Rule::IpNoRoute`] if nothing leads there, no usable address of ours fits, or it is our own address.
+    pub fn route(&self, destination: IpAddr) -> Result<Hop, Rule> {
+        route::route(&self.addresses, &self.gateways, destination).ok_or(Rule::IpNoRoute)
+    }
+
+    /// Judges a packet from the link. `cast` says how the frame was addressed. Answers go to `out`.
+    ///
+    /// # Errors
+    ///
+    /// The rule by which the packet was dropped without an answer.
+    ///
+    /// ```
+    /// use tapsock::config::Config;
+    /// use tapsock::ip::{Ip, Packets};
+    /// use tapsock::observe::{Cast, Rule, Time};
+    ///
+    /// let (mut ip, mut out) = (Ip::new(&Config::default(), 1500, 0), Packets::new());
+    /// let verdict = ip.receive(Time::ZERO, &[0x45, 0, 0, 20], Cast::Unicast, &mut out);
+    /// assert_eq!(verdict.err(), Some(Rule::Ip4Truncated));
+    /// ```
+    pub fn receive<'p>(
+        &mut self,
+        now: Time,
+        packet: &'p [u8],
+        cast: Cast,
+        out: &mut Packets,
+    ) -> Result<Verdict<'p>, Rule> {
+        // The caller does not say which of the two Ethernet announced; a version that is neither fails as IPv4.
+        match packet.first().map(|first| first >> 4) {
+            Some(6) => self.receive6(now, packet, cast, out),
+            _ => self.receive4(now, packet, cast, out),
+        }
+    }
+
+    fn receive4<'p>(
+        &mut self,
+        now: Time,
+        packet: &'p [u8],
+        cast: Cast,
+        out: &mut Packets,
+    ) -> Result<Verdict<'p>, Rule> {
+        let packet = v4::validate(packet, cast, &self.addresses)?;
+        match packet.protocol {
+            protocol::TCP | protocol::UDP => Ok(Verdict::Transport(packet)),
+            protocol::ICMP => self.receive_icmp(packet, out),
+            _ => self.send_error(now, &packet, Message::protocol_unreachable(), out).map(Verdict::Done),
+        }
+    }
+
+    fn receive6<'p>(
+        &mut self,
+        now: Time,
+        packet: &'p [u8],
+        cast: Cast,
+        out: &mut Packets,
+    ) -> Result<Verdict<'p>, Rule> {
+        let (mut packet, doubt) = v6::validate(packet, cast, &self.addresses)?;
+        let upper = match (extension::walk(packet.bytes), doubt) {
+            (Ok(upper), _) => upper,
+            (Err(_), Some(rule)) | (Err(Stop::Drop(rule)), None) => return Err(rule),
+            (Err(Stop::Answer(message)), None) => {
+                return self.send_error(now, &packet, message, out).map(Verdict::Done);
+            }
+        };
+        let Upper { protocol, offset, fragment_header } = upper;
+        packet.protocol = protocol;
+        packet.payload = &packet.bytes[offset..];
+        match doubt {
+            Some(rule) if !icmp::is_neighbour(&packet) => Err(rule),
+            _ if protocol == protocol::ICMPV6 => self.receive_icmp6(packet, fragment_header, out),
+            _ => Ok(Verdict::Transport(packet)),
+        }
+    }
+}

@@ -1,0 +1,138 @@
+//! Where packets wait on their way down to the link.
+
+use std::num::NonZeroU16;
+
+use crate::observe::Fate;
+
+/// IP packets of up to 64 KiB on their way down, in one reused arena: once it is warm, nothing is allocated
+/// for a packet.
+///
+/// Their checksums are not filled in; [`Ip::pieces`](super::Ip::pieces) does that on the last copy.
+///
+/// ```
+/// use tapsock::{ip::Packets, observe::{Fate, Rule}};
+/// let mut packets = Packets::new();
+/// packets.push(20, Fate::nobody(Rule::IcmpEcho), None, |buffer| buffer.fill(0x45));
+/// assert_eq!(packets.len(), 1);
+/// assert_eq!(packets.iter().next().map(|outgoing| outgoing.packet.len()), Some(20));
+/// packets.clear();
+/// assert!(packets.is_empty());
+/// ```
+#[derive(Debug, Default)]
+pub struct Packets {
+    /// Its length only grows: clearing moves `used` back, so that no byte is zeroed twice.
+    bytes: Vec<u8>,
+    used: usize,
+    entries: Vec<Entry>,
+}
+
+#[derive(Debug)]
+struct Entry {
+    start: usize,
+    end: usize,
+    fate: Fate,
+    segment: Option<NonZeroU16>,
+}
+
+/// One packet in [`Packets`].
+#[derive(Debug, Clone, Copy)]
+pub struct Outgoing<'p> {
+    /// From the IP header to the last byte of data.
+    pub packet: &'p [u8],
+    /// Whose it is, or why it is sent.
+    pub fate: Fate,
+    /// For a TCP super-segment: the payload bytes of each segment that it is to be cut into.
+    pub segment: Option<NonZeroU16>,
+}
+
+impl Packets {
+    /// Room for packets; allocates when the first one comes.
+    pub fn new() -> Packets {
+        Packets::default()
+    }
+
+    /// Adds a packet of `length` bytes. `write` must set every one of them: the buffer holds whatever an
+    /// earlier packet left there. `segment` are the TCP payload bytes of each segment, if this is a
+    /// super-segment that is to be cut. Gives what `write` gives.
+    pub fn push<R>(&mut self, length: usize, fate: Fate, segment: Option<NonZeroU16>, write: impl FnOnce(&mut [u8]) -> R) -> R {
+        let start = self.used;
+        let end = start + length;
+        if self.bytes.len() < end {
+            self.bytes.resize(end, 0);
+        }
+        let result = write(&mut self.bytes[start..end]);
+        self.used = end;
+        self.entries.push(Entry { start, end, fate, segment });
+        result
+    }
+
+    /// Whether no packet waits.
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// How many packets wait.
+    pub fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// How many bytes they have together.
+    pub fn bytes_used(&self) -> usize {
+        self.used
+    }
+
+    /// Forgets all packets and keeps their memory.
+    pub fn clear(&mut self) {
+        self.entries.clear();
+        self.used = 0;
+    }
+
+    /// The packets, first pushed first.
+    pub fn iter(&self) -> impl Iterator<Item = Outgoing<'_>> {
+        self.entries.iter().map(|entry| Outgoing {
+            packet: &self.bytes[entry.start..entry.end],
+            fate: entry.fate,
+            segment: entry.segment,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::observe::Rule;
+
+    const FATE: Fate = Fate::nobody(Rule::IcmpEcho);
+
+    #[test]
+    fn packets_come_out_as_they_went_in() {
+        let mut packets = Packets::new();
+        let segment = NonZeroU16::new(1460);
+        packets.push(3, FATE, None, |buffer| buffer.copy_from_slice(b"one"));
+        packets.push(0, FATE, None, |_| ());
+        packets.push(5, Fate::nobody(Rule::UdpNoSocket), segment, |buffer| buffer.copy_from_slice(b"three"));
+        assert_eq!((packets.len(), packets.bytes_used(), packets.is_empty()), (3, 8, false));
+        let all: Vec<_> = packets.iter().collect();
+        assert_eq!((all[0].packet, all[1].packet, all[2].packet), (&b"one"[..], &b""[..], &b"three"[..]));
+        assert_eq!((all[0].segment, all[2].segment), (None, segment));
+        assert_eq!(all[2].fate, Fate::nobody(Rule::UdpNoSocket));
+    }
+
+    #[test]
+    fn a_warm_arena_allocates_nothing() {
+        let mut packets = Packets::new();
+        let fill = |packets: &mut Packets| {
+            for _ in 0..8 {
+                packets.push(65_535, FATE, None, |buffer| buffer[0] = 1);
+            }
+        };
+        fill(&mut packets);
+        let warm = (packets.bytes.as_ptr(), packets.bytes.capacity(), packets.entries.capacity());
+        for _ in 0..100 {
+            packets.clear();
+            assert_eq!((packets.len(), packets.bytes_used()), (0, 0));
+            fill(&mut packets);
+        }
+        assert_eq!((packets.bytes.as_ptr(), packets.bytes.capacity(), packets.entries.capacity()), warm);
+    }
+}

@@ -1,0 +1,197 @@
+//! Where a packet goes next, and from which of our addresses.
+//!
+//! There is one link. A destination is a neighbour, a group on the link, or behind the gateway of its family;
+//! sources are chosen by the rules of RFC 6724 §5 that can matter here: appropriate scope, the network of the
+//! next hop, longest matching prefix.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use super::address::Addresses;
+use crate::config::Cidr;
+
+/// The first step of a packet's way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Hop {
+    /// The neighbour to give it to. 255.255.255.255 for every kind of broadcast; for multicast the group itself.
+    pub next_hop: IpAddr,
+    /// The address of ours to send it from.
+    pub source: IpAddr,
+}
+
+/// `None`: no route. Our own addresses have none on the link.
+pub(super) fn route(addresses: &Addresses, gateways: &[IpAddr], destination: IpAddr) -> Option<Hop> {
+    if destination.is_unspecified() || destination.is_loopback() || addresses.find(destination).is_some() {
+        return None;
+    }
+    match destination {
+        IpAddr::V4(to) => route4(addresses, gateways, to),
+        IpAddr::V6(to) => route6(addresses, gateways, to),
+    }
+}
+
+fn route4(addresses: &Addresses, gateways: &[IpAddr], to: Ipv4Addr) -> Option<Hop> {
+    let destination = IpAddr::V4(to);
+    let first = || addresses.usable().map(Cidr::address).find(IpAddr::is_ipv4);
+    let broadcast = IpAddr::V4(Ipv4Addr::BROADCAST);
+    if to.is_broadcast() || to.is_multicast() {
+        return Some(Hop { next_hop: destination, source: first()? });
+    }
+    if let Some(network) = addresses.usable().find(|cidr| cidr.broadcast() == Some(to)) {
+        return Some(Hop { next_hop: broadcast, source: network.address() });
+    }
+    if let Some(source) = on_link(addresses, destination) {
+        return Some(Hop { next_hop: destination, source });
+    }
+    if to.is_link_local() {
+        // RFC 3927 §2.6.2: always on the link, never through a router.
+        return Some(Hop { next_hop: destination, source: first()? });
+    }
+    let gateway = gateways.iter().copied().find(IpAddr::is_ipv4)?;
+    Some(Hop { next_hop: gateway, source: on_link(addresses, gateway)? })
+}
+
+fn route6(addresses: &Addresses, gateways: &[IpAddr], to: Ipv6Addr) -> Option<Hop> {
+    let destination = IpAddr::V6(to);
+    let wide = || nearest(addresses.usable().filter(|cidr| !is_link_local(cidr.address())), destination);
+    let local = || nearest(addresses.usable().filter(|cidr| is_link_local(cidr.address())), destination);
+    if to.is_multicast() {
+        // RFC 4291 §2.7: scopes 1 and 2 end on this link.
+        let source = if to.octets()[1] & 0xf <= 2 { local().or_else(wide) } else { wide().or_else(local) };
+        return Some(Hop { next_hop: destination, source: source? });
+    }
+    if to.is_unicast_link_local() {
+        return Some(Hop { next_hop: destination, source: local()? });
+    }
+    if let Some(source) = on_link(addresses, destination) {
+        return Some(Hop { next_hop: destination, source });
+    }
+    let gateway = gateways.iter().copied().find(IpAddr::is_ipv6)?;
+    if !is_link_local(gateway) {
+        on_link(addresses, gateway)?;
+    }
+    Some(Hop { next_hop: gateway, source: wide()? })
+}
+
+/// Our address in the longest network that has this host on the link; of several, the one most like it.
+fn on_link(addresses: &Addresses, host: IpAddr) -> Option<IpAddr> {
+    let longest = addresses.usable().filter(|cidr| cidr.contains(host)).map(Cidr::prefix).max()?;
+    nearest(addresses.usable().filter(|cidr| cidr.contains(host) && cidr.prefix() == longest), host)
+}
+
+/// The address with the longest common prefix (RFC 6724 §5, rule 8); of several, the first. IPv4 addresses are
+/// taken in the order of the settings.
+fn nearest(candidates: impl Iterator<Item = Cidr>, destination: IpAddr) -> Option<IpAddr> {
+    let mut best: Option<(u32, IpAddr)> = None;
+    for address in candidates.map(Cidr::address) {
+        let common = match (address, destination) {
+            (IpAddr::V6(a), IpAddr::V6(b)) => (a.to_bits() ^ b.to_bits()).leading_zeros(),
+            (IpAddr::V4(_), IpAddr::V4(_)) => 0,
+            _ => continue,
+        };
+        if best.is_none_or(|(most, _)| common > most) {
+            best = Some((common, address));
+        }
+    }
+    best.map(|(_, address)| address)
+}
+
+fn is_link_local(address: IpAddr) -> bool {
+    matches!(address, IpAddr::V6(address) if address.is_unicast_link_local())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::observe;
+
+    fn ip(text: &str) -> IpAddr {
+        text.parse().unwrap()
+    }
+
+    /// `destination > next hop from source`, or `-`.
+    fn check(own: &[&str], gateways: &[&str], table: &[(&str, &str)]) {
+        let cidrs: Vec<Cidr> = own.iter().map(|text| text.parse().unwrap()).collect();
+        let mut addresses = Addresses::new(&cidrs);
+        for cidr in cidrs {
+            addresses.set_state(cidr.address(), observe::Address::Preferred);
+        }
+        let gateways: Vec<IpAddr> = gateways.iter().map(|text| ip(text)).collect();
+        for &(destination, expected) in table {
+            let hop = route(&addresses, &gateways, ip(destination));
+            let shown = hop.map_or("-".into(), |hop| format!("{} from {}", hop.next_hop, hop.source));
+            assert_eq!(shown, expected, "{destination}");
+        }
+    }
+
+    #[test]
+    fn neighbours_groups_and_gateways_of_ipv4() {
+        check(
+            &["192.168.69.1/24", "10.0.0.1/8", "10.1.0.1/16"],
+            &["192.168.69.100"],
+            &[
+                ("192.168.69.100", "192.168.69.100 from 192.168.69.1"),
+                ("10.1.2.3", "10.1.2.3 from 10.1.0.1"),
+                ("10.2.2.3", "10.2.2.3 from 10.0.0.1"),
+                ("203.0.113.9", "192.168.69.100 from 192.168.69.1"),
+                ("255.255.255.255", "255.255.255.255 from 192.168.69.1"),
+                ("192.168.69.255", "255.255.255.255 from 192.168.69.1"),
+                ("10.255.255.255", "255.255.255.255 from 10.0.0.1"),
+                ("224.0.0.251", "224.0.0.251 from 192.168.69.1"),
+                ("169.254.3.4", "169.254.3.4 from 192.168.69.1"),
+                ("192.168.69.1", "-"),
+                ("127.0.0.1", "-"),
+                ("0.0.0.0", "-"),
+                ("fd69::1", "-"),
+                ("ff02::1", "-"),
+            ],
+        );
+    }
+
+    #[test]
+    fn neighbours_groups_and_gateways_of_ipv6() {
+        check(
+            &["fe80::5eff:fe10:1/64", "fd69::1/64", "2001:db8::1/64"],
+            &["fe80::1"],
+            &[
+                ("fd69::100", "fd69::100 from fd69::1"),
+                ("2001:db8::2", "2001:db8::2 from 2001:db8::1"),
+                ("2001:db8:1::2", "fe80::1 from 2001:db8::1"),
+                ("fd70::2", "fe80::1 from fd69::1"),
+                ("fe80::2", "fe80::2 from fe80::5eff:fe10:1"),
+                ("fe80:0:0:1::2", "fe80:0:0:1::2 from fe80::5eff:fe10:1"),
+                ("ff02::1", "ff02::1 from fe80::5eff:fe10:1"),
+                ("ff0e::1234", "ff0e::1234 from fd69::1"),
+                ("fd69::1", "-"),
+                ("::1", "-"),
+                ("::", "-"),
+                ("10.0.0.1", "-"),
+            ],
+        );
+    }
+
+    #[test]
+    fn without_a_gateway_only_the_link_is_reached() {
+        check(
+            &["192.168.69.1/24", "fd69::1/64"],
+            &[],
+            &[
+                ("192.168.69.2", "192.168.69.2 from 192.168.69.1"),
+                ("192.168.70.2", "-"),
+                ("fd69:1::1", "-"),
+                ("fe80::2", "-"),
+                ("ff02::1", "ff02::1 from fd69::1"),
+            ],
+        );
+        check(&["192.168.69.1/24"], &["10.0.0.1"], &[("203.0.113.9", "-")]);
+        check(&["fe80::1/64"], &["fe80::2"], &[("2001:db8::1", "-")]);
+    }
+
+    #[test]
+    fn an_address_that_is_not_ours_yet_routes_nothing() {
+        let mut addresses = Addresses::new(&["192.168.69.1/24".parse().unwrap()]);
+        assert_eq!(route(&addresses, &[], ip("192.168.69.2")), None);
+        assert_eq!(route(&addresses, &[], ip("255.255.255.255")), None);
+        addresses.set_state(ip("192.168.69.1"), observe::Address::Preferred);
+        assert!(route(&addresses, &[], ip("192.168.69.2")).is_some());
+    }
+}

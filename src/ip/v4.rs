@@ -1,0 +1,92 @@
+//! Is this IPv4 packet whole, and is it for us? (RFC 791, RFC 1122 §3.2.1)
+
+use smoltcp::wire::{IPV4_HEADER_LEN, Ipv4Packet};
+
+use super::address::Addresses;
+use super::checksum;
+use super::packet::Packet;
+use crate::observe::{Cast, Rule};
+
+const END_OF_OPTIONS: u8 = 0;
+const NO_OPERATION: u8 = 1;
+const LOOSE_SOURCE_ROUTE: u8 = 131;
+const STRICT_SOURCE_ROUTE: u8 = 137;
+
+/// Checks everything up to the payload. TTL 0 and 1 are as good as any: we are where the packet wants to be.
+pub(super) fn validate<'p>(bytes: &'p [u8], link: Cast, addresses: &Addresses) -> Result<Packet<'p>, Rule> {
+    if bytes.len() < IPV4_HEADER_LEN {
+        return Err(Rule::Ip4Truncated);
+    }
+    let header = Ipv4Packet::new_unchecked(bytes);
+    if header.version() != 4 {
+        return Err(Rule::Ip4Version);
+    }
+    let header_length = usize::from(header.header_len());
+    if header_length < IPV4_HEADER_LEN || header_length > bytes.len() {
+        return Err(Rule::Ip4HeaderLength);
+    }
+    // Before the total length, because a damaged length is explained best by the checksum.
+    if checksum::of(&bytes[..header_length]) != 0 {
+        return Err(Rule::Ip4HeaderChecksum);
+    }
+    let total_length = usize::from(header.total_len());
+    if total_length < header_length || total_length > bytes.len() {
+        return Err(Rule::Ip4Truncated);
+    }
+    let (source, destination) = (header.src_addr(), header.dst_addr());
+    // 0.0.0.0/8 and 127.0.0.0/8 never leave a host (RFC 1122 §3.2.1.3 (a), (b), (g)).
+    if source.octets()[0] == 0
+        || source.is_loopback()
+        || addresses.is_group(source.into())
+        || addresses.is_own_source(source.into())
+    {
+        return Err(Rule::Ip4Source);
+    }
+    let group = addresses.is_member(destination.into());
+    if !group {
+        let own = addresses.find(destination.into()).ok_or(Rule::IpForeign)?;
+        if !own.is_usable() {
+            return Err(Rule::IpTentative);
+        }
+    }
+    check_options(&bytes[IPV4_HEADER_LEN..header_length])?;
+    if header.more_frags() || header.frag_offset() != 0 {
+        return Err(Rule::Ip4Fragment);
+    }
+    Ok(Packet {
+        source: source.into(),
+        destination: destination.into(),
+        protocol: bytes[9],
+        hop_limit: header.hop_limit(),
+        traffic_class: bytes[1],
+        cast: if group { Cast::Group } else { link },
+        bytes: &bytes[..total_length],
+        payload: &bytes[header_length..total_length],
+    })
+}
+
+/// Options are ignored, but they must be well-formed, and a source route must end here.
+fn check_options(mut options: &[u8]) -> Result<(), Rule> {
+    while let [kind, rest @ ..] = options {
+        match *kind {
+            END_OF_OPTIONS => break,
+            NO_OPERATION => options = rest,
+            kind => {
+                let length = rest.first().map_or(0, |&length| usize::from(length));
+                if length < 2 || length > options.len() {
+                    return Err(Rule::Ip4Options);
+                }
+                let (option, after) = options.split_at(length);
+                if matches!(kind, LOOSE_SOURCE_ROUTE | STRICT_SOURCE_ROUTE) {
+                    // RFC 791: the pointer counts from 1; beyond the option's end the route is used up.
+                    let pointer = usize::from(*option.get(2).ok_or(Rule::Ip4Options)?);
+                    if pointer <= length {
+                        return Err(Rule::Ip4SourceRoute);
+                    }
+                }
+                options = after;
+            }
+        }
+    }
+    Ok(())
+}
