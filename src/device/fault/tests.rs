@@ -164,6 +164,11 @@ fn reordering_lets_later_frames_pass_and_loses_none() {
     for (place, &number) in order.iter().enumerate() {
         assert!(place.abs_diff(usize::from(number)) <= 12, "{number} arrived at place {place}");
     }
+    // One frame a millisecond: three later ones have passed long before the longest hold is over.
+    let late: Vec<u64> =
+        arrived.iter().map(|(millis, frame)| millis - u64::from(frame[0])).filter(|&late| late > 0).collect();
+    assert!(late.len() > 30, "{late:?}");
+    assert!(late.iter().filter(|&&late| late >= 10).count() < 5, "{late:?}");
 }
 
 #[test]

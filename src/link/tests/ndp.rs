@@ -121,6 +121,8 @@ fn wire_54_solicitations_that_break_a_validity_rule_are_dropped() {
     for (what, frame) in [
         ("code", question(PEER6, V6, 255, &with(1, 1))),
         ("option of length 0", question(PEER6, V6, 255, &with(25, 0))),
+        // Skipped by its length, an unknown one would be skipped for ever.
+        ("unknown option of length 0", question(PEER6, V6, 255, &[&valid[..], &[99, 0, 0, 0, 0, 0, 0, 0]].concat())),
         ("option too long", question(PEER6, V6, 255, &with(25, 2))),
         ("multicast target", question(PEER6, V6, 255, &ns_body(group_of(V6), Some(PEER)))),
         ("multicast source", question(group_of(PEER6), V6, 255, &valid)),
