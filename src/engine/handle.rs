@@ -63,8 +63,7 @@ pub(super) struct Inbox {
 }
 
 pub(super) fn pair(doorbell: Doorbell, status: watch::Receiver<Status>) -> (Handle, Inbox) {
-    let shared =
-        Arc::new(Shared { commands: Mutex::new(Some(Vec::new())), wants_counters: AtomicBool::new(false) });
+    let shared = Arc::new(Shared { commands: Mutex::new(Some(Vec::new())), wants_counters: AtomicBool::new(false) });
     (Handle { shared: Arc::clone(&shared), doorbell, status }, Inbox { shared })
 }
 

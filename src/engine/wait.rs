@@ -1,23 +1,28 @@
 //! How the engine sleeps: until a frame comes, somebody rings, or a deadline passes.
 
-use std::future::poll_fn;
+// tokio asks for a promise that a descriptor stays open while the epoll knows it.
+#![allow(unsafe_code)]
+
+use std::future::{pending, poll_fn};
 use std::io;
 use std::os::fd::OwnedFd;
-use std::pin::Pin;
 use std::task::Poll;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use tokio::io::unix::AsyncFd;
 use tokio::io::Interest;
-use tokio::time::Sleep;
+use tokio::io::unix::AsyncFd;
+use tokio::time::sleep_until;
 
 use crate::device::Device;
 use crate::pipe::Doorbell;
 
+/// How long to wait for a device that takes no more frames. A TAP hardly ever does that, and asking its
+/// descriptor for writability would wake the engine after each frame.
+const CONGESTED: Duration = Duration::from_millis(1);
+
 pub(super) struct Wait {
     /// A duplicate of the device's descriptor, in the runtime's epoll; `None` for in-memory devices.
     descriptor: Option<AsyncFd<OwnedFd>>,
-    timer: Pin<Box<Sleep>>,
     doorbell: Doorbell,
 }
 
@@ -25,12 +30,15 @@ impl Wait {
     pub(super) fn new(device: &impl Device, doorbell: Doorbell) -> io::Result<Wait> {
         let descriptor = match device.readiness() {
             Some(descriptor) => {
-                let interest = Interest::READABLE | Interest::WRITABLE;
-                Some(AsyncFd::register_with_interest(descriptor.try_clone_to_owned()?, interest)?)
+                let duplicate = descriptor.try_clone_to_owned()?;
+                // ERROR: a TAP that is deleted reports nothing else.
+                let interest = Interest::READABLE | Interest::ERROR;
+                // SAFETY: the OwnedFd belongs to the AsyncFd and is closed by it alone; its number does not change.
+                Some(unsafe { AsyncFd::register_with_interest(duplicate, interest) }?)
             }
             None => None,
         };
-        Ok(Wait { descriptor, timer: Box::pin(tokio::time::sleep_until(Instant::now().into())), doorbell })
+        Ok(Wait { descriptor, doorbell })
     }
 
     /// Lets the other tasks of the thread run once, and comes back.
@@ -47,42 +55,50 @@ impl Wait {
         .await;
     }
 
-    /// Sleeps. The device was empty when it was read last, so its readiness begins anew here.
+    /// Sleeps. The device was empty when it was read last.
     pub(super) async fn until(
         &mut self,
         device: &mut impl Device,
         deadline: Option<Instant>,
         is_congested: bool,
     ) -> io::Result<()> {
-        if let Some(deadline) = deadline {
-            self.timer.as_mut().reset(deadline.into());
-        }
-        let (descriptor, timer, doorbell) = (&self.descriptor, &mut self.timer, &self.doorbell);
-        poll_fn(|context| {
-            doorbell.register(context.waker());
-            if doorbell.is_rung() {
-                return Poll::Ready(Ok(()));
+        let retry = is_congested.then(|| Instant::now() + CONGESTED);
+        let deadline = deadline.into_iter().chain(retry).min();
+        let timer = async {
+            match deadline {
+                Some(deadline) => sleep_until(deadline.into()).await,
+                None => pending().await,
             }
+        };
+        let (descriptor, doorbell) = (&self.descriptor, &self.doorbell);
+        let frame = async {
             match descriptor {
                 Some(descriptor) => {
-                    if let Poll::Ready(ready) = descriptor.poll_read_ready(context) {
-                        // What `receive` finds empty next time ends this readiness; a frame that comes in between
-                        // starts a new one.
-                        ready?.clear_ready();
-                        return Poll::Ready(Ok(()));
-                    }
-                    if is_congested && let Poll::Ready(ready) = descriptor.poll_write_ready(context) {
-                        ready?.clear_ready();
-                        return Poll::Ready(Ok(()));
-                    }
+                    // The next burst reads until the device is empty, so this readiness ends here; a frame that comes
+                    // in between begins a new one.
+                    descriptor.ready(Interest::READABLE | Interest::ERROR).await?.clear_ready();
+                    Ok(())
                 }
-                None => device.set_waker(context.waker()),
+                None => pending().await,
             }
-            if deadline.is_some() && timer.as_mut().poll(context).is_ready() {
-                return Poll::Ready(Ok(()));
+        };
+        let mut has_slept = false;
+        let rung = poll_fn(|context| {
+            doorbell.register(context.waker());
+            if descriptor.is_none() {
+                // An in-memory device wakes by the waker alone: being here again is the news.
+                if std::mem::replace(&mut has_slept, true) {
+                    return Poll::Ready(());
+                }
+                device.set_waker(context.waker());
             }
-            Poll::Pending
-        })
-        .await
+            if doorbell.is_rung() { Poll::Ready(()) } else { Poll::Pending }
+        });
+        tokio::select! {
+            biased;
+            () = rung => Ok(()),
+            ready = frame => ready,
+            () = timer => Ok(()),
+        }
     }
 }

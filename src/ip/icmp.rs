@@ -1,11 +1,12 @@
 //! ICMP messages that come in (RFC 792, RFC 1122 §3.2.2, RFC 4443).
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::IpAddr;
 
 use super::address::Addresses;
 use super::header::Header;
 use super::packet::{ErrorKind, IcmpError, Packet, Verdict, protocol};
 use super::packets::Packets;
+use super::quote::Quote;
 use super::{Ip, checksum};
 use crate::observe::{Cast, Fate, Rule};
 
@@ -47,7 +48,7 @@ impl Ip {
             (12, _) => ErrorKind::ParameterProblem,
             _ => return Err(Rule::IcmpType),
         };
-        quoted4(&packet, kind, &self.addresses).map(Verdict::Error)
+        error(&packet, kind, &self.addresses).map(Verdict::Error)
     }
 
     /// `fragment_header`: the message came in an atomic fragment.
@@ -86,7 +87,7 @@ impl Ip {
             (4, _) => ErrorKind::ParameterProblem,
             _ => return Err(Rule::IcmpType),
         };
-        quoted6(&packet, kind, &self.addresses).map(Verdict::Error)
+        error(&packet, kind, &self.addresses).map(Verdict::Error)
     }
 }
 
@@ -107,60 +108,12 @@ fn echo(request: &Packet<'_>, source: IpAddr, kind: u8, out: &mut Packets) {
     });
 }
 
-/// The segment or datagram that an ICMPv4 error quotes. Only the IP header and 8 bytes need be there (RFC 792).
-fn quoted4(packet: &Packet<'_>, kind: ErrorKind, addresses: &Addresses) -> Result<IcmpError, Rule> {
-    let quote = &packet.payload[HEADER..];
-    let header = quote.first_chunk::<20>().ok_or(Rule::IcmpMalformed)?;
-    let header_length = usize::from(header[0] & 0xf) * 4;
-    if header[0] >> 4 != 4 || header_length < 20 {
-        return Err(Rule::IcmpMalformed);
-    }
-    let transport = quote.get(header_length..).ok_or(Rule::IcmpMalformed)?;
-    let [_, _, _, _, _, _, flags, offset, _, protocol, _, _, a, b, c, d, e, f, g, h] = *header;
-    if u16::from_be_bytes([flags & 0x1f, offset]) != 0 {
-        return Err(Rule::IcmpErrorUnmatched); // we send no fragments
-    }
-    let (source, destination) = (Ipv4Addr::new(a, b, c, d), Ipv4Addr::new(e, f, g, h));
-    quoted(packet, kind, addresses, (source.into(), destination.into()), protocol, transport)
-}
-
-/// The same for ICMPv6. We send no extension headers, so none can be in a quote of ours.
-fn quoted6(packet: &Packet<'_>, kind: ErrorKind, addresses: &Addresses) -> Result<IcmpError, Rule> {
-    let quote = &packet.payload[HEADER..];
-    let (header, transport) = quote.split_first_chunk::<40>().ok_or(Rule::IcmpMalformed)?;
-    if header[0] >> 4 != 6 {
-        return Err(Rule::IcmpMalformed);
-    }
-    let address = |at: usize| {
-        let mut octets = [0; 16];
-        octets.copy_from_slice(&header[at..at + 16]);
-        IpAddr::V6(Ipv6Addr::from_octets(octets))
-    };
-    quoted(packet, kind, addresses, (address(8), address(24)), header[6], transport)
-}
-
-fn quoted(
-    packet: &Packet<'_>,
-    kind: ErrorKind,
-    addresses: &Addresses,
-    (source, destination): (IpAddr, IpAddr),
-    protocol: u8,
-    transport: &[u8],
-) -> Result<IcmpError, Rule> {
+/// The error, if it is about something that we sent.
+fn error(packet: &Packet<'_>, kind: ErrorKind, addresses: &Addresses) -> Result<IcmpError, Rule> {
+    let quote = Quote::read(&packet.payload[HEADER..])?;
     // What we sent came from the address that the error was sent to; this also refuses errors to groups.
-    if source != packet.destination || !addresses.is_usable(source) {
+    if quote.source.ip() != packet.destination || !addresses.is_usable(packet.destination) {
         return Err(Rule::IcmpErrorUnmatched);
     }
-    if !matches!(protocol, protocol::TCP | protocol::UDP) {
-        return Err(Rule::IcmpErrorUnmatched);
-    }
-    let &[a, b, c, d, s1, s2, s3, s4, ..] = transport else { return Err(Rule::IcmpMalformed) };
-    Ok(IcmpError {
-        kind,
-        from: packet.source,
-        source: SocketAddr::new(source, u16::from_be_bytes([a, b])),
-        destination: SocketAddr::new(destination, u16::from_be_bytes([c, d])),
-        protocol,
-        sequence: (protocol == protocol::TCP).then(|| u32::from_be_bytes([s1, s2, s3, s4])),
-    })
+    Ok(quote.into_error(kind, packet.source))
 }

@@ -23,6 +23,7 @@ mod limiter;
 mod packet;
 mod packets;
 mod piece;
+mod quote;
 mod route;
 mod v4;
 mod v6;
@@ -43,6 +44,7 @@ use self::packet::protocol;
 pub use self::packet::{ErrorKind, IcmpError, Packet, Verdict};
 pub use self::packets::{Outgoing, Packets};
 pub use self::piece::{Piece, Pieces};
+use self::quote::Quote;
 pub use self::route::Hop;
 use crate::config::{Cidr, Config};
 use crate::observe::{self, Cast, Rule, Time};
@@ -128,6 +130,13 @@ impl Ip {
     /// [`Rule::IpNoRoute`] if nothing leads there, no usable address of ours fits, or it is our own address.
     pub fn route(&self, destination: IpAddr) -> Result<Hop, Rule> {
         route::route(&self.addresses, &self.gateways, destination).ok_or(Rule::IpNoRoute)
+    }
+
+    /// What is to be told of a packet of ours that no neighbour took: the error that a router would have sent.
+    /// `None` for what no socket sent.
+    pub fn undelivered(&self, packet: &[u8]) -> Option<IcmpError> {
+        let quote = Quote::read(packet).ok()?;
+        Some(quote.into_error(ErrorKind::HostUnreachable, quote.source.ip()))
     }
 
     /// Judges a packet from the link. `cast` says how the frame was addressed. Answers go to `out`.

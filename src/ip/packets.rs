@@ -54,7 +54,13 @@ impl Packets {
     /// Adds a packet of `length` bytes. `write` must set every one of them: the buffer holds whatever an
     /// earlier packet left there. `segment` are the TCP payload bytes of each segment, if this is a
     /// super-segment that is to be cut. Gives what `write` gives.
-    pub fn push<R>(&mut self, length: usize, fate: Fate, segment: Option<NonZeroU16>, write: impl FnOnce(&mut [u8]) -> R) -> R {
+    pub fn push<R>(
+        &mut self,
+        length: usize,
+        fate: Fate,
+        segment: Option<NonZeroU16>,
+        write: impl FnOnce(&mut [u8]) -> R,
+    ) -> R {
         let start = self.used;
         let end = start + length;
         if self.bytes.len() < end {

@@ -205,7 +205,13 @@ impl Sockets {
         Ok(())
     }
 
-    fn connect_udp(&self, socket: Handle, peer: SocketAddr, transport: &mut Transport, below: &Below<'_>) -> Result<Outcome> {
+    fn connect_udp(
+        &self,
+        socket: Handle,
+        peer: SocketAddr,
+        transport: &mut Transport,
+        below: &Below<'_>,
+    ) -> Result<Outcome> {
         match self.find(socket) {
             Some(&Socket::Datagram { slot, .. }) => transport.connect_udp(slot, peer, below).map(|()| Outcome::Done),
             Some(_) => Err(Error::NotSupported),

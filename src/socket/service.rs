@@ -64,7 +64,9 @@ impl Sockets {
     }
 
     fn connected(&mut self, slot: usize, transport: &mut Transport) {
-        let Some(descriptor) = transport.connection(slot).and_then(|connection| connection.descriptor()) else { return };
+        let Some(descriptor) = transport.connection(slot).and_then(|connection| connection.descriptor()) else {
+            return;
+        };
         if let Some(Socket::Stream { connecting, .. }) = self.table.get_mut(descriptor).map(|entry| &mut entry.socket)
             && let Some(Connecting { ticket, socket }) = connecting.take()
         {
@@ -95,7 +97,14 @@ impl Sockets {
     }
 
     /// Looks after one connection: bytes up, bytes down, ends, and then what it sends.
-    pub fn service(&mut self, now: Time, slot: usize, descriptor: Option<usize>, transport: &mut Transport, below: &mut Below<'_>) {
+    pub fn service(
+        &mut self,
+        now: Time,
+        slot: usize,
+        descriptor: Option<usize>,
+        transport: &mut Transport,
+        below: &mut Below<'_>,
+    ) {
         let entry = descriptor.and_then(|descriptor| self.table.get_mut(descriptor));
         if let Some(Socket::Stream { end, .. }) = entry.map(|entry| &mut entry.socket)
             && move_bytes(slot, end, transport) == Hold::LetGo

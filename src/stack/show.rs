@@ -7,7 +7,14 @@ use crate::transport::Life;
 
 impl Stack {
     /// Counts and shows the frames of `out` from `first` on.
-    pub(super) fn show_frames(&mut self, now: Time, first: usize, out: &Frames, depth: Depth, observer: &mut dyn Observer) {
+    pub(super) fn show_frames(
+        &mut self,
+        now: Time,
+        first: usize,
+        out: &Frames,
+        depth: Depth,
+        observer: &mut dyn Observer,
+    ) {
         if out.len() == first {
             return;
         }

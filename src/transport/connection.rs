@@ -12,8 +12,8 @@ use smoltcp::iface::{Interface, SocketHandle, SocketSet, SocketStorage};
 use smoltcp::socket::tcp;
 use smoltcp::wire::{TcpRepr, TcpSeqNumber};
 
-use super::medium::{Discard, Port, Sent, TcpOutlet, instant, time};
 use super::handshake::Handshake;
+use super::medium::{Discard, Port, Sent, TcpOutlet, instant, time};
 use super::segment::{self, Segment};
 use crate::config::Limits;
 use crate::error::{Error, Result};
@@ -327,10 +327,8 @@ impl Connection {
 
     /// The next sequence number that we expect; `None` before the peer's SYN.
     pub(super) fn rcv_nxt(&self) -> Option<TcpSeqNumber> {
-        let fin = matches!(
-            self.state(),
-            TcpState::CloseWait | TcpState::LastAck | TcpState::Closing | TcpState::TimeWait
-        );
+        let fin =
+            matches!(self.state(), TcpState::CloseWait | TcpState::LastAck | TcpState::Closing | TcpState::TimeWait);
         let received = self.consumed as usize + self.socket().recv_queue() + 1 + usize::from(fin);
         self.irs.map(|irs| TcpSeqNumber(irs.0.wrapping_add(received as i32)))
     }
@@ -423,7 +421,8 @@ impl Connection {
             _ if self.socket().send_queue() > 0 => Some(GIVE_UP_DATA),
             _ => None,
         };
-        self.socket_mut().set_timeout(give_up.map(|span| smoltcp::time::Duration::from_micros(span.as_micros() as u64)));
+        self.socket_mut()
+            .set_timeout(give_up.map(|span| smoltcp::time::Duration::from_micros(span.as_micros() as u64)));
         let start = out.bytes_used();
         loop {
             let before = out.len();
@@ -484,8 +483,7 @@ impl Connection {
     ) {
         let segment = NonZeroU16::new(self.send_mss()).unwrap_or(NonZeroU16::MIN);
         let mut sent = std::mem::take(&mut self.sent);
-        let outlet =
-            TcpOutlet { out, fate, segment, announced_mss: self.agreed.link_mss, sent: &mut sent };
+        let outlet = TcpOutlet { out, fate, segment, announced_mss: self.agreed.link_mss, sent: &mut sent };
         let mut port = Port { incoming: (!packet.is_empty()).then_some(packet), outlet };
         let set = &mut self.set;
         let survived = catch_unwind(AssertUnwindSafe(|| poll(&mut port, set))).is_ok();

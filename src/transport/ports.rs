@@ -58,9 +58,8 @@ impl<T: Copy + PartialEq> Ports<T> {
     pub(super) fn owner(&self, protocol: Protocol, local: SocketAddr) -> Option<T> {
         let sockets = self.bound.get(&(protocol, local.port()))?;
         let exact = sockets.iter().find(|(address, _)| *address == local.ip());
-        let wildcard = || {
-            sockets.iter().find(|(address, _)| address.is_unspecified() && address.is_ipv4() == local.is_ipv4())
-        };
+        let wildcard =
+            || sockets.iter().find(|(address, _)| address.is_unspecified() && address.is_ipv4() == local.is_ipv4());
         exact.or_else(wildcard).map(|&(_, socket)| socket)
     }
 
@@ -152,7 +151,9 @@ mod tests {
         let mut ports = ports();
         let mut taken = Vec::new();
         for _ in 0..4 {
-            let port = ports.for_connection(at("192.0.2.1:0").ip(), at("192.0.2.2:80"), |port| !taken.contains(&port)).unwrap();
+            let port = ports
+                .for_connection(at("192.0.2.1:0").ip(), at("192.0.2.2:80"), |port| !taken.contains(&port))
+                .unwrap();
             taken.push(port);
         }
         taken.sort_unstable();

@@ -101,12 +101,7 @@ impl Transport {
         if let Some(due) = due {
             self.timers.arm(due, Alarm::Handshake { slot: handshake_slot, number: id.number });
         }
-        Fate {
-            owner: Some(owner(id)),
-            rule: None,
-            states: Some((TcpState::Listen, TcpState::SynReceived)),
-            numbers,
-        }
+        Fate { owner: Some(owner(id)), rule: None, states: Some((TcpState::Listen, TcpState::SynReceived)), numbers }
     }
 
     fn agree(&self, id: SocketId, local: SocketAddr, remote: SocketAddr, now: Time) -> Handshaken {
@@ -129,7 +124,10 @@ impl Transport {
             if segment.repr.seq_number != next {
                 return handshake.fate(Some(Rule::TcpSequenceFar));
             }
-            let fate = Fate { states: Some((TcpState::SynReceived, TcpState::Listen)), ..handshake.fate(Some(Rule::TcpSynReset)) };
+            let fate = Fate {
+                states: Some((TcpState::SynReceived, TcpState::Listen)),
+                ..handshake.fate(Some(Rule::TcpSynReset))
+            };
             self.forget_handshake(slot);
             return fate;
         }
@@ -163,7 +161,9 @@ impl Transport {
                 self.mark(connection);
                 fate
             }
-            Err(_) => Fate { rule: Some(self.reset(now, segment, Rule::TcpPanicked, out)), ..Fate::nobody(Rule::TcpPanicked) },
+            Err(_) => {
+                Fate { rule: Some(self.reset(now, segment, Rule::TcpPanicked, out)), ..Fate::nobody(Rule::TcpPanicked) }
+            }
         }
     }
 
@@ -439,7 +439,8 @@ impl Transport {
             let summary = Summary { age: connection.age(now), ..connection.summary };
             self.lives.push_back(Life::Closed { socket: connection.id(), how, summary });
         }
-        let is_gone = connection.state() == TcpState::Closed || matches!(over, Some(Close::Panicked | Close::Unreachable));
+        let is_gone =
+            connection.state() == TcpState::Closed || matches!(over, Some(Close::Panicked | Close::Unreachable));
         // What came before the end is still there for a program that has not read it yet.
         let is_drained = connection.descriptor.is_none() || connection.unread() == 0;
         if is_gone {

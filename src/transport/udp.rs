@@ -23,7 +23,12 @@ impl Transport {
         }
     }
 
-    fn deliver_udp(&mut self, now: Time, packet: &Packet<'_>, below: &mut Below<'_>) -> std::result::Result<Fate, Rule> {
+    fn deliver_udp(
+        &mut self,
+        now: Time,
+        packet: &Packet<'_>,
+        below: &mut Below<'_>,
+    ) -> std::result::Result<Fate, Rule> {
         let datagram = UdpPacket::new_checked(packet.payload).map_err(|_| Rule::UdpMalformed)?;
         let covered = &packet.payload[..usize::from(datagram.len())];
         if datagram.dst_port() == 0 {

@@ -1,0 +1,68 @@
+//! What an ICMP error quotes: the beginning of a packet that we sent.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+
+use super::packet::{ErrorKind, IcmpError, protocol};
+use crate::observe::Rule;
+
+/// The ends of a segment or datagram, read from its first bytes.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Quote {
+    pub(super) source: SocketAddr,
+    destination: SocketAddr,
+    protocol: u8,
+    sequence: Option<u32>,
+}
+
+impl Quote {
+    /// Only the IP header and 8 bytes need be there (RFC 792). We send neither fragments nor extension headers,
+    /// so a quote with one is not ours.
+    pub(super) fn read(packet: &[u8]) -> Result<Quote, Rule> {
+        let (source, destination, protocol, transport) = match packet.first().map(|byte| byte >> 4) {
+            Some(4) => read4(packet)?,
+            Some(6) => read6(packet)?,
+            _ => return Err(Rule::IcmpMalformed),
+        };
+        if !matches!(protocol, protocol::TCP | protocol::UDP) {
+            return Err(Rule::IcmpErrorUnmatched);
+        }
+        let &[a, b, c, d, s1, s2, s3, s4, ..] = transport else { return Err(Rule::IcmpMalformed) };
+        Ok(Quote {
+            source: SocketAddr::new(source, u16::from_be_bytes([a, b])),
+            destination: SocketAddr::new(destination, u16::from_be_bytes([c, d])),
+            protocol,
+            sequence: (protocol == protocol::TCP).then(|| u32::from_be_bytes([s1, s2, s3, s4])),
+        })
+    }
+
+    /// The error of this kind about it, told by `from`.
+    pub(super) fn into_error(self, kind: ErrorKind, from: IpAddr) -> IcmpError {
+        let Quote { source, destination, protocol, sequence } = self;
+        IcmpError { kind, from, source, destination, protocol, sequence }
+    }
+}
+
+fn read4(packet: &[u8]) -> Result<(IpAddr, IpAddr, u8, &[u8]), Rule> {
+    let header = packet.first_chunk::<20>().ok_or(Rule::IcmpMalformed)?;
+    let header_length = usize::from(header[0] & 0xf) * 4;
+    if header_length < 20 {
+        return Err(Rule::IcmpMalformed);
+    }
+    let transport = packet.get(header_length..).ok_or(Rule::IcmpMalformed)?;
+    let [_, _, _, _, _, _, flags, offset, _, protocol, _, _, a, b, c, d, e, f, g, h] = *header;
+    if u16::from_be_bytes([flags & 0x1f, offset]) != 0 {
+        return Err(Rule::IcmpErrorUnmatched);
+    }
+    let (source, destination) = (Ipv4Addr::new(a, b, c, d), Ipv4Addr::new(e, f, g, h));
+    Ok((source.into(), destination.into(), protocol, transport))
+}
+
+fn read6(packet: &[u8]) -> Result<(IpAddr, IpAddr, u8, &[u8]), Rule> {
+    let (header, transport) = packet.split_first_chunk::<40>().ok_or(Rule::IcmpMalformed)?;
+    let address = |at: usize| {
+        let mut octets = [0; 16];
+        octets.copy_from_slice(&header[at..at + 16]);
+        IpAddr::V6(Ipv6Addr::from_octets(octets))
+    };
+    Ok((address(8), address(24), header[6], transport))
+}
