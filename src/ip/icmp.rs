@@ -164,3 +164,6 @@ fn quoted(
         sequence: (protocol == protocol::TCP).then(|| u32::from_be_bytes([s1, s2, s3, s4])),
     })
 }
+
+#[cfg(test)]
+mod tests;
