@@ -30,7 +30,7 @@ pub fn transport_checksum(source: IpAddr, destination: IpAddr, protocol: u8, pay
     over_pseudo_header(addresses, protocol, payload)
 }
 
-/// The same with the sum of both addresses already made, for who has them side by side in a header.
+/// The same with the sum of both addresses already made, for callers that have them side by side in a header.
 pub(super) fn over_pseudo_header(addresses: u16, protocol: u8, payload: &[u8]) -> u16 {
     // No IP packet is longer than 2^17 bytes, and both pseudo-headers give the length as its low 16 bits and,
     // at most, as a high half besides.

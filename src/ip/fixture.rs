@@ -104,6 +104,11 @@ pub(super) fn icmp(source: IpAddr, destination: IpAddr, kind: u8, code: u8, body
     packet(source, destination, 1, &bytes)
 }
 
+/// A quote of what we sent to port 80 from port 1234 with sequence number 0x01020304: headers and 8 bytes.
+pub(super) fn quote(source: IpAddr, destination: IpAddr, protocol: u8) -> Vec<u8> {
+    packet(source, destination, protocol, &[0x04, 0xd2, 0, 80, 1, 2, 3, 4])
+}
+
 /// Every length and every checksum of a packet that we send.
 pub(super) fn assert_valid(packet: &[u8]) {
     let (source, destination, protocol, payload): (IpAddr, IpAddr, IpProtocol, &[u8]) = if packet[0] >> 4 == 4 {

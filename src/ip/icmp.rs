@@ -117,3 +117,6 @@ fn error(packet: &Packet<'_>, kind: ErrorKind, addresses: &Addresses) -> Result<
     }
     Ok(quote.into_error(kind, packet.source))
 }
+
+#[cfg(test)]
+mod tests;
