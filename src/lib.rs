@@ -5,8 +5,10 @@
 //! | module | owns |
 //! |---|---|
 //! | [`observe`] | what can be seen: events, rules, counters |
+//! | [`trace`] | events as lines of text, frames decoded a second time by etherparse |
 //! | [`error`], [`config`] | one errno-shaped error; resolved settings and limits |
 
 pub mod config;
 pub mod error;
 pub mod observe;
+pub mod trace;
