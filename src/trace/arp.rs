@@ -5,14 +5,13 @@ use std::net::Ipv4Addr;
 
 use etherparse::{ArpHardwareId, ArpOperation, ArpPacketSlice, EtherType};
 
-use super::frame::Hex;
-use crate::config::Mac;
+use super::frame::{Hex, Station};
 
 /// The one kind of ARP that is spoken here: IPv4 over Ethernet.
 struct Fields {
     operation: ArpOperation,
-    sender: (Mac, Ipv4Addr),
-    target: (Mac, Ipv4Addr),
+    sender: (Station, Ipv4Addr),
+    target: (Station, Ipv4Addr),
 }
 
 fn fields(packet: &ArpPacketSlice<'_>) -> Option<Fields> {
@@ -20,9 +19,9 @@ fn fields(packet: &ArpPacketSlice<'_>) -> Option<Fields> {
         return None;
     }
     let party = |hardware: &[u8], protocol: &[u8]| {
-        let mac: [u8; 6] = hardware.try_into().ok()?;
+        let station: [u8; 6] = hardware.try_into().ok()?;
         let address: [u8; 4] = protocol.try_into().ok()?;
-        Some((Mac(mac), Ipv4Addr::from_octets(address)))
+        Some((Station(station), Ipv4Addr::from_octets(address)))
     };
     Some(Fields {
         operation: packet.operation(),

@@ -9,8 +9,6 @@ use etherparse::{
     EtherType, Ethernet2Slice, IpNumber, Ipv6ExtensionSlice, LaxNetSlice, LaxSlicedPacket, LinkSlice, TransportSlice,
 };
 
-use crate::config::Mac;
-
 /// Borrows the bytes; nothing is copied.
 pub(super) struct Frame<'a> {
     pub(super) bytes: &'a [u8],
@@ -73,15 +71,25 @@ impl<'a> Frame<'a> {
     }
 }
 
+/// An Ethernet address: `2e:5a:01:77:03:9c`.
+pub(super) struct Station(pub(super) [u8; 6]);
+
+impl fmt::Display for Station {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let [a, b, c, d, e, g] = self.0;
+        write!(f, "{a:02x}:{b:02x}:{c:02x}:{d:02x}:{e:02x}:{g:02x}")
+    }
+}
+
 /// `2e:5a:01:77:03:9c > 02:00:5e:10:00:01`
 pub(super) struct Stations {
-    source: Mac,
-    destination: Mac,
+    source: Station,
+    destination: Station,
 }
 
 impl Stations {
     pub(super) fn of(ethernet: &Ethernet2Slice<'_>) -> Stations {
-        Stations { source: Mac(ethernet.source()), destination: Mac(ethernet.destination()) }
+        Stations { source: Station(ethernet.source()), destination: Station(ethernet.destination()) }
     }
 }
 

@@ -5,8 +5,7 @@ use std::fmt;
 use etherparse::icmpv6::{Icmpv6PayloadSlice, NdpOptionSlice, NdpOptionsIterator, NeighborAdvertisementHeader};
 use etherparse::{Icmpv4Slice, Icmpv6Slice, LaxSlicedPacket, icmpv4, icmpv6};
 
-use super::frame::{Between, Named};
-use crate::config::Mac;
+use super::frame::{Between, Named, Station};
 
 /// A message of ICMP for IPv4.
 pub(super) struct Icmp4<'a>(pub(super) &'a Icmpv4Slice<'a>);
@@ -90,14 +89,14 @@ impl fmt::Display for Icmp6<'_> {
                 Ok(Icmpv6PayloadSlice::NeighborSolicitation(message)) => {
                     write!(f, "neighbour solicitation: who has {}?", message.target_address())?;
                     match link_address(message.options_iterator()) {
-                        Some(mac) => write!(f, " tell {mac}"),
+                        Some(station) => write!(f, " tell {station}"),
                         None => Ok(()), // a probe of the asker's own address (RFC 4862 §5.4.2), or a unicast one
                     }
                 }
                 Ok(Icmpv6PayloadSlice::NeighborAdvertisement(message)) => {
                     write!(f, "neighbour advertisement: {} is", message.target_address())?;
                     match link_address(message.options_iterator()) {
-                        Some(mac) => write!(f, " at {mac}")?,
+                        Some(station) => write!(f, " at {station}")?,
                         None => f.write_str(" here")?,
                     }
                     let flags = NeighborAdvertisementHeader::from_bytes(rest);
@@ -118,14 +117,14 @@ impl fmt::Display for Icmp6<'_> {
 }
 
 /// The first link-layer address among the options of a neighbour message.
-fn link_address(options: NdpOptionsIterator<'_>) -> Option<Mac> {
+fn link_address(options: NdpOptionsIterator<'_>) -> Option<Station> {
     options.map_while(Result::ok).find_map(|option| {
         let address = match &option {
             NdpOptionSlice::SourceLinkLayerAddress(option) => option.link_layer_address(),
             NdpOptionSlice::TargetLinkLayerAddress(option) => option.link_layer_address(),
             _ => return None,
         };
-        address.first_chunk().copied().map(Mac)
+        address.first_chunk().copied().map(Station)
     })
 }
 

@@ -92,8 +92,8 @@ mod tests {
     use crate::config::Mac;
     use crate::observe::{Close, SocketId, Summary};
 
-    fn line(event: Event<'_>) -> String {
-        let life = Life::of(&event).unwrap();
+    fn line(event: &Event<'_>) -> String {
+        let life = Life::of(event).unwrap();
         format!("{} {} {life}", life.level(), life.target())
     }
 
@@ -112,7 +112,7 @@ mod tests {
             backlog: 128,
         };
         assert_eq!(
-            line(event),
+            line(&event),
             "INFO tapsock::socket tcp#3 192.168.69.1:80 ← 192.168.69.100:43210 accepted by tcp#1 (0.0.0.0:80, backlog 1/128)"
         );
     }
@@ -128,33 +128,33 @@ mod tests {
             retransmitted: 0,
         };
         assert_eq!(
-            line(Event::Closed { socket: CONNECTION, how: Close::ByPeer, summary }),
+            line(&Event::Closed { socket: CONNECTION, how: Close::ByPeer, summary }),
             "INFO tapsock::socket tcp#3 closed by the peer after 3.2 ms: 78 B in, 1.9 KiB out, 6 segments in, 5 out, none retransmitted"
         );
         let summary = Summary { packets_in: 1, retransmitted: 2, ..summary };
         assert!(
-            line(Event::Closed { socket: CONNECTION, how: Close::TimedOut, summary })
+            line(&Event::Closed { socket: CONNECTION, how: Close::TimedOut, summary })
                 .ends_with("1 segment in, 5 out, 2 retransmitted")
         );
         let socket = SocketId { protocol: Protocol::Udp, number: 2 };
-        assert!(line(Event::Closed { socket, how: Close::ByUs, summary }).ends_with("1 datagram in, 5 out"));
+        assert!(line(&Event::Closed { socket, how: Close::ByUs, summary }).ends_with("1 datagram in, 5 out"));
     }
 
     #[test]
     fn sockets_begin_in_one_line() {
         let local = "[fd69::1]:80".parse().unwrap();
         assert_eq!(
-            line(Event::Bound { socket: LISTENER, local, backlog: Some(128) }),
+            line(&Event::Bound { socket: LISTENER, local, backlog: Some(128) }),
             "INFO tapsock::socket tcp#1 listens on [fd69::1]:80, backlog 128"
         );
         let socket = SocketId { protocol: Protocol::Udp, number: 2 };
         assert_eq!(
-            line(Event::Bound { socket, local, backlog: None }),
+            line(&Event::Bound { socket, local, backlog: None }),
             "INFO tapsock::socket udp#2 is bound to [fd69::1]:80"
         );
         let remote = "[fd69::100]:8080".parse().unwrap();
         assert_eq!(
-            line(Event::Connected { socket: CONNECTION, local, remote }),
+            line(&Event::Connected { socket: CONNECTION, local, remote }),
             "INFO tapsock::socket tcp#3 [fd69::1]:80 → [fd69::100]:8080 connected"
         );
     }
@@ -164,15 +164,15 @@ mod tests {
         let address = "192.168.69.1".parse().unwrap();
         let owner = Mac([2, 0, 0, 0, 0, 9]);
         assert_eq!(
-            line(Event::Address { address, state: Address::Preferred }),
+            line(&Event::Address { address, state: Address::Preferred }),
             "INFO tapsock::address 192.168.69.1 is ours"
         );
         assert_eq!(
-            line(Event::Address { address, state: Address::Duplicate { owner } }),
+            line(&Event::Address { address, state: Address::Duplicate { owner } }),
             "WARN tapsock::address 192.168.69.1 is not used: 02:00:00:00:00:09 has it already"
         );
         assert_eq!(
-            line(Event::Device { direction: Direction::Out, error: "No buffer space available" }),
+            line(&Event::Device { direction: Direction::Out, error: "No buffer space available" }),
             "WARN tapsock::device the device did not take a frame, it is lost: No buffer space available"
         );
     }
@@ -182,15 +182,15 @@ mod tests {
         let address = "192.168.69.100".parse().unwrap();
         let mac = Mac([2, 0, 0, 0, 0, 9]);
         assert_eq!(
-            line(Event::Neighbour { address, state: Neighbour::Incomplete }),
+            line(&Event::Neighbour { address, state: Neighbour::Incomplete }),
             "DEBUG tapsock::neighbour 192.168.69.100 is asked for its Ethernet address"
         );
         assert_eq!(
-            line(Event::Neighbour { address, state: Neighbour::Reachable { mac } }),
+            line(&Event::Neighbour { address, state: Neighbour::Reachable { mac } }),
             "INFO tapsock::neighbour 192.168.69.100 is at 02:00:00:00:00:09"
         );
         assert_eq!(
-            line(Event::Neighbour { address, state: Neighbour::Failed }),
+            line(&Event::Neighbour { address, state: Neighbour::Failed }),
             "INFO tapsock::neighbour 192.168.69.100 does not answer: packets for it cannot be sent"
         );
     }
