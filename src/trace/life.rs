@@ -1,0 +1,197 @@
+//! One line for a step in the life of a socket, an address or a neighbour.
+
+use std::fmt;
+
+use log::Level;
+
+use super::quantity::{Bytes, Count, Span};
+use super::{ADDRESS, DEVICE, NEIGHBOUR, SOCKET};
+use crate::observe::{Address, Direction, Event, Neighbour, Protocol};
+
+/// An event that is not a frame.
+pub(super) struct Life<'a>(&'a Event<'a>);
+
+impl<'a> Life<'a> {
+    pub(super) fn of(event: &'a Event<'a>) -> Option<Life<'a>> {
+        (!matches!(event, Event::Frame { .. })).then_some(Life(event))
+    }
+
+    pub(super) fn target(&self) -> &'static str {
+        match self.0 {
+            Event::Address { .. } => ADDRESS,
+            Event::Neighbour { .. } => NEIGHBOUR,
+            Event::Device { .. } => DEVICE,
+            _ => SOCKET,
+        }
+    }
+
+    /// What a person must look into is a warning. That a neighbour is asked for is a step on the way to its being
+    /// found or not, and not worth a line of its own at *info*.
+    pub(super) fn level(&self) -> Level {
+        match self.0 {
+            Event::Device { .. } => Level::Warn,
+            Event::Address { state: Address::Duplicate { .. } | Address::Conflict { .. }, .. } => Level::Warn,
+            Event::Neighbour { state: Neighbour::Incomplete, .. } => Level::Debug,
+            _ => Level::Info,
+        }
+    }
+}
+
+impl fmt::Display for Life<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Event::Frame { .. } => Ok(()),
+            Event::Address { address, state } => match state {
+                Address::Tentative => write!(f, "{address} is tentative: the link is asked whether somebody has it"),
+                Address::Preferred => write!(f, "{address} is ours"),
+                Address::Duplicate { owner } => write!(f, "{address} is not used: {owner} has it already"),
+                Address::Conflict { owner } => write!(f, "{address} is ours, but {owner} uses it too"),
+            },
+            Event::Neighbour { address, state } => match state {
+                Neighbour::Incomplete => write!(f, "{address} is asked for its Ethernet address"),
+                Neighbour::Reachable { mac } => write!(f, "{address} is at {mac}"),
+                Neighbour::Failed => write!(f, "{address} does not answer: packets for it cannot be sent"),
+            },
+            Event::Bound { socket, local, backlog: Some(backlog) } => {
+                write!(f, "{socket} listens on {local}, backlog {backlog}")
+            }
+            Event::Bound { socket, local, backlog: None } => write!(f, "{socket} is bound to {local}"),
+            Event::Accepted { socket, listener, listening, local, remote, waiting, backlog } => {
+                write!(
+                    f,
+                    "{socket} {local} ← {remote} accepted by {listener} ({listening}, backlog {waiting}/{backlog})"
+                )
+            }
+            Event::Connected { socket, local, remote } => write!(f, "{socket} {local} → {remote} connected"),
+            Event::Closed { socket, how, summary } => {
+                let (bytes_in, bytes_out) = (Bytes(summary.bytes_in), Bytes(summary.bytes_out));
+                let unit = if socket.protocol == Protocol::Tcp { "segment" } else { "datagram" };
+                write!(f, "{socket} {how} after {}: {bytes_in} in, {bytes_out} out, ", Span(summary.age))?;
+                write!(f, "{} in, {} out", Count(summary.packets_in, unit), summary.packets_out)?;
+                match (socket.protocol, summary.retransmitted) {
+                    (Protocol::Udp, _) => Ok(()),
+                    (Protocol::Tcp, 0) => f.write_str(", none retransmitted"),
+                    (Protocol::Tcp, count) => write!(f, ", {count} retransmitted"),
+                }
+            }
+            Event::Device { direction: Direction::In, error } => {
+                write!(f, "the device could not give a frame: {error}")
+            }
+            Event::Device { direction: Direction::Out, error } => {
+                write!(f, "the device did not take a frame, it is lost: {error}")
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::config::Mac;
+    use crate::observe::{Close, SocketId, Summary};
+
+    fn line(event: &Event<'_>) -> String {
+        let life = Life::of(event).unwrap();
+        format!("{} {} {life}", life.level(), life.target())
+    }
+
+    const CONNECTION: SocketId = SocketId { protocol: Protocol::Tcp, number: 3 };
+    const LISTENER: SocketId = SocketId { protocol: Protocol::Tcp, number: 1 };
+
+    #[test]
+    fn a_connection_is_accepted_in_one_line() {
+        let event = Event::Accepted {
+            socket: CONNECTION,
+            listener: LISTENER,
+            listening: "0.0.0.0:80".parse().unwrap(),
+            local: "192.168.69.1:80".parse().unwrap(),
+            remote: "192.168.69.100:43210".parse().unwrap(),
+            waiting: 1,
+            backlog: 128,
+        };
+        assert_eq!(
+            line(&event),
+            "INFO tapsock::socket tcp#3 192.168.69.1:80 ← 192.168.69.100:43210 accepted by tcp#1 (0.0.0.0:80, backlog 1/128)"
+        );
+    }
+
+    #[test]
+    fn a_connection_is_closed_in_one_line() {
+        let summary = Summary {
+            age: Duration::from_micros(3_200),
+            bytes_in: 78,
+            bytes_out: 1946,
+            packets_in: 6,
+            packets_out: 5,
+            retransmitted: 0,
+        };
+        assert_eq!(
+            line(&Event::Closed { socket: CONNECTION, how: Close::ByPeer, summary }),
+            "INFO tapsock::socket tcp#3 closed by the peer after 3.2 ms: 78 B in, 1.9 KiB out, 6 segments in, 5 out, none retransmitted"
+        );
+        let summary = Summary { packets_in: 1, retransmitted: 2, ..summary };
+        assert!(
+            line(&Event::Closed { socket: CONNECTION, how: Close::TimedOut, summary })
+                .ends_with("1 segment in, 5 out, 2 retransmitted")
+        );
+        let socket = SocketId { protocol: Protocol::Udp, number: 2 };
+        assert!(line(&Event::Closed { socket, how: Close::ByUs, summary }).ends_with("1 datagram in, 5 out"));
+    }
+
+    #[test]
+    fn sockets_begin_in_one_line() {
+        let local = "[fd69::1]:80".parse().unwrap();
+        assert_eq!(
+            line(&Event::Bound { socket: LISTENER, local, backlog: Some(128) }),
+            "INFO tapsock::socket tcp#1 listens on [fd69::1]:80, backlog 128"
+        );
+        let socket = SocketId { protocol: Protocol::Udp, number: 2 };
+        assert_eq!(
+            line(&Event::Bound { socket, local, backlog: None }),
+            "INFO tapsock::socket udp#2 is bound to [fd69::1]:80"
+        );
+        let remote = "[fd69::100]:8080".parse().unwrap();
+        assert_eq!(
+            line(&Event::Connected { socket: CONNECTION, local, remote }),
+            "INFO tapsock::socket tcp#3 [fd69::1]:80 → [fd69::100]:8080 connected"
+        );
+    }
+
+    #[test]
+    fn trouble_with_addresses_and_the_device_is_a_warning() {
+        let address = "192.168.69.1".parse().unwrap();
+        let owner = Mac([2, 0, 0, 0, 0, 9]);
+        assert_eq!(
+            line(&Event::Address { address, state: Address::Preferred }),
+            "INFO tapsock::address 192.168.69.1 is ours"
+        );
+        assert_eq!(
+            line(&Event::Address { address, state: Address::Duplicate { owner } }),
+            "WARN tapsock::address 192.168.69.1 is not used: 02:00:00:00:00:09 has it already"
+        );
+        assert_eq!(
+            line(&Event::Device { direction: Direction::Out, error: "No buffer space available" }),
+            "WARN tapsock::device the device did not take a frame, it is lost: No buffer space available"
+        );
+    }
+
+    #[test]
+    fn a_neighbour_is_asked_for_found_or_missing() {
+        let address = "192.168.69.100".parse().unwrap();
+        let mac = Mac([2, 0, 0, 0, 0, 9]);
+        assert_eq!(
+            line(&Event::Neighbour { address, state: Neighbour::Incomplete }),
+            "DEBUG tapsock::neighbour 192.168.69.100 is asked for its Ethernet address"
+        );
+        assert_eq!(
+            line(&Event::Neighbour { address, state: Neighbour::Reachable { mac } }),
+            "INFO tapsock::neighbour 192.168.69.100 is at 02:00:00:00:00:09"
+        );
+        assert_eq!(
+            line(&Event::Neighbour { address, state: Neighbour::Failed }),
+            "INFO tapsock::neighbour 192.168.69.100 does not answer: packets for it cannot be sent"
+        );
+    }
+}
