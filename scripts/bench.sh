@@ -39,7 +39,7 @@ if ! in_namespace; then
   STOCK=$(build "$here/../benches/stock-smoltcp" stock)
   export TAPSOCK STOCK
   # shellcheck disable=SC2034 # enter_namespace says it
-  AS_ROOT="sudo env \"PATH=\$PATH\" $script $*"
+  AS_ROOT="sudo env \"PATH=\$PATH\" \"HOME=\$HOME\" $script $*"
   enter_namespace "$script" "$@"
 fi
 

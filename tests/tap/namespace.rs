@@ -30,7 +30,7 @@ pub(crate) fn alone<F: FnOnce()>(body: F) {
         .args(["--exact", test, "--nocapture", "--test-threads=1"])
         .current_dir(script("").canonicalize().unwrap())
         .env(INSIDE, "1")
-        .env("AS_ROOT", "sudo env \"PATH=$PATH\" cargo test")
+        .env("AS_ROOT", "sudo env \"PATH=$PATH\" \"HOME=$HOME\" cargo test")
         .stdin(Stdio::null())
         .output()
         .unwrap();
