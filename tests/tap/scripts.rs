@@ -3,7 +3,7 @@
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 
-use crate::host::{Host, Said, command, finish, run, script, shell};
+use crate::host::{Host, Said, V4, V6, command, finish, run, script, shell};
 use crate::namespace::alone;
 
 #[track_caller]
@@ -128,7 +128,7 @@ fn the_user_can_open_the_node_until_it_is_undone() {
 }
 
 #[test]
-fn masquerade_lets_the_stack_answer_beyond_the_host() {
+fn masquerade_joins_the_stack_to_what_is_beyond_the_host() {
     alone(|| {
         // Another machine on another network of the host's, which knows no way back to the stack.
         run("ip netns add beyond").well();
@@ -142,16 +142,15 @@ fn masquerade_lets_the_stack_answer_beyond_the_host() {
         tap_up(&["--masquerade"]).well();
         let _host = Host::attach(&["--gateway", "192.168.69.100", "--gateway", "fd69::100"]);
 
-        // The other machine reaches the stack once it is told the way, and the stack answers through the host …
+        // What leaves the stack's network is answered, so it went under an address that the other machine knows …
+        for (from, to) in [("192.168.69.100", "203.0.113.2"), ("fd69::100", "2001:db8::2")] {
+            run(&format!("ping -c 2 -i 0.2 -W 2 -I {from} {to}")).well();
+        }
+        // … and who is told the way reaches the stack through the host, which answers by its gateway.
         run("ip -n beyond route add 192.168.69.0/24 via 203.0.113.1").well();
         run("ip -n beyond -6 route add fd69::/64 via 2001:db8::1").well();
-        for address in ["192.168.69.1", "fd69::1"] {
+        for address in [V4, V6] {
             run(&format!("ip netns exec beyond ping -c 2 -i 0.2 -W 2 {address}")).well();
-        }
-        // … and what the stack begins itself leaves under the host's address.
-        let rules = run("nft list table inet tapsock-tap0").well();
-        for network in ["192.168.69.0/24", "fd69::/64"] {
-            assert!(rules.contains(&format!("saddr {network} oifname != \"tap0\" masquerade")), "{rules}");
         }
     });
 }
