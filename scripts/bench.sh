@@ -1,0 +1,99 @@
+#!/usr/bin/env bash
+# Measures tapsock against stock smoltcp, in a private network. See benches/README.md.
+#
+#   ./scripts/bench.sh tap [RUNS] [SECONDS]
+#
+#   tap       one TCP stream over a plain TAP, each direction: prints the medians and their ratio
+#   RUNS      how many of each, in turns (5)
+#   SECONDS   how long each takes (3)
+#
+# Root is not needed. Leave the machine alone meanwhile.
+
+set -euo pipefail
+script=$(realpath "${BASH_SOURCE[0]}")
+here=${script%/*}
+# shellcheck source-path=SCRIPTDIR source=lib/sentence.sh
+. "$here/lib/sentence.sh"
+# shellcheck source-path=SCRIPTDIR source=lib/packages.sh
+. "$here/lib/packages.sh"
+# shellcheck source-path=SCRIPTDIR source=lib/rust.sh
+. "$here/lib/rust.sh"
+# shellcheck source-path=SCRIPTDIR source=lib/namespace.sh
+. "$here/lib/namespace.sh"
+
+case ${1:-} in
+  -h | --help) help ;;
+  tap) ;;
+  '') refuse "say what to measure: $0 tap" ;;
+  *) refuse "'$1' is not a measurement; see --help" ;;
+esac
+runs=${2:-5} seconds=${3:-3}
+[[ $runs =~ ^[1-9][0-9]*$ ]] || refuse "'$runs' is not a number of runs; write it like 5"
+[[ $seconds =~ ^[0-9]*\.?[0-9]+$ ]] || refuse "'$seconds' is not a number of seconds; write it like 3"
+
+if ! in_namespace; then
+  need ip unshare
+  need_rust
+  say "Building tapsock and stock smoltcp"
+  TAPSOCK=$(build "$here/.." tapsock)
+  STOCK=$(build "$here/../benches/stock-smoltcp" stock)
+  export TAPSOCK STOCK
+  # shellcheck disable=SC2034 # enter_namespace says it
+  AS_ROOT="sudo env \"PATH=\$PATH\" \"HOME=\$HOME\" $script $*"
+  enter_namespace "$script" "$@"
+fi
+
+work=$(mktemp -d)
+servers=()
+clean_up() {
+  [ ${#servers[@]} = 0 ] || kill -KILL "${servers[@]}" 2>/dev/null || true
+  rm -r "$work"
+}
+trap clean_up EXIT
+trap 'exit 130' INT TERM
+
+"$here/tap-up.sh" >/dev/null
+"$here/tap-up.sh" --name tap1 --host4 192.168.70.100/24 --host6 none >/dev/null
+# serve NAME COMMAND…: in the background, until it says that it is ready.
+serve() {
+  local name=$1
+  shift
+  "$@" >"$work/$name.out" 2>"$work/$name.log" &
+  servers+=($!)
+  disown # no word about its end
+  for _ in {1..200}; do
+    ! grep -qsx ready "$work/$name.out" || return 0
+    sleep 0.05
+  done
+  tail -n 20 "$work/$name.log" >&2
+  fail "$name did not become ready"
+}
+serve tapsock env -u RUST_LOG "$TAPSOCK" daemon --services discard,chargen
+serve stock "$STOCK" tap1 192.168.70.1/24
+
+# The host sends to discard (9) and receives from chargen (19).
+declare -A address=([tapsock]=192.168.69.1 [stock]=192.168.70.1) port=([send]=9 [receive]=19)
+say "$runs runs of $seconds s, in turns, in Gb/s:"
+order=(tapsock stock)
+for ((run = 1; run <= runs; run++)); do
+  for direction in send receive; do
+    for who in "${order[@]}"; do
+      rate=$("${STOCK%/*}/stream" $direction "${address[$who]}:${port[$direction]}" "$seconds") || {
+        tail -n 20 "$work/$who.log" >&2
+        fail "the stream to $who broke"
+      }
+      echo "$rate" >>"$work/$direction.$who"
+      awk -v what="run $run: host ${direction}s, $who" -v rate="$rate" 'BEGIN { printf "  %-36s %6.2f\n", what, rate * 8 / 1e9 }'
+    done
+  done
+  order=("${order[1]}" "${order[0]}") # neither always goes first
+done
+
+median() {
+  sort -n "$1" | awk '{ rate[NR] = $1 } END { print NR % 2 ? rate[(NR + 1) / 2] : (rate[NR / 2] + rate[NR / 2 + 1]) / 2 }'
+}
+printf '\n%-16s %10s %10s %8s\n' 'median, Gb/s' tapsock stock ratio
+for direction in send receive; do
+  awk -v what="host ${direction}s" -v ours="$(median "$work/$direction.tapsock")" -v stock="$(median "$work/$direction.stock")" \
+    'BEGIN { printf "%-16s %10.2f %10.2f %8.2f\n", what, ours * 8 / 1e9, stock * 8 / 1e9, ours / stock }'
+done

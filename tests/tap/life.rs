@@ -1,0 +1,90 @@
+//! How a daemon lives and ends.
+
+use std::io::Read;
+use std::net::TcpStream;
+
+use crate::host::{Host, URLS, command, daemon, finish, run, script};
+use crate::namespace::alone;
+
+#[test]
+fn both_signals_end_it_well_with_a_summary() {
+    alone(|| {
+        for signal in ["INT", "TERM"] {
+            let host = Host::start(&[]);
+            run(&format!("curl -gsSf --noproxy * {}", URLS[0])).well();
+            let summary = host.stop(signal);
+            assert!(summary.chars().any(|c| c.is_ascii_digit()), "no summary after SIG{signal}: '{summary}'");
+        }
+    });
+}
+
+#[test]
+fn a_signal_closes_the_connections_that_are_open() {
+    alone(|| {
+        let host = Host::start(&["--services", "all"]);
+        let mut stream = TcpStream::connect("192.168.69.1:7").unwrap();
+        stream.set_read_timeout(Some(std::time::Duration::from_secs(5))).unwrap();
+        host.stop("TERM");
+        // By FIN or by RST, but not by silence.
+        let end = stream.read(&mut [0; 16]);
+        let told = match &end {
+            Ok(n) => *n == 0,
+            Err(error) => error.kind() == std::io::ErrorKind::ConnectionReset,
+        };
+        assert!(told, "{end:?}");
+    });
+}
+
+#[test]
+fn it_leaves_the_tap_as_it_found_it_and_can_start_again() {
+    alone(|| {
+        let host = Host::start(&[]);
+        host.stop("INT");
+        let before = run("ip address show dev tap0").well();
+        Host::attach(&[]).stop("INT");
+        let after = run("ip address show dev tap0").well();
+        let words =
+            |text: &str| text.split_whitespace().filter(|word| *word != "DOWN").map(str::to_owned).collect::<Vec<_>>();
+        assert_eq!(words(&before), words(&after));
+    });
+}
+
+#[test]
+fn an_interface_that_vanishes_ends_it_with_a_clear_message() {
+    alone(|| {
+        let host = Host::start(&[]);
+        run("ip link delete tap0").well();
+        let said = host.ended();
+        assert_eq!(said.code, Some(1), "{}", said.err);
+        assert!(said.err.contains("tap0"), "{}", said.err);
+        assert!(!said.err.contains("panicked"), "{}", said.err);
+    });
+}
+
+#[test]
+fn the_owner_of_the_tap_needs_no_privilege() {
+    alone(|| {
+        finish(command(script("tap-up.sh").to_str().unwrap()).args(["--user", "root"])).well();
+        let plain = daemon(&[]);
+        let mut command = command("setpriv");
+        command.args(["--bounding-set=-all", "--inh-caps=-all"]).arg(plain.get_program()).args(plain.get_args());
+        let host = Host::launch(command);
+        run(&format!("curl -gsSf --noproxy * {}", URLS[0])).well();
+        let status = std::fs::read_to_string(format!("/proc/{}/status", host.pid())).unwrap();
+        assert!(status.contains("CapEff:\t0000000000000000"), "{status}");
+    });
+}
+
+#[test]
+fn each_depth_of_the_log_says_more() {
+    alone(|| {
+        let mut lengths = Vec::new();
+        for depth in [&[][..], &["-v"], &["-vv"]] {
+            let host = Host::start(depth);
+            run(&format!("curl -gsSf --noproxy * {}", URLS[0])).well();
+            run("ping -c 2 -i 0.2 192.168.69.1").well();
+            lengths.push(host.log().lines().count());
+        }
+        assert!(lengths.is_sorted_by(|a, b| a < b), "{lengths:?}");
+    });
+}
