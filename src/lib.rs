@@ -12,6 +12,7 @@
 //! | [`ip`] | what is for us, what goes where, and what is answered on the spot: validation, routes, ICMP |
 //! | [`link`] | Ethernet, ARP, NDP: who on the link has which address, and packets that wait for the answer |
 //! | [`device`] | frames in and out: the TAP, linked pairs in memory, faults on purpose |
+//! | [`trace`] | events in words, through `log` |
 //! | [`pipe`] | what joins a program to its socket |
 //! | [`observe`] | what can be seen: events, rules, counters |
 //! | [`error`], [`config`] | one errno-shaped error; resolved settings and limits |
@@ -27,4 +28,5 @@ pub mod observe;
 pub mod pipe;
 pub mod socket;
 pub mod stack;
+pub mod trace;
 pub mod transport;

@@ -200,7 +200,7 @@ impl Sockets {
         let handle = self.insert(Socket::Stream { slot, end, connecting: None });
         let socket = StreamSocket { handle, id, local, remote, pipe };
         if let Some(Socket::Stream { connecting, .. }) = self.table.get_mut(descriptor).map(|entry| &mut entry.socket) {
-            *connecting = Some(Connecting { ticket, socket });
+            *connecting = Some(Box::new(Connecting { ticket, socket }));
         }
         Ok(())
     }

@@ -41,7 +41,7 @@ struct Descriptor {
 #[derive(Debug)]
 enum Socket {
     Listener { slot: usize, end: AcceptEnd<StreamSocket> },
-    Stream { slot: usize, end: StreamEnd, connecting: Option<Connecting> },
+    Stream { slot: usize, end: StreamEnd, connecting: Option<Box<Connecting>> },
     Datagram { slot: usize, end: DatagramEnd },
 }
 

@@ -68,8 +68,9 @@ impl Sockets {
             return;
         };
         if let Some(Socket::Stream { connecting, .. }) = self.table.get_mut(descriptor).map(|entry| &mut entry.socket)
-            && let Some(Connecting { ticket, socket }) = connecting.take()
+            && let Some(connecting) = connecting.take()
         {
+            let Connecting { ticket, socket } = *connecting;
             self.completions.push_back(Completion { ticket, result: Ok(Outcome::Stream(socket)) });
         }
     }
@@ -147,7 +148,7 @@ impl Sockets {
             Some(error) => end.fail(error),
             None => end.finish(),
         }
-        if let Some(Connecting { ticket, .. }) = connecting {
+        if let Some(Connecting { ticket, .. }) = connecting.map(|connecting| *connecting) {
             let error = error.unwrap_or(Error::ConnectionAborted);
             self.completions.push_back(Completion { ticket, result: Err(error) });
         }
@@ -161,7 +162,7 @@ impl Sockets {
                 Socket::Datagram { end, .. } => end.finish(),
                 Socket::Stream { end, connecting, .. } => {
                     end.fail(Error::NetworkDown);
-                    if let Some(Connecting { ticket, .. }) = connecting {
+                    if let Some(Connecting { ticket, .. }) = connecting.map(|connecting| *connecting) {
                         self.completions.push_back(Completion { ticket, result: Err(Error::NetworkDown) });
                     }
                 }

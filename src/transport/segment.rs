@@ -48,10 +48,6 @@ impl<'p> Segment<'p> {
         self.repr.control == TcpControl::Syn
     }
 
-    pub(super) fn is_fin(&self) -> bool {
-        self.repr.control == TcpControl::Fin
-    }
-
     pub(super) fn is_rst(&self) -> bool {
         self.repr.control == TcpControl::Rst
     }
