@@ -242,9 +242,13 @@ impl StreamEnd {
         }
     }
 
-    /// The connection is dead: both directions are over, and the next call is told why.
+    /// The connection is dead: both directions are over, and the next call is told why. If the peer had closed
+    /// its direction before, nothing that could be read is missing: reading goes on to say so, and only writing
+    /// fails, as on Linux.
     pub fn fail(&self, error: Error) {
-        self.shared.error.store(error.errno(), Ordering::Release);
+        if !self.shared.end_of_stream.load(Ordering::Acquire) {
+            self.shared.error.store(error.errno(), Ordering::Release);
+        }
         self.finish();
     }
 

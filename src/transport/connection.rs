@@ -264,10 +264,8 @@ impl Connection {
 
     /// Whether the peer's FIN has come and everything before it was taken.
     pub fn is_at_end(&self) -> bool {
-        matches!(
-            self.state(),
-            TcpState::CloseWait | TcpState::LastAck | TcpState::Closing | TcpState::TimeWait | TcpState::Closed
-        ) && !self.socket().can_recv()
+        matches!(self.state(), TcpState::CloseWait | TcpState::LastAck | TcpState::Closing | TcpState::TimeWait)
+            && !self.socket().can_recv()
     }
 
     /// Whether a program may still hand bytes over.
@@ -525,7 +523,9 @@ impl Connection {
                 self.ended.get_or_insert(Close::Refused);
             }
             // LAST-ACK ends with an ACK, and a RST that comes then takes nothing away.
-            (TcpState::LastAck | TcpState::Closing | TcpState::TimeWait, TcpState::Closed) => {}
+            (TcpState::LastAck | TcpState::Closing | TcpState::TimeWait, TcpState::Closed) => {
+                self.ended.get_or_insert(self.closer.unwrap_or(Close::ByPeer));
+            }
             (_, TcpState::Closed) if segment.is_rst() => {
                 self.ended.get_or_insert(Close::Reset);
             }
@@ -540,10 +540,9 @@ impl Connection {
             TcpState::TimeWait => {
                 self.ended.get_or_insert(self.closer.unwrap_or(Close::ByUs));
             }
+            // Neither an orderly end nor a RST has been noted: smoltcp's own timer gave up.
             TcpState::Closed => {
-                let orderly = matches!(self.shown, TcpState::LastAck | TcpState::Closing | TcpState::TimeWait);
-                let how = if orderly { self.closer.unwrap_or(Close::ByPeer) } else { Close::TimedOut };
-                self.ended.get_or_insert(how);
+                self.ended.get_or_insert(Close::TimedOut);
             }
             _ => {}
         }

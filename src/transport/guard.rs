@@ -28,8 +28,11 @@ pub(super) enum Admission {
 
 pub(super) fn admit(connection: &Connection, segment: &Segment<'_>) -> Admission {
     let repr = &segment.repr;
-    let (Some(rcv_nxt), Some(edge)) = (connection.rcv_nxt(), connection.receive_edge()) else {
+    if connection.state() == TcpState::SynSent {
         return admit_unsynchronized(connection, segment);
+    }
+    let (Some(rcv_nxt), Some(edge)) = (connection.rcv_nxt(), connection.receive_edge()) else {
+        return Admission::Drop(Rule::TcpNoAck);
     };
     let distance = repr.seq_number.0.wrapping_sub(rcv_nxt.0);
     if !(-FAR..=FAR).contains(&distance) {

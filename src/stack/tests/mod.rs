@@ -182,6 +182,7 @@ impl Net {
 
     fn run(&mut self, span: Duration) {
         let until = self.now + span;
+        self.settle();
         while self.now < until {
             self.next(until);
         }
@@ -235,10 +236,13 @@ impl Net {
     fn connected(&mut self) -> (StreamSocket, StreamSocket, ListenerSocket) {
         let listener = self.listen_a(at("0.0.0.0", 80), 16);
         let b = self.connect_b(at(A, 80)).unwrap();
+        let mut a = None;
+        self.run_until(Duration::from_secs(60), |_| {
+            a = listener.queue.try_accept().ok();
+            a.is_some()
+        });
         self.settle();
-        let a = listener.queue.try_accept().unwrap();
-        self.settle();
-        (a, b, listener)
+        (a.unwrap(), b, listener)
     }
 
     fn bind_a(&mut self, local: SocketAddr) -> DatagramSocket {
