@@ -8,7 +8,7 @@ use crate::config::Mac;
 use crate::error::{Error, Result};
 use crate::observe::Counters;
 use crate::pipe::Doorbell;
-use crate::socket::{Outcome, Verb};
+use crate::stack::{Outcome, Verb};
 
 /// What a handle tells the engine.
 #[derive(Debug)]

@@ -18,11 +18,9 @@ pub use handle::{Command, Handle, Status};
 use crate::config::Config;
 use crate::device::{self, Device};
 use crate::error::Result;
-use crate::link::Frames;
 use crate::observe::{Direction, Event, Observer, Time};
 use crate::pipe::Doorbell;
-use crate::socket::{Call, Outcome};
-use crate::stack::{Stack, Step};
+use crate::stack::{Call, Frames, Outcome, Stack, Step};
 use wait::Wait;
 
 /// Frames read in one burst before the stack steps.

@@ -15,10 +15,13 @@ use rand::{Rng, SeedableRng};
 
 use crate::config::{Cidr, Config};
 use crate::ip::{Ip, Packets, Verdict};
-use crate::link::{Frames, Link, NeighbourMessage, Notice, Received};
+pub use crate::link::Frames;
+pub use crate::socket::{Call, Completion, Outcome, Verb};
+
+use crate::link::{Link, NeighbourMessage, Notice, Received};
 use crate::observe::{Address, Cast, Counters, Depth, Direction, Event, Fate, Observer, Rule, Time};
 use crate::pipe::Doorbell;
-use crate::socket::{Call, Completion, Sockets};
+use crate::socket::Sockets;
 use crate::transport::{Below, Transport};
 
 /// How many bytes of frames one step makes at most, give or take one connection's share.

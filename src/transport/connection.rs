@@ -68,6 +68,8 @@ pub struct Connection {
     /// How it ended.
     pub(super) ended: Option<Close>,
     pub(super) summary: Summary,
+    /// A program of ours asked for it, and has not been told that it stands.
+    pub(super) is_asked_for: bool,
     /// The observer has been told that it ended.
     pub(super) was_over: bool,
     /// The descriptor in the socket room; `None` once the program has let go.
@@ -178,6 +180,7 @@ impl Connection {
             closer: None,
             ended: None,
             summary: Summary::default(),
+            is_asked_for: false,
             was_over: false,
             descriptor: None,
             is_dirty: false,
@@ -462,6 +465,7 @@ impl Connection {
     /// Asks for a connection. `interface` draws our initial sequence number.
     pub(super) fn connect(&mut self, now: Time, interface: &mut Interface, out: &mut Packets) -> Result<()> {
         let Handshaken { local, remote, .. } = self.agreed;
+        self.is_asked_for = true;
         let context = interface.context();
         self.set
             .get_mut::<tcp::Socket<'_>>(self.handle)

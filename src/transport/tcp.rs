@@ -263,7 +263,9 @@ impl Transport {
         connection.feed(now, &mut self.interface, packet, out);
         connection.note_received(segment, before);
         let fate = connection.fate();
-        if before == TcpState::SynSent && connection.state() == TcpState::Established {
+        // A FIN may come with the segment that establishes the connection.
+        if connection.is_asked_for && matches!(connection.state(), TcpState::Established | TcpState::CloseWait) {
+            connection.is_asked_for = false;
             let (socket, local, remote) = (connection.id(), connection.local(), connection.remote());
             self.notices.push_back(Notice::Connected { connection: slot });
             self.lives.push_back(Life::Connected { socket, local, remote });
