@@ -1,4 +1,5 @@
 //! The services over two stacks joined in memory: one offers them, the other asks.
+#![allow(clippy::unwrap_used, clippy::expect_used)] // the functions beside the tests are of the tests too
 
 use std::io::{self, Read, Write};
 use std::net::{IpAddr, Shutdown, SocketAddr};
@@ -236,7 +237,6 @@ fn the_page_explains_the_connection_that_carries_it() {
     assert_eq!(response.status, 200, "{}", response.headers);
     assert!(response.headers.contains("content-type: text/plain"), "{}", response.headers);
     let page = response.text();
-    println!("{page}");
     for part in [
         format!("your socket    {local}\n"),
         "this socket    192.168.69.1:80\n".into(),
@@ -249,7 +249,7 @@ fn the_page_explains_the_connection_that_carries_it() {
         "0x".into(),
         "http://stack.example/bytes".into(),
     ] {
-        assert!(page.contains(&part), "{part} is missing");
+        assert!(page.contains(&part), "{part} is missing in\n{page}");
     }
     assert!(page.lines().all(|line| line.chars().count() <= 90), "too wide for a terminal");
 }

@@ -35,7 +35,7 @@ pub enum Command {
 
 const EXAMPLES: &str = "\
 How to begin:
-  sudo ./scripts/tap-up.sh --user $USER   make the interface tap0; the host is 192.168.69.100 and fd69::100 on it
+  sudo ./scripts/tap-up.sh --user $USER   make tap0; the host is 192.168.69.100 and fd69::100
   tapsock daemon                          run the stack as 192.168.69.1 and fd69::1
   ping 192.168.69.1                       in another terminal
   curl http://192.168.69.1/               a page about the very connection that carries it

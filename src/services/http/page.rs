@@ -1,6 +1,6 @@
 //! The page about a connection, as text that explains and as JSON.
 
-use std::fmt::Write;
+use std::fmt::{self, Write};
 use std::net::SocketAddr;
 
 use serde::Serialize;
@@ -15,7 +15,7 @@ pub(super) fn text(info: &TcpInfo, host: Option<&str>) -> String {
     page
 }
 
-fn write(page: &mut String, info: &TcpInfo, host: Option<&str>) -> std::fmt::Result {
+fn write(page: &mut String, info: &TcpInfo, host: Option<&str>) -> fmt::Result {
     let TcpInfo { socket, local, remote, state, summary, .. } = info;
     let (version, length) = if local.is_ipv4() { (4, 12) } else { (6, 40) };
     let state = state.to_string();
@@ -30,9 +30,9 @@ Who talks
   your socket    {remote}
   this socket    {local}
   4-tuple        TCP {} {} {} {}
-                 Two addresses and two ports: no other TCP connection here has the same
-                 four, so a segment that carries them belongs to {socket}. IPv{version} brought it to
-                 the address, protocol 6 says TCP, and this service listens on port {}.
+                 Two addresses and two ports: no other TCP connection here has the
+                 same four, so a segment that carries them belongs to {socket}. IPv{version}
+                 brought it here, protocol 6 says TCP, this service listens on port {}.
   state          {state}: {} (RFC 9293 §3.3.2)
   age            {milliseconds:.3} ms
 
@@ -51,8 +51,8 @@ Sequence numbers (every byte has one, and so have SYN and FIN)
   yours          begin at {}; I expect +{} next, absolute {}
 
 What went by until this page was written
-  in             {} segments, {} bytes of payload: your request
-  out            {} segments, {} bytes of payload; {} retransmitted
+  in             {}, {} bytes of payload: your request
+  out            {}, {} bytes of payload; {} retransmitted
 
 The checksum
   Your first segment carried {:#06x}. I added it up again in software: the one's-complement
@@ -82,11 +82,11 @@ Try
         info.remote_isn,
         info.receive_next,
         info.remote_isn.wrapping_add(info.receive_next),
-        summary.packets_in,
+        Segments(summary.packets_in),
         summary.bytes_in,
-        summary.packets_out,
+        Segments(summary.packets_out),
         summary.bytes_out,
-        Count(summary.retransmitted),
+        NoneOr(summary.retransmitted),
         info.first_checksum,
     )?;
     let url = url(host, *local);
@@ -126,10 +126,18 @@ fn scale(info: &TcpInfo) -> String {
     }
 }
 
-struct Count(u64);
+struct Segments(u64);
 
-impl std::fmt::Display for Count {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Display for Segments {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} segment{}", self.0, if self.0 == 1 { "" } else { "s" })
+    }
+}
+
+struct NoneOr(u64);
+
+impl fmt::Display for NoneOr {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.0 == 0 { f.write_str("none") } else { self.0.fmt(f) }
     }
 }
