@@ -313,15 +313,19 @@ impl Connection {
         }
     }
 
-    /// The fate of a frame of this connection; shows each state change once.
+    /// The fate of a frame of this connection that came in; shows each state change once.
     pub(super) fn fate(&mut self) -> Fate {
-        let state = self.state();
-        let states = (self.shown, state);
-        self.shown = state;
+        let fate = self.fate_so_far();
+        self.shown = self.state();
+        fate
+    }
+
+    /// The same for a frame that may be sent: the change counts as shown once the frame has left.
+    fn fate_so_far(&self) -> Fate {
         Fate {
             owner: Some(Ownership::FourTuple { socket: self.agreed.id }),
             rule: None,
-            states: Some(states),
+            states: Some((self.shown, self.state())),
             numbers: Some(self.numbers()),
         }
     }
@@ -399,19 +403,10 @@ impl Connection {
 
     /// Lets smoltcp see a segment that has passed the guards. `packet` is the IP packet with it.
     pub(super) fn feed(&mut self, now: Time, interface: &mut Interface, packet: &[u8], out: &mut Packets) {
-        let fate = Fate { states: None, ..self.fate_without_change() };
+        let fate = Fate { states: None, ..self.fate_so_far() };
         self.run(packet, fate, out, |port, set| {
             interface.poll_ingress_single(instant(now), port, set);
         });
-    }
-
-    fn fate_without_change(&self) -> Fate {
-        Fate {
-            owner: Some(Ownership::FourTuple { socket: self.agreed.id }),
-            rule: None,
-            states: None,
-            numbers: Some(self.numbers()),
-        }
     }
 
     /// Sends what is due: data, ACKs, retransmissions, probes. Says whether there is more than one round may take.
@@ -427,12 +422,15 @@ impl Connection {
         let start = out.bytes_used();
         loop {
             let before = out.len();
-            let fate = self.fate();
+            let fate = self.fate_so_far();
             self.run(&[], fate, out, |port, set| {
                 interface.poll_egress(instant(now), port, set);
             });
             if out.len() == before || self.ended == Some(Close::Panicked) {
                 return false;
+            }
+            if let Some((_, shown)) = fate.states {
+                self.shown = shown;
             }
             if out.bytes_used() - start > BYTES_PER_ROUND {
                 return true;
@@ -516,7 +514,6 @@ impl Connection {
 
     /// Takes note of what a segment changed: `before` is the state before it was fed.
     pub(super) fn note_received(&mut self, segment: &Segment<'_>, before: TcpState) {
-        self.summary.packets_in += 1;
         let shift = if segment.is_syn() { 0 } else { self.peer.window_scale.unwrap_or(0) };
         self.peer.window = u32::from(segment.repr.window_len) << shift;
         match (before, self.state()) {

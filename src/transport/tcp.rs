@@ -231,6 +231,7 @@ impl Transport {
     ) -> Fate {
         let connection = &mut self.connections[slot];
         let before = connection.state();
+        connection.summary.packets_in += 1;
         if before == TcpState::SynSent && segment.is_syn() {
             connection.note_syn(segment);
         }
