@@ -4,6 +4,9 @@
 //!
 //! | module | owns |
 //! |---|---|
+//! | [`cli`] | arguments, help, the log's format, exit codes |
+//! | [`daemon`] | the composition root: one TAP, one stack, its services and its trace, on one thread |
+//! | [`services`] | echo, discard, daytime, chargen, and HTTP with a page about its own connection |
 //! | [`net`] | what programs hold: a stack, TCP and UDP sockets, blocking and async |
 //! | [`engine`] | the one loop around a stack: device, clock, calls |
 //! | [`stack`] | the column below, composed: one pure step |
@@ -17,7 +20,9 @@
 //! | [`observe`] | what can be seen: events, rules, counters |
 //! | [`error`], [`config`] | one errno-shaped error; resolved settings and limits |
 
+pub mod cli;
 pub mod config;
+pub mod daemon;
 pub mod device;
 pub mod engine;
 pub mod error;
@@ -26,6 +31,7 @@ pub mod link;
 pub mod net;
 pub mod observe;
 pub mod pipe;
+pub mod services;
 pub mod socket;
 pub mod stack;
 pub mod trace;

@@ -1,2 +1,7 @@
 //! The `tapsock` program.
-fn main() {}
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    tapsock::cli::main()
+}

@@ -1,0 +1,224 @@
+//! What can be typed.
+
+use std::net::IpAddr;
+use std::str::FromStr;
+use std::time::Duration;
+
+use clap::{ArgAction, Args, Parser, Subcommand};
+
+use crate::config::{Cidr, Config, Mac};
+use crate::daemon::{Service, Settings, UnknownService};
+
+/// A userspace TCP/IP stack on a Linux TAP that explains every packet.
+///
+/// tapsock gives this machine a second TCP/IP stack, with addresses and sockets of its own, that runs as an ordinary
+/// program. The kernel sees it as another host behind the interface tap0: ping it, curl it, and read what became of
+/// every packet.
+#[derive(Debug, Parser)]
+#[command(name = "tapsock", version, after_help = EXAMPLES)]
+pub struct Arguments {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// The subcommands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run the stack and its services until Ctrl-C
+    ///
+    /// Attaches to a TAP, prints 'ready' on stdout when the stack answers, and explains on stderr what happens. Needs
+    /// no root if the TAP belongs to the user. Changes nothing on the host, so nothing is left behind.
+    #[command(after_help = TRY)]
+    Daemon(Daemon),
+}
+
+const EXAMPLES: &str = "\
+How to begin:
+  sudo ./scripts/tap-up.sh --user $USER   make the interface tap0; the host is 192.168.69.100 and fd69::100 on it
+  tapsock daemon                          run the stack as 192.168.69.1 and fd69::1
+  ping 192.168.69.1                       in another terminal
+  curl http://192.168.69.1/               a page about the very connection that carries it
+  sudo ./scripts/tap-down.sh              undo the first line";
+
+const TRY: &str = "\
+Before: a TAP that you may open, up and with an address on the host's side:
+  sudo ./scripts/tap-up.sh --user $USER
+
+What to try, in another terminal:
+  ping 192.168.69.1                             ICMP echo; ping fd69::1 for IPv6
+  curl http://192.168.69.1/                     the page that explains its own connection
+  curl -g 'http://[fd69::1]/'                   the same over IPv6
+  curl 'http://192.168.69.1/bytes?n=1000000' | wc -c
+  curl -T FILE http://192.168.69.1/discard      upload, and compare the CRC-32
+  nc 192.168.69.1 7                             echo: what you type comes back
+  curl http://192.168.69.1:81/                  nobody listens there: see who says so, and why
+
+What to see:
+  (nothing)         the life of addresses, neighbours and connections
+  -v                and one line for each packet: whose it is, or why it is nobody's
+  -vv               and all its layers and checksums
+  RUST_LOG=tapsock::socket=info,tapsock::packet=debug tapsock daemon
+                    chooses by topic: socket, address, neighbour, device, packet, layers
+
+Exit codes: 0 after Ctrl-C or SIGTERM, 1 if something broke, 2 if something must be set right first.";
+
+/// The arguments of `tapsock daemon`.
+#[derive(Debug, Args)]
+pub struct Daemon {
+    /// The TAP to attach to: it exists and is up (scripts/tap-up.sh)
+    #[arg(long, value_name = "NAME", default_value = "tap0")]
+    pub tap: String,
+
+    /// An address of the stack with its prefix length; may be given several times
+    ///
+    /// The host needs another address of the same network on its side of the TAP. What is given here replaces the
+    /// defaults of both families.
+    #[arg(long = "addr", value_name = "CIDR", default_values_t = Config::default().addresses)]
+    pub addresses: Vec<Cidr>,
+
+    /// Where packets for other networks go: one address of each family
+    ///
+    /// Usually the host's side of the TAP, 192.168.69.100; tap-up.sh --masquerade lets them out.
+    #[arg(long = "gateway", value_name = "IP")]
+    pub gateways: Vec<IpAddr>,
+
+    /// The stack's Ethernet address
+    #[arg(long, default_value_t = Config::default().mac)]
+    pub mac: Mac,
+
+    /// The services to offer, separated by commas: echo, discard, daytime, chargen, http; or all, or none
+    #[arg(long, value_name = "LIST", default_value = "all")]
+    pub services: Services,
+
+    /// How long to ask whether somebody has an address before it is used; 0 uses it at once
+    #[arg(long, value_name = "MS", default_value_t = 1000, value_parser = clap::value_parser!(u64).range(..=60_000))]
+    pub probe: u64,
+
+    /// Say more: -v one line for each packet, -vv all its layers. RUST_LOG, if it is set, wins
+    #[arg(short, long, action = ArgAction::Count)]
+    pub verbose: u8,
+}
+
+/// A list of services as typed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Services(pub Vec<Service>);
+
+impl FromStr for Services {
+    type Err = UnknownService;
+
+    fn from_str(text: &str) -> Result<Services, UnknownService> {
+        let mut services = Vec::new();
+        match text {
+            "all" => services.extend(Service::ALL),
+            "none" => {}
+            list => {
+                for name in list.split(',') {
+                    let service = name.trim().parse()?;
+                    if !services.contains(&service) {
+                        services.push(service);
+                    }
+                }
+            }
+        }
+        Ok(Services(services))
+    }
+}
+
+impl From<Daemon> for Settings {
+    fn from(arguments: Daemon) -> Settings {
+        Settings {
+            tap: arguments.tap,
+            config: Config {
+                addresses: arguments.addresses,
+                gateways: arguments.gateways,
+                mac: arguments.mac,
+                probe: Duration::from_millis(arguments.probe),
+                ..Config::default()
+            },
+            services: arguments.services.0,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    fn parse(line: &str) -> Result<Settings, String> {
+        let words = std::iter::once("tapsock").chain(line.split_whitespace());
+        let arguments = Arguments::try_parse_from(words).map_err(|error| error.to_string())?;
+        let Command::Daemon(arguments) = arguments.command;
+        Ok(arguments.into())
+    }
+
+    #[test]
+    fn the_definition_is_sound() {
+        Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn without_arguments_everything_has_its_default() {
+        let settings = parse("daemon").unwrap();
+        assert_eq!(
+            settings,
+            Settings { tap: "tap0".into(), config: Config::default(), services: Service::ALL.to_vec() }
+        );
+    }
+
+    #[test]
+    fn what_is_typed_is_what_is_set() {
+        let settings = parse(
+            "daemon --tap tap7 --addr 10.0.0.2/8 --addr fd00::2/64 --gateway 10.0.0.1 --gateway fd00::1 \
+             --mac 02:00:00:00:00:07 --services http,echo,http --probe 0 -vv",
+        )
+        .unwrap();
+        assert_eq!(settings.tap, "tap7");
+        assert_eq!(settings.config.addresses, ["10.0.0.2/8".parse().unwrap(), "fd00::2/64".parse().unwrap()]);
+        assert_eq!(settings.config.gateways.len(), 2);
+        assert_eq!(settings.config.mac, Mac([2, 0, 0, 0, 0, 7]));
+        assert_eq!(settings.config.probe, Duration::ZERO);
+        assert_eq!(settings.services, [Service::Http, Service::Echo]);
+        assert_eq!(settings.config.validate(), Ok(()));
+    }
+
+    #[test]
+    fn one_address_replaces_the_defaults_of_both_families() {
+        let settings = parse("daemon --addr 10.0.0.2/8").unwrap();
+        assert_eq!(settings.config.addresses, ["10.0.0.2/8".parse().unwrap()]);
+    }
+
+    #[test]
+    fn no_services_are_a_choice() {
+        assert_eq!(parse("daemon --services none").unwrap().services, []);
+    }
+
+    #[test]
+    fn mistakes_get_the_sentence_of_the_value() {
+        for (line, sentence) in [
+            ("daemon --addr 10.0.0.2", "write it like 192.168.69.1/24"),
+            ("daemon --addr 224.0.0.1/24", "cannot be the address of a host"),
+            ("daemon --mac 01:00:5e:00:00:01", "group address"),
+            ("daemon --services echo,ftp", "there is no service 'ftp'; there are echo, discard"),
+            ("daemon --services=", "there is no service ''"),
+            ("daemon --gateway nowhere", "invalid IP address"),
+            ("daemon --probe 60001", "60000"),
+        ] {
+            let error = parse(line).unwrap_err();
+            assert!(error.contains(sentence), "{line}: {error}");
+        }
+    }
+
+    #[test]
+    fn the_help_teaches_with_examples() {
+        let mut command = Arguments::command();
+        let daemon = command.find_subcommand_mut("daemon").unwrap().render_long_help().to_string();
+        for part in
+            ["tap-up.sh", "ping 192.168.69.1", "RUST_LOG", "[default: 192.168.69.1/24 fd69::1/64]", "Exit codes"]
+        {
+            assert!(daemon.contains(part), "{part}\n{daemon}");
+        }
+    }
+}

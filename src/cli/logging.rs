@@ -1,0 +1,108 @@
+//! What is written to stderr: one record a line, the moment first.
+//!
+//! ```text
+//! 0.123456 info   tcp#3 192.168.69.1:80 ← 192.168.69.100:43210 accepted by tcp#1 (0.0.0.0:80, backlog 1/128)
+//! ```
+//!
+//! The moment is in seconds since the program began. Lines of a record after its first are indented to where the
+//! first one's message begins.
+
+use std::fmt;
+use std::io::Write;
+use std::time::{Duration, Instant};
+
+use env_logger::{Builder, Env};
+use log::Level;
+
+/// Writes records to stderr from here on: those that `RUST_LOG` chooses, or else `verbose` does: 0 the life of
+/// connections, 1 a line for each packet, 2 the layers of each frame. Coloured where stderr is a terminal.
+pub fn install(verbose: u8) {
+    let started = Instant::now();
+    let mut builder = Builder::from_env(Env::default().default_filter_or(filter(verbose)));
+    builder.format(move |buffer, record| {
+        let style = buffer.default_level_style(record.level());
+        let level = name(record.level());
+        let moment = Moment(started.elapsed());
+        let from = Origin(record.target());
+        let text = format!("{from}{}", record.args());
+        let text = Indented { text: &text, by: moment.to_string().len() + 1 };
+        writeln!(buffer, "{moment} {style}{level:<5}{style:#}  {text}")
+    });
+    // A program that embeds this has a logger of its own already, and keeps it.
+    let _ = builder.try_init();
+}
+
+/// smoltcp logs too: what its state machines think is not what this program promises to explain.
+fn filter(verbose: u8) -> &'static str {
+    match verbose {
+        0 => "warn,tapsock=info",
+        1 => "warn,tapsock=debug",
+        _ => "warn,tapsock=trace",
+    }
+}
+
+fn name(level: Level) -> &'static str {
+    match level {
+        Level::Error => "error",
+        Level::Warn => "warn",
+        Level::Info => "info",
+        Level::Debug => "debug",
+        Level::Trace => "trace",
+    }
+}
+
+struct Moment(Duration);
+
+impl fmt::Display for Moment {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{:06}", self.0.as_secs(), self.0.subsec_micros())
+    }
+}
+
+/// Says whose record it is, where it is not ours.
+struct Origin<'a>(&'a str);
+
+impl fmt::Display for Origin<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.0 == "tapsock" || self.0.starts_with("tapsock::") { Ok(()) } else { write!(f, "{}: ", self.0) }
+    }
+}
+
+/// A text whose lines after the first begin with more blanks. The text has brought seven of its own, the width of
+/// `info   `.
+struct Indented<'a> {
+    text: &'a str,
+    by: usize,
+}
+
+impl fmt::Display for Indented<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (i, line) in self.text.split('\n').enumerate() {
+            if i > 0 {
+                write!(f, "\n{:1$}", "", self.by)?;
+            }
+            f.write_str(line)?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn moments_have_microseconds_and_later_lines_are_aligned() {
+        assert_eq!(Moment(Duration::from_micros(123_456)).to_string(), "0.123456");
+        assert_eq!(Moment(Duration::from_micros(12_000_007)).to_string(), "12.000007");
+        let text = Indented { text: "    eth\n           ip4\n           tcp", by: 9 }.to_string();
+        let blanks: Vec<usize> = text.lines().map(|line| line.len() - line.trim_start().len()).collect();
+        assert_eq!(blanks, [4, 20, 20]);
+    }
+
+    #[test]
+    fn records_of_others_name_their_origin() {
+        assert_eq!(Origin("tapsock::packet").to_string(), "");
+        assert_eq!(Origin("smoltcp::iface").to_string(), "smoltcp::iface: ");
+    }
+}

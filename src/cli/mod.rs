@@ -1,0 +1,49 @@
+//! The command line: arguments as typed, then [settings](crate::daemon::Settings), then the daemon, then an exit code.
+//!
+//! - [`arguments`]: what can be typed, and the help that teaches it.
+//! - [`exit`]: the one map of exit codes.
+//! - [`logging`]: what is written to stderr, and how.
+
+pub mod arguments;
+pub mod exit;
+pub mod logging;
+
+use std::ffi::OsString;
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::daemon;
+use arguments::{Arguments, Command};
+
+/// Runs the program with the arguments of the process.
+pub fn main() -> ExitCode {
+    run(std::env::args_os())
+}
+
+/// Runs the program with these arguments; the first is its name.
+///
+/// ```
+/// use std::process::ExitCode;
+/// let code = tapsock::cli::run(["tapsock", "daemon", "--addr", "nonsense"].map(Into::into));
+/// assert_eq!(code, ExitCode::from(2));
+/// ```
+pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let arguments = match Arguments::try_parse_from(arguments) {
+        Ok(arguments) => arguments,
+        Err(error) => {
+            // Help and version come this way too, and go to stdout. Nobody may be there to read them.
+            let _ = error.print();
+            return exit::of_arguments(&error);
+        }
+    };
+    let Command::Daemon(arguments) = arguments.command;
+    logging::install(arguments.verbose);
+    let ended = daemon::run(arguments.into());
+    if let Err(failure) = &ended {
+        // Not eprintln, which panics where stderr is closed.
+        let _ = writeln!(io::stderr().lock(), "tapsock: {failure}");
+    }
+    exit::of_daemon(&ended)
+}

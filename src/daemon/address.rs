@@ -1,0 +1,71 @@
+//! Addresses that somebody has already.
+
+use std::net::IpAddr;
+
+use super::{Failure, refused};
+use crate::config::{Config, Mac};
+use crate::device::host_addresses;
+
+/// The host would answer for its own address, and nothing would reach the stack.
+pub(super) fn refuse_those_of_the_host(config: &Config) -> Result<(), Failure> {
+    let hosts = host_addresses().map_err(|error| refused("the list of the host's addresses", &error))?;
+    check_host(config, &hosts)
+}
+
+fn check_host(config: &Config, hosts: &[(String, IpAddr)]) -> Result<(), Failure> {
+    for own in config.addresses.iter().map(|cidr| cidr.address()) {
+        if let Some((interface, _)) = hosts.iter().find(|&&(_, address)| address == own) {
+            return Err(Failure::Mistake(format!(
+                "{own} is the host's own address (on {interface}); choose another --addr"
+            )));
+        }
+    }
+    Ok(())
+}
+
+/// Two stations with one address would take each other's packets. The link-local address, which nobody chose, is
+/// just not used then.
+pub(super) fn refuse_those_of_neighbours(
+    config: &Config,
+    tap: &str,
+    duplicates: &[(IpAddr, Mac)],
+) -> Result<(), Failure> {
+    let chosen = |address: IpAddr| config.addresses.iter().any(|cidr| cidr.address() == address);
+    match duplicates.iter().find(|&&(address, _)| chosen(address)) {
+        None => Ok(()),
+        Some((address, owner)) => Err(Failure::Mistake(format!(
+            "{address} is taken: the station {owner} on {tap} answers for it; choose another --addr"
+        ))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn address(text: &str) -> IpAddr {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn an_address_of_the_host_is_refused_with_its_interface() {
+        let hosts = |text: &str| [("lo".to_owned(), address("127.0.0.1")), ("tap0".to_owned(), address(text))];
+        assert_eq!(check_host(&Config::default(), &hosts("192.168.69.100")), Ok(()));
+        let refused = check_host(&Config::default(), &hosts("192.168.69.1")).unwrap_err();
+        let sentence = "192.168.69.1 is the host's own address (on tap0); choose another --addr";
+        assert_eq!(refused, Failure::Mistake(sentence.into()));
+        assert!(check_host(&Config::default(), &hosts("fd69::1")).is_err());
+    }
+
+    #[test]
+    fn an_address_of_a_neighbour_is_refused_unless_nobody_chose_it() {
+        let owner = Mac([2, 0, 0, 0, 0, 9]);
+        let check = |text: &str| refuse_those_of_neighbours(&Config::default(), "tap0", &[(address(text), owner)]);
+        assert_eq!(check("fe80::5eff:fe10:1"), Ok(()));
+        let refused = check("fd69::1").unwrap_err().to_string();
+        assert_eq!(
+            refused,
+            "fd69::1 is taken: the station 02:00:00:00:00:09 on tap0 answers for it; choose another --addr"
+        );
+    }
+}
