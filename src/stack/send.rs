@@ -18,6 +18,12 @@ impl Stack {
         for packet in packets.iter() {
             if let Err(rule) = self.send(now, &packet, out) {
                 self.counters.count(rule);
+                // The neighbour failed a moment ago; whoever asks now is told at once.
+                if rule == Rule::NeighbourFailed
+                    && let Some(error) = self.ip.undelivered(packet.packet)
+                {
+                    self.transport.receive_error(&error);
+                }
             }
         }
         packets.clear();

@@ -167,7 +167,7 @@ fn a_datagram_from_the_port_of_a_service_is_never_answered() {
     alone(|| {
         let _host = Host::start(ALL);
         for address in [V4, V6] {
-            for (from, to) in [(7, 7), (13, 7), (19, 7), (7, 13)] {
+            for (from, to) in [(7, 7), (9, 7), (13, 7), (19, 7)] {
                 let socket = udp(from, at(address, to));
                 socket.set_read_timeout(Some(SILENCE)).unwrap();
                 socket.send(b"round and round").unwrap();

@@ -225,7 +225,7 @@ impl fmt::Display for OpenError {
             }
             OpenFailure::Busy => write!(
                 f,
-                "another program has {name} open, perhaps another tapsock; stop it or choose another TAP with --tap"
+                "{name} is busy: another program has it open, perhaps another tapsock; stop it or choose another TAP with --tap"
             ),
             OpenFailure::NotATap => write!(
                 f,

@@ -96,6 +96,7 @@ fn a_closed_port_refuses() {
 fn a_neighbour_that_does_not_answer_makes_the_host_unreachable() {
     let mut net = Net::new();
     assert_eq!(net.connect_b(at("192.168.69.77", 80)).unwrap_err(), Error::HostUnreachable);
+    assert_eq!(net.connect_b(at("192.168.69.77", 81)).unwrap_err(), Error::HostUnreachable, "again, at once");
     assert_eq!(net.connect_b(at("10.0.0.1", 80)).unwrap_err(), Error::NetworkUnreachable);
 }
 

@@ -1,19 +1,19 @@
 //! A segment's way: check it, find its connection, handshake or listener, pass the guards, and let the state
 //! machine see it; or answer as RFC 9293 §3.10.7 says for what nobody owns.
 
-use std::net::SocketAddr;
-use std::time::Duration;
+mod upkeep;
+mod verbs;
 
-use rand::rngs::StdRng;
+use std::net::SocketAddr;
 
 use super::connection::{Connection, Handshaken, new_socket};
 use super::guard::{self, Admission};
 use super::handshake::{Handshake, Listener};
 use super::segment::{self, Segment};
 use super::{Alarm, Below, Bound, FourTuple, Life, Notice, Owner, Transport, isn, new_interface};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::ip::{IcmpError, Packet, Packets};
-use crate::observe::{Cast, Close, Fate, Ownership, Protocol, Rule, SocketId, Summary, TcpState, Time};
+use crate::observe::{Cast, Close, Fate, Ownership, Protocol, Rule, SocketId, TcpState, Time};
 
 impl Transport {
     /// A TCP or UDP packet came.
@@ -104,7 +104,7 @@ impl Transport {
         Fate { owner: Some(owner(id)), rule: None, states: Some((TcpState::Listen, TcpState::SynReceived)), numbers }
     }
 
-    fn agree(&self, id: SocketId, local: SocketAddr, remote: SocketAddr, now: Time) -> Handshaken {
+    pub(super) fn agree(&self, id: SocketId, local: SocketAddr, remote: SocketAddr, now: Time) -> Handshaken {
         let isn = isn::choose(&self.isn_key, now, local, remote);
         Handshaken { id, local, remote, isn, link_mss: self.link_mss(remote), created: now }
     }
@@ -182,7 +182,7 @@ impl Transport {
         fate
     }
 
-    fn forget_handshake(&mut self, slot: usize) {
+    pub(super) fn forget_handshake(&mut self, slot: usize) {
         let handshake = self.handshakes.remove(slot);
         self.tuples.remove(&FourTuple { local: handshake.agreed.local, remote: handshake.agreed.remote });
     }
@@ -231,6 +231,7 @@ impl Transport {
     ) -> Fate {
         let connection = &mut self.connections[slot];
         let before = connection.state();
+        connection.summary.packets_in += 1;
         if before == TcpState::SynSent && segment.is_syn() {
             connection.note_syn(segment);
         }
@@ -289,224 +290,5 @@ impl Transport {
             self.mark(slot);
         }
         fate
-    }
-
-    /// Makes a listener.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::AddressNotAvailable`] for an address that is not ours, or if no port is free;
-    /// [`Error::AddressInUse`]; [`Error::TooManySockets`].
-    pub fn listen(
-        &mut self,
-        local: SocketAddr,
-        backlog: usize,
-        descriptor: usize,
-        below: &Below<'_>,
-        rng: &mut StdRng,
-    ) -> Result<usize> {
-        let local = self.bindable(Protocol::Tcp, local, below, rng)?;
-        let slot = self.listeners.vacant_key();
-        self.ports.bind(Protocol::Tcp, local, Bound::Listener(slot))?;
-        let id = self.new_id(Protocol::Tcp);
-        let backlog = backlog.clamp(1, self.limits.backlog);
-        self.listeners.insert(Listener { id, local, backlog, waiting: 0, descriptor });
-        self.lives.push_back(Life::Bound { socket: id, local, backlog: Some(backlog) });
-        Ok(slot)
-    }
-
-    /// Where a listener listens.
-    pub fn listening(&self, slot: usize) -> SocketAddr {
-        self.listeners[slot].local
-    }
-
-    /// The program has accepted connections: this many still wait.
-    pub fn set_waiting(&mut self, slot: usize, waiting: usize) {
-        self.listeners[slot].waiting = waiting;
-    }
-
-    /// Closes a listener. Handshakes that are under way end in a RST.
-    pub fn close_listener(&mut self, slot: usize) {
-        let listener = self.listeners.remove(slot);
-        self.ports.release(Protocol::Tcp, listener.local, Bound::Listener(slot));
-        let under_way: Vec<usize> =
-            self.handshakes.iter().filter(|(_, handshake)| handshake.listener == slot).map(|(slot, _)| slot).collect();
-        for slot in under_way {
-            self.forget_handshake(slot);
-        }
-        self.lives.push_back(Life::Closed { socket: listener.id, how: Close::ByUs, summary: Summary::default() });
-    }
-
-    /// Asks for a connection to `remote`.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::NetworkUnreachable`], [`Error::AddressNotAvailable`], [`Error::AddressInUse`],
-    /// [`Error::TooManySockets`].
-    pub fn connect(
-        &mut self,
-        now: Time,
-        local: Option<SocketAddr>,
-        remote: SocketAddr,
-        descriptor: usize,
-        below: &mut Below<'_>,
-    ) -> Result<usize> {
-        if self.sockets() >= self.limits.sockets {
-            return Err(Error::TooManySockets);
-        }
-        if remote.port() == 0 || remote.ip().is_unspecified() || below.ip.is_group(remote.ip()) {
-            return Err(Error::AddressNotAvailable);
-        }
-        let hop = below.ip.route(remote.ip()).map_err(|_| Error::NetworkUnreachable)?;
-        let address = local.map(|local| local.ip()).filter(|address| !address.is_unspecified()).unwrap_or(hop.source);
-        if address.is_ipv4() != remote.is_ipv4() {
-            return Err(Error::FamilyNotSupported);
-        }
-        if !below.ip.is_usable(address) {
-            return Err(Error::AddressNotAvailable);
-        }
-        let tuples = &self.tuples;
-        let is_free = |port| !tuples.contains_key(&FourTuple { local: SocketAddr::new(address, port), remote });
-        let port = match local.map_or(0, |local| local.port()) {
-            0 => self.ports.for_connection(address, remote, is_free)?,
-            port if is_free(port) => port,
-            _ => return Err(Error::AddressInUse),
-        };
-        let local = SocketAddr::new(address, port);
-        let id = self.new_id(Protocol::Tcp);
-        let agreed = self.agree(id, local, remote, now);
-        let mut connection = Connection::new(new_socket(&self.limits), agreed, TcpState::Closed);
-        connection.descriptor = Some(descriptor);
-        let mut interface = new_interface(isn::seed(agreed.isn), now);
-        connection.connect(now, &mut interface, below.packets)?;
-        let slot = self.connections.insert(connection);
-        self.tuples.insert(FourTuple { local, remote }, Owner::Connection(slot));
-        self.mark(slot);
-        Ok(slot)
-    }
-
-    /// The connection of a slot; `None` once it is gone.
-    pub fn connection(&mut self, slot: usize) -> Option<&mut Connection> {
-        self.connections.get_mut(slot)
-    }
-
-    /// Joins a connection to the descriptor of its program.
-    pub fn adopt(&mut self, slot: usize, descriptor: usize) {
-        if let Some(connection) = self.connections.get_mut(slot) {
-            connection.descriptor = Some(descriptor);
-        }
-        self.mark(slot);
-    }
-
-    /// Puts a connection into the dirty list.
-    pub fn mark(&mut self, slot: usize) {
-        if let Some(connection) = self.connections.get_mut(slot)
-            && !connection.is_dirty
-        {
-            connection.is_dirty = true;
-            self.dirty.push_back(slot);
-        }
-    }
-
-    /// Takes a connection out of the dirty list, with its descriptor.
-    pub fn next_dirty(&mut self) -> Option<(usize, Option<usize>)> {
-        let slot = self.dirty.pop_front()?;
-        let connection = self.connections.get_mut(slot)?;
-        connection.is_dirty = false;
-        Some((slot, connection.descriptor))
-    }
-
-    /// Whether connections wait to be looked after.
-    pub fn is_dirty(&self) -> bool {
-        !self.dirty.is_empty()
-    }
-
-    /// Lets a connection send what is due, arms its timer, and removes it if it is over. How it ended is returned
-    /// when its program has taken everything; in TIME-WAIT the connection lives on without its program.
-    pub fn service(&mut self, now: Time, slot: usize, out: &mut Packets) -> Option<Close> {
-        let connection = self.connections.get_mut(slot)?;
-        if connection.descriptor.is_none() && connection.unread() > 0 {
-            // RFC 1122 §4.2.2.13: nobody will read this any more, and the peer must know.
-            connection.abort();
-        }
-        let has_more = match connection.ended {
-            Some(Close::Panicked | Close::Unreachable) => false,
-            _ => connection.transmit(now, &mut self.interface, out),
-        };
-        let was_over = connection.was_over;
-        connection.settle();
-        let over = connection.ended();
-        if let (Some(how), false) = (over, was_over) {
-            connection.was_over = true;
-            let summary = Summary { age: connection.age(now), ..connection.summary };
-            self.lives.push_back(Life::Closed { socket: connection.id(), how, summary });
-        }
-        let is_gone =
-            connection.state() == TcpState::Closed || matches!(over, Some(Close::Panicked | Close::Unreachable));
-        // What came before the end is still there for a program that has not read it yet.
-        let is_drained = connection.descriptor.is_none() || connection.unread() == 0;
-        if is_gone {
-            let tuple = FourTuple { local: connection.local(), remote: connection.remote() };
-            if self.tuples.get(&tuple) == Some(&Owner::Connection(slot)) {
-                self.tuples.remove(&tuple);
-            }
-            if is_drained {
-                self.connections.remove(slot);
-            }
-        } else if has_more {
-            self.mark(slot);
-        } else if let Some(at) = connection.deadline(now, &mut self.interface) {
-            // It has just sent all it could: what is due "now" waits for something that has not come.
-            let at = at.max(now + Duration::from_millis(1));
-            if connection.armed.is_none_or(|armed| at < armed) {
-                connection.armed = Some(at);
-                self.timers.arm(at, Alarm::Connection { slot, number: connection.id().number });
-            }
-        }
-        over.filter(|_| is_drained)
-    }
-
-    /// Deadlines that have come: marks connections dirty, sends SYN-ACKs again.
-    pub fn poll(&mut self, now: Time, out: &mut Packets) {
-        while let Some((at, alarm)) = self.timers.due(now) {
-            match alarm {
-                Alarm::Connection { slot, number } => {
-                    let Some(connection) = self.connections.get_mut(slot) else { continue };
-                    if connection.id().number == number && connection.armed == Some(at) {
-                        connection.armed = None;
-                        self.mark(slot);
-                    }
-                }
-                Alarm::Handshake { slot, number } => {
-                    let Some(handshake) = self.handshakes.get_mut(slot) else { continue };
-                    if handshake.agreed.id.number != number {
-                        continue;
-                    }
-                    let due = if handshake.resend_at > at {
-                        Some(handshake.resend_at)
-                    } else {
-                        handshake.send_syn_ack(now, Rule::TcpSynAckTimeout, out)
-                    };
-                    match due {
-                        Some(due) => self.timers.arm(due, alarm),
-                        None => self.forget_handshake(slot),
-                    }
-                }
-            }
-        }
-    }
-
-    /// Ends every connection with a RST, because the stack stops.
-    pub fn shut_down(&mut self, now: Time, out: &mut Packets) {
-        let slots: Vec<usize> = self.connections.iter().map(|(slot, _)| slot).collect();
-        for slot in slots {
-            if let Some(connection) = self.connections.get_mut(slot)
-                && connection.ended.is_none()
-            {
-                connection.ended = Some(Close::Shutdown);
-                connection.abort();
-            }
-            self.service(now, slot, out);
-        }
     }
 }

@@ -1,0 +1,285 @@
+//! One TCP connection: smoltcp's state machine, alone in its own set, with what a host needs around it.
+//!
+//! A segment passes `transport::guard` before smoltcp sees it. What smoltcp sends is noted on its way
+//! out, so that the connection always knows its own sequence numbers; smoltcp does not show them.
+
+mod exchange;
+mod info;
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use smoltcp::iface::{SocketHandle, SocketSet, SocketStorage};
+use smoltcp::socket::tcp;
+use smoltcp::wire::TcpSeqNumber;
+
+pub(in crate::transport) use exchange::offered_mss;
+pub use info::TcpInfo;
+
+use super::medium::Sent;
+use crate::config::Limits;
+use crate::observe::{Close, Fate, Numbers, Ownership, SocketId, Summary, TcpState, Time};
+
+/// What both ends agreed on in their SYNs.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::transport) struct Handshaken {
+    pub(in crate::transport) id: SocketId,
+    pub(in crate::transport) local: SocketAddr,
+    pub(in crate::transport) remote: SocketAddr,
+    /// Our initial sequence number.
+    pub(in crate::transport) isn: TcpSeqNumber,
+    /// Payload bytes that fit into one segment on the link.
+    pub(in crate::transport) link_mss: u16,
+    pub(in crate::transport) created: Time,
+}
+
+/// A TCP connection.
+#[derive(Debug)]
+pub struct Connection {
+    set: SocketSet<'static>,
+    handle: SocketHandle,
+    agreed: Handshaken,
+    /// The peer's initial sequence number, once its SYN has come.
+    irs: Option<TcpSeqNumber>,
+    pub(in crate::transport) peer: Peer,
+    /// Bytes that the application's side has taken out of the receive buffer.
+    consumed: u64,
+    /// The end of the sequence space that we have sent.
+    snd_nxt: TcpSeqNumber,
+    /// The acknowledgment and window of our last segment.
+    advertised: Option<(TcpSeqNumber, u32)>,
+    /// The state that the trace has shown last.
+    shown: TcpState,
+    /// Who closed first.
+    closer: Option<Close>,
+    /// How it ended.
+    pub(in crate::transport) ended: Option<Close>,
+    pub(in crate::transport) summary: Summary,
+    /// A program of ours asked for it, and has not been told that it stands.
+    pub(in crate::transport) is_asked_for: bool,
+    /// The observer has been told that it ended.
+    pub(in crate::transport) was_over: bool,
+    /// The descriptor in the socket room; `None` once the program has let go.
+    pub(in crate::transport) descriptor: Option<usize>,
+    /// Waits to be looked after.
+    pub(in crate::transport) is_dirty: bool,
+    /// The entry in the timer heap that counts.
+    pub(in crate::transport) armed: Option<Time>,
+    sent: Vec<Sent>,
+}
+
+/// What the peer said in its SYN and since.
+#[derive(Debug, Clone, Copy, Default)]
+pub(in crate::transport) struct Peer {
+    /// As offered; 536 for IPv4 and 1220 for IPv6 if it was silent (RFC 9293 §3.7.1).
+    pub(in crate::transport) mss: u16,
+    pub(in crate::transport) window_scale: Option<u8>,
+    pub(in crate::transport) sack: bool,
+    /// In bytes, unscaled.
+    pub(in crate::transport) window: u32,
+    /// Of its first segment, as carried.
+    pub(in crate::transport) first_checksum: u16,
+}
+
+fn state_of(state: tcp::State) -> TcpState {
+    match state {
+        tcp::State::Closed => TcpState::Closed,
+        tcp::State::Listen => TcpState::Listen,
+        tcp::State::SynSent => TcpState::SynSent,
+        tcp::State::SynReceived => TcpState::SynReceived,
+        tcp::State::Established => TcpState::Established,
+        tcp::State::FinWait1 => TcpState::FinWait1,
+        tcp::State::FinWait2 => TcpState::FinWait2,
+        tcp::State::CloseWait => TcpState::CloseWait,
+        tcp::State::Closing => TcpState::Closing,
+        tcp::State::LastAck => TcpState::LastAck,
+        tcp::State::TimeWait => TcpState::TimeWait,
+    }
+}
+
+/// A socket of its own set, as smoltcp wants it.
+pub(in crate::transport) fn new_socket(limits: &Limits) -> tcp::Socket<'static> {
+    let mut socket = tcp::Socket::new(
+        tcp::SocketBuffer::new(vec![0; limits.receive_buffer]),
+        tcp::SocketBuffer::new(vec![0; limits.send_buffer]),
+    );
+    socket.set_congestion_control(tcp::CongestionControl::Cubic);
+    socket
+}
+
+impl Connection {
+    pub(in crate::transport) fn new(socket: tcp::Socket<'static>, agreed: Handshaken, state: TcpState) -> Connection {
+        let mut set = SocketSet::new(vec![SocketStorage::EMPTY]);
+        let handle = set.add(socket);
+        Connection {
+            set,
+            handle,
+            agreed,
+            irs: None,
+            peer: Peer::default(),
+            consumed: 0,
+            snd_nxt: agreed.isn,
+            advertised: None,
+            shown: state,
+            closer: None,
+            ended: None,
+            summary: Summary::default(),
+            is_asked_for: false,
+            was_over: false,
+            descriptor: None,
+            is_dirty: false,
+            armed: None,
+            sent: Vec::new(),
+        }
+    }
+
+    fn socket(&self) -> &tcp::Socket<'static> {
+        self.set.get(self.handle)
+    }
+
+    fn socket_mut(&mut self) -> &mut tcp::Socket<'static> {
+        self.set.get_mut(self.handle)
+    }
+
+    /// Its name in the trace.
+    pub fn id(&self) -> SocketId {
+        self.agreed.id
+    }
+
+    /// Our end.
+    pub fn local(&self) -> SocketAddr {
+        self.agreed.local
+    }
+
+    /// The peer's end.
+    pub fn remote(&self) -> SocketAddr {
+        self.agreed.remote
+    }
+
+    /// The descriptor of its program; `None` once the program has let go.
+    pub fn descriptor(&self) -> Option<usize> {
+        self.descriptor
+    }
+
+    /// The program has let go: what still comes is nobody's.
+    pub fn disown(&mut self) {
+        self.descriptor = None;
+    }
+
+    /// The state of RFC 9293.
+    pub fn state(&self) -> TcpState {
+        state_of(self.socket().state())
+    }
+
+    /// How it ended; `None` while it lives.
+    pub fn ended(&self) -> Option<Close> {
+        self.ended
+    }
+
+    /// Takes received bytes in order: `take` says how many of those it is shown it took. Ends when it takes
+    /// none or nothing is left.
+    pub fn receive(&mut self, mut take: impl FnMut(&[u8]) -> usize) {
+        while self.socket().can_recv() {
+            let taken = self.socket_mut().recv(|bytes| {
+                let count = take(bytes);
+                (count, count)
+            });
+            match taken {
+                Ok(count) if count > 0 => {
+                    self.consumed += count as u64;
+                    self.summary.bytes_in += count as u64;
+                }
+                _ => return,
+            }
+        }
+    }
+
+    /// Hands bytes over to be sent: `fill` writes into what it is given and says how many bytes it wrote.
+    /// Ends when it writes none or nothing more fits.
+    pub fn send(&mut self, mut fill: impl FnMut(&mut [u8]) -> usize) {
+        while self.socket().can_send() {
+            let filled = self.socket_mut().send(|buffer| {
+                let count = fill(buffer);
+                (count, count)
+            });
+            match filled {
+                Ok(count) if count > 0 => self.summary.bytes_out += count as u64,
+                _ => return,
+            }
+        }
+    }
+
+    /// Whether the peer's FIN has come and everything before it was taken.
+    pub fn is_at_end(&self) -> bool {
+        matches!(self.state(), TcpState::CloseWait | TcpState::LastAck | TcpState::Closing | TcpState::TimeWait)
+            && !self.socket().can_recv()
+    }
+
+    /// Whether a program may still hand bytes over.
+    pub fn may_send(&self) -> bool {
+        self.socket().may_send()
+    }
+
+    /// Sends a FIN after what is in the send buffer.
+    pub fn close(&mut self) {
+        if self.may_send() {
+            self.note_closer(Close::ByUs);
+            self.socket_mut().close();
+        }
+    }
+
+    /// Sends a RST and forgets everything.
+    pub fn abort(&mut self) {
+        if self.state() != TcpState::Closed {
+            self.ended.get_or_insert(Close::Aborted);
+            self.socket_mut().abort();
+        }
+    }
+
+    /// TCP_NODELAY: sends small segments at once.
+    pub fn set_nodelay(&mut self, nodelay: bool) {
+        self.socket_mut().set_nagle_enabled(!nodelay);
+    }
+
+    fn note_closer(&mut self, who: Close) {
+        if matches!(self.state(), TcpState::Established | TcpState::SynReceived) {
+            self.closer.get_or_insert(who);
+        }
+    }
+
+    /// What the trace calls it.
+    pub(in crate::transport) fn numbers(&self) -> Numbers {
+        Numbers {
+            local: self.agreed.isn.0 as u32,
+            remote: self.irs.map_or(0, |irs| irs.0 as u32),
+            local_shift: 0,
+            remote_shift: self.peer.window_scale.unwrap_or(0),
+        }
+    }
+
+    /// The fate of a frame of this connection that came in; shows each state change once.
+    pub(in crate::transport) fn fate(&mut self) -> Fate {
+        let fate = self.fate_so_far();
+        self.shown = self.state();
+        fate
+    }
+
+    /// The same for a frame that may be sent: the change counts as shown once the frame has left.
+    fn fate_so_far(&self) -> Fate {
+        Fate {
+            owner: Some(Ownership::FourTuple { socket: self.agreed.id }),
+            rule: None,
+            states: Some((self.shown, self.state())),
+            numbers: Some(self.numbers()),
+        }
+    }
+
+    pub(in crate::transport) fn age(&self, now: Time) -> Duration {
+        now - self.agreed.created
+    }
+
+    /// Bytes received that nobody has taken.
+    pub fn unread(&self) -> usize {
+        self.socket().recv_queue()
+    }
+}

@@ -1,0 +1,135 @@
+//! Connections between segments: the dirty list, timers, ends.
+
+use std::time::Duration;
+
+use crate::ip::Packets;
+use crate::observe::{Close, Rule, Summary, TcpState, Time};
+use crate::transport::connection::Connection;
+use crate::transport::{Alarm, FourTuple, Life, Owner, Transport};
+
+impl Transport {
+    /// The connection of a slot; `None` once it is gone.
+    pub fn connection(&mut self, slot: usize) -> Option<&mut Connection> {
+        self.connections.get_mut(slot)
+    }
+
+    /// Joins a connection to the descriptor of its program.
+    pub fn adopt(&mut self, slot: usize, descriptor: usize) {
+        if let Some(connection) = self.connections.get_mut(slot) {
+            connection.descriptor = Some(descriptor);
+        }
+        self.mark(slot);
+    }
+
+    /// Puts a connection into the dirty list.
+    pub fn mark(&mut self, slot: usize) {
+        if let Some(connection) = self.connections.get_mut(slot)
+            && !connection.is_dirty
+        {
+            connection.is_dirty = true;
+            self.dirty.push_back(slot);
+        }
+    }
+
+    /// Takes a connection out of the dirty list, with its descriptor.
+    pub fn next_dirty(&mut self) -> Option<(usize, Option<usize>)> {
+        let slot = self.dirty.pop_front()?;
+        let connection = self.connections.get_mut(slot)?;
+        connection.is_dirty = false;
+        Some((slot, connection.descriptor))
+    }
+
+    /// Whether connections wait to be looked after.
+    pub fn is_dirty(&self) -> bool {
+        !self.dirty.is_empty()
+    }
+
+    /// Lets a connection send what is due, arms its timer, and removes it if it is over. How it ended is returned
+    /// when its program has taken everything; in TIME-WAIT the connection lives on without its program.
+    pub fn service(&mut self, now: Time, slot: usize, out: &mut Packets) -> Option<Close> {
+        let connection = self.connections.get_mut(slot)?;
+        if connection.descriptor.is_none() && connection.unread() > 0 {
+            // RFC 1122 §4.2.2.13: nobody will read this any more, and the peer must know.
+            connection.abort();
+        }
+        let has_more = match connection.ended {
+            Some(Close::Panicked | Close::Unreachable) => false,
+            _ => connection.transmit(now, &mut self.interface, out),
+        };
+        let was_over = connection.was_over;
+        connection.settle();
+        let over = connection.ended();
+        if let (Some(how), false) = (over, was_over) {
+            connection.was_over = true;
+            let summary = Summary { age: connection.age(now), ..connection.summary };
+            self.lives.push_back(Life::Closed { socket: connection.id(), how, summary });
+        }
+        let is_gone =
+            connection.state() == TcpState::Closed || matches!(over, Some(Close::Panicked | Close::Unreachable));
+        // What came before the end is still there for a program that has not read it yet.
+        let is_drained = connection.descriptor.is_none() || connection.unread() == 0;
+        if is_gone {
+            let tuple = FourTuple { local: connection.local(), remote: connection.remote() };
+            if self.tuples.get(&tuple) == Some(&Owner::Connection(slot)) {
+                self.tuples.remove(&tuple);
+            }
+            if is_drained {
+                self.connections.remove(slot);
+            }
+        } else if has_more {
+            self.mark(slot);
+        } else if let Some(at) = connection.deadline(now, &mut self.interface) {
+            // It has just sent all it could: what is due "now" waits for something that has not come.
+            let at = at.max(now + Duration::from_millis(1));
+            if connection.armed.is_none_or(|armed| at < armed) {
+                connection.armed = Some(at);
+                self.timers.arm(at, Alarm::Connection { slot, number: connection.id().number });
+            }
+        }
+        over.filter(|_| is_drained)
+    }
+
+    /// Deadlines that have come: marks connections dirty, sends SYN-ACKs again.
+    pub fn poll(&mut self, now: Time, out: &mut Packets) {
+        while let Some((at, alarm)) = self.timers.due(now) {
+            match alarm {
+                Alarm::Connection { slot, number } => {
+                    let Some(connection) = self.connections.get_mut(slot) else { continue };
+                    if connection.id().number == number && connection.armed == Some(at) {
+                        connection.armed = None;
+                        self.mark(slot);
+                    }
+                }
+                Alarm::Handshake { slot, number } => {
+                    let Some(handshake) = self.handshakes.get_mut(slot) else { continue };
+                    if handshake.agreed.id.number != number {
+                        continue;
+                    }
+                    let due = if handshake.resend_at > at {
+                        Some(handshake.resend_at)
+                    } else {
+                        handshake.send_syn_ack(now, Rule::TcpSynAckTimeout, out)
+                    };
+                    match due {
+                        Some(due) => self.timers.arm(due, alarm),
+                        None => self.forget_handshake(slot),
+                    }
+                }
+            }
+        }
+    }
+
+    /// Ends every connection with a RST, because the stack stops.
+    pub fn shut_down(&mut self, now: Time, out: &mut Packets) {
+        let slots: Vec<usize> = self.connections.iter().map(|(slot, _)| slot).collect();
+        for slot in slots {
+            if let Some(connection) = self.connections.get_mut(slot)
+                && connection.ended.is_none()
+            {
+                connection.ended = Some(Close::Shutdown);
+                connection.abort();
+            }
+            self.service(now, slot, out);
+        }
+    }
+}

@@ -1,0 +1,107 @@
+//! What programs ask of TCP: listen, connect, close.
+
+use std::net::SocketAddr;
+
+use rand::rngs::StdRng;
+
+use crate::error::{Error, Result};
+use crate::observe::{Close, Protocol, Summary, TcpState, Time};
+use crate::transport::connection::{Connection, new_socket};
+use crate::transport::handshake::Listener;
+use crate::transport::{Below, Bound, FourTuple, Life, Owner, Transport, isn, new_interface};
+
+impl Transport {
+    /// Makes a listener.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::AddressNotAvailable`] for an address that is not ours, or if no port is free;
+    /// [`Error::AddressInUse`]; [`Error::TooManySockets`].
+    pub fn listen(
+        &mut self,
+        local: SocketAddr,
+        backlog: usize,
+        descriptor: usize,
+        below: &Below<'_>,
+        rng: &mut StdRng,
+    ) -> Result<usize> {
+        let local = self.bindable(Protocol::Tcp, local, below, rng)?;
+        let slot = self.listeners.vacant_key();
+        self.ports.bind(Protocol::Tcp, local, Bound::Listener(slot))?;
+        let id = self.new_id(Protocol::Tcp);
+        let backlog = backlog.clamp(1, self.limits.backlog);
+        self.listeners.insert(Listener { id, local, backlog, waiting: 0, descriptor });
+        self.lives.push_back(Life::Bound { socket: id, local, backlog: Some(backlog) });
+        Ok(slot)
+    }
+
+    /// Where a listener listens.
+    pub fn listening(&self, slot: usize) -> SocketAddr {
+        self.listeners[slot].local
+    }
+
+    /// The program has accepted connections: this many still wait.
+    pub fn set_waiting(&mut self, slot: usize, waiting: usize) {
+        self.listeners[slot].waiting = waiting;
+    }
+
+    /// Closes a listener. Handshakes that are under way end in a RST.
+    pub fn close_listener(&mut self, slot: usize) {
+        let listener = self.listeners.remove(slot);
+        self.ports.release(Protocol::Tcp, listener.local, Bound::Listener(slot));
+        let under_way: Vec<usize> =
+            self.handshakes.iter().filter(|(_, handshake)| handshake.listener == slot).map(|(slot, _)| slot).collect();
+        for slot in under_way {
+            self.forget_handshake(slot);
+        }
+        self.lives.push_back(Life::Closed { socket: listener.id, how: Close::ByUs, summary: Summary::default() });
+    }
+
+    /// Asks for a connection to `remote`.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NetworkUnreachable`], [`Error::AddressNotAvailable`], [`Error::AddressInUse`],
+    /// [`Error::TooManySockets`].
+    pub fn connect(
+        &mut self,
+        now: Time,
+        local: Option<SocketAddr>,
+        remote: SocketAddr,
+        descriptor: usize,
+        below: &mut Below<'_>,
+    ) -> Result<usize> {
+        if self.sockets() >= self.limits.sockets {
+            return Err(Error::TooManySockets);
+        }
+        if remote.port() == 0 || remote.ip().is_unspecified() || below.ip.is_group(remote.ip()) {
+            return Err(Error::AddressNotAvailable);
+        }
+        let hop = below.ip.route(remote.ip()).map_err(|_| Error::NetworkUnreachable)?;
+        let address = local.map(|local| local.ip()).filter(|address| !address.is_unspecified()).unwrap_or(hop.source);
+        if address.is_ipv4() != remote.is_ipv4() {
+            return Err(Error::FamilyNotSupported);
+        }
+        if !below.ip.is_usable(address) {
+            return Err(Error::AddressNotAvailable);
+        }
+        let tuples = &self.tuples;
+        let is_free = |port| !tuples.contains_key(&FourTuple { local: SocketAddr::new(address, port), remote });
+        let port = match local.map_or(0, |local| local.port()) {
+            0 => self.ports.for_connection(address, remote, is_free)?,
+            port if is_free(port) => port,
+            _ => return Err(Error::AddressInUse),
+        };
+        let local = SocketAddr::new(address, port);
+        let id = self.new_id(Protocol::Tcp);
+        let agreed = self.agree(id, local, remote, now);
+        let mut connection = Connection::new(new_socket(&self.limits), agreed, TcpState::Closed);
+        connection.descriptor = Some(descriptor);
+        let mut interface = new_interface(isn::seed(agreed.isn), now);
+        connection.connect(now, &mut interface, below.packets)?;
+        let slot = self.connections.insert(connection);
+        self.tuples.insert(FourTuple { local, remote }, Owner::Connection(slot));
+        self.mark(slot);
+        Ok(slot)
+    }
+}
