@@ -9,7 +9,7 @@ mod wait;
 
 use std::collections::HashMap;
 use std::io;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use tokio::sync::{oneshot, watch};
 
@@ -25,6 +25,10 @@ use wait::Wait;
 
 /// Frames read in one burst before the stack steps.
 const BURST: usize = 64;
+
+/// How long an engine that just had frames looks for more before it sleeps: the next burst of a stream comes sooner
+/// than a sleeping thread wakes.
+const SPIN: Duration = Duration::from_micros(30);
 
 /// Why an engine stopped.
 #[derive(Debug)]
@@ -108,6 +112,7 @@ impl<D: Device + 'static> Engine<D> {
     /// If the device's descriptor cannot be waited on.
     pub async fn run(mut self) -> io::Result<Stopped> {
         let mut wait = Wait::new(&self.device, self.doorbell.clone())?;
+        let mut busy_at = self.started;
         let stopped = loop {
             let is_full = match self.receive() {
                 Ok(is_full) => is_full,
@@ -122,7 +127,10 @@ impl<D: Device + 'static> Engine<D> {
             if wants_stop {
                 break Stopped::Asked;
             }
-            if is_full || step.has_more || self.doorbell.is_rung() {
+            if !self.burst.lengths.is_empty() {
+                busy_at = Instant::now();
+            }
+            if is_full || step.has_more || self.doorbell.is_rung() || busy_at.elapsed() < SPIN {
                 wait.give_way().await;
             } else {
                 let now = self.now();

@@ -8,26 +8,49 @@ use crate::observe::Time;
 /// DEFEND_INTERVAL of RFC 5227 §1.1.
 const DEFEND: Duration = Duration::from_secs(10);
 
+/// PROBE_NUM of RFC 5227 §1.1. One alone may be lost: a bridge forwards nothing in a port's first moments.
+const PROBES: u32 = 3;
+
 #[derive(Debug, Default)]
 pub(super) struct Addresses(Vec<Own>);
 
 #[derive(Debug)]
 struct Own {
     address: IpAddr,
-    /// Until then we only ask about it; `None` once it is ours.
-    tentative: Option<Time>,
+    /// We only ask about it; `None` once it is ours.
+    tentative: Option<Probing>,
     /// When we last defended it.
     defended: Option<Time>,
 }
 
+#[derive(Debug)]
+struct Probing {
+    /// When the next probe is due, or, after the last one, when the address is ours.
+    due: Time,
+    /// Between two probes, and after the last.
+    interval: Duration,
+    left: u32,
+}
+
+/// What is due for an address of ours.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Due {
+    /// Ask whether somebody has it.
+    Probe(IpAddr),
+    /// Nobody objected in time; it is ours from now on.
+    Preferred(IpAddr),
+}
+
 impl Addresses {
-    /// A new one that is tentative until then. `false`: it is there already.
-    pub(super) fn add(&mut self, address: IpAddr, until: Time) -> bool {
-        let new = self.find(address).is_none();
-        if new {
-            self.0.push(Own { address, tentative: Some(until), defended: None });
+    /// A new one, to be asked about for `span` from now on. Does nothing and says `false` if it is there already.
+    pub(super) fn add(&mut self, address: IpAddr, now: Time, span: Duration) -> bool {
+        let is_new = self.find(address).is_none();
+        if is_new {
+            let left = if span.is_zero() { 0 } else { PROBES };
+            let probing = Probing { due: now, interval: span / PROBES, left };
+            self.0.push(Own { address, tentative: Some(probing), defended: None });
         }
-        new
+        is_new
     }
 
     pub(super) fn remove(&mut self, address: IpAddr) {
@@ -51,11 +74,18 @@ impl Addresses {
         })
     }
 
-    /// One that nobody objected to in time; it is ours from now on.
-    pub(super) fn finish(&mut self, now: Time) -> Option<IpAddr> {
-        let own = self.0.iter_mut().find(|own| own.tentative.is_some_and(|until| until <= now))?;
-        own.tentative = None;
-        Some(own.address)
+    /// The next thing that is due.
+    pub(super) fn due(&mut self, now: Time) -> Option<Due> {
+        let is_due = |own: &&mut Own| own.tentative.as_ref().is_some_and(|probing| probing.due <= now);
+        let own = self.0.iter_mut().find(is_due)?;
+        let probing = own.tentative.as_mut()?;
+        if probing.left == 0 {
+            own.tentative = None;
+            return Some(Due::Preferred(own.address));
+        }
+        probing.left -= 1;
+        probing.due = now + probing.interval;
+        Some(Due::Probe(own.address))
     }
 
     /// Whether it may be defended now; if so, not again for a while.
@@ -69,7 +99,7 @@ impl Addresses {
     }
 
     pub(super) fn deadline(&self) -> Option<Time> {
-        self.0.iter().filter_map(|own| own.tentative).min()
+        self.0.iter().filter_map(|own| own.tentative.as_ref()).map(|probing| probing.due).min()
     }
 
     fn find(&self, address: IpAddr) -> Option<&Own> {

@@ -135,22 +135,14 @@ impl Link {
         self.mtu
     }
 
-    /// Starts to use an own address. Asks once whether somebody has it (RFC 5227 §2.1.1, RFC 4862 §5.4.2),
-    /// waits for `probe`, then announces it (RFC 5227 §2.3, RFC 4861 §7.2.6); with a `probe` of zero it is
+    /// Starts to use an own address. Asks three times within `probe` whether somebody has it (RFC 5227 §2.1.1,
+    /// RFC 4862 §5.4.2), then announces it (RFC 5227 §2.3, RFC 4861 §7.2.6); with a `probe` of zero it is
     /// announced at once. Gives a notice that it is tentative, and later one that it is preferred or a
     /// duplicate. Does nothing if the address is ours already.
     pub fn add_address(&mut self, now: Time, address: IpAddr, probe: Duration, out: &mut Frames) {
-        if !self.addresses.add(address, now + probe) {
-            return;
-        }
-        self.notices.push(Notice::Address { address, state: observe::Address::Tentative });
-        if probe.is_zero() {
-            self.finish_probes(now, out);
-            return;
-        }
-        match address {
-            IpAddr::V4(address) => arp::probe(self.mac, address, out),
-            IpAddr::V6(address) => ndp::probe(self.mac, address, out),
+        if self.addresses.add(address, now, probe) {
+            self.notices.push(Notice::Address { address, state: observe::Address::Tentative });
+            self.probe_addresses(now, out);
         }
     }
 
@@ -218,7 +210,7 @@ impl Link {
 
     /// Does what is due: asks again, gives up, ends the probing of own addresses.
     pub fn poll(&mut self, now: Time, out: &mut Frames) {
-        self.finish_probes(now, out);
+        self.probe_addresses(now, out);
         while let Some(due) = self.neighbours.due(now, &mut self.notices) {
             match due {
                 Due::Ask { address, source, to } => {
@@ -248,10 +240,16 @@ impl Link {
         self.notices.drain(..)
     }
 
-    fn finish_probes(&mut self, now: Time, out: &mut Frames) {
-        while let Some(address) = self.addresses.finish(now) {
-            self.announce(address, out);
-            self.notices.push(Notice::Address { address, state: observe::Address::Preferred });
+    fn probe_addresses(&mut self, now: Time, out: &mut Frames) {
+        while let Some(due) = self.addresses.due(now) {
+            match due {
+                address::Due::Probe(IpAddr::V4(address)) => arp::probe(self.mac, address, out),
+                address::Due::Probe(IpAddr::V6(address)) => ndp::probe(self.mac, address, out),
+                address::Due::Preferred(address) => {
+                    self.announce(address, out);
+                    self.notices.push(Notice::Address { address, state: observe::Address::Preferred });
+                }
+            }
         }
     }
 

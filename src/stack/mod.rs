@@ -24,8 +24,9 @@ use crate::pipe::Doorbell;
 use crate::socket::Sockets;
 use crate::transport::{Below, Transport};
 
-/// How many bytes of frames one step makes at most, give or take one connection's share.
-const BYTES_PER_STEP: usize = 1 << 20;
+/// How many bytes of frames one step makes at most, give or take one connection's share: about as many frames as the
+/// engine reads in a burst, so that the answers to what is sent do not pile up unread.
+const BYTES_PER_STEP: usize = 96 * 1024;
 
 /// How many connections one step looks after at most.
 const CONNECTIONS_PER_STEP: usize = 512;

@@ -103,6 +103,20 @@ impl Handshake {
         Some(self.resend_at)
     }
 
+    /// Tells the peer that nothing will come of it.
+    pub(super) fn send_reset(&self, out: &mut Packets) {
+        let Handshaken { local, remote, isn, .. } = self.agreed;
+        let repr = TcpRepr {
+            control: TcpControl::Rst,
+            seq_number: isn + 1,
+            ack_number: Some(self.irs + 1),
+            ..segment::bare(local, remote)
+        };
+        let states = Some((TcpState::SynReceived, TcpState::Closed));
+        let fate = Fate { states, numbers: Some(self.numbers()), ..Fate::of(self.owner()) };
+        segment::send(local, remote, &repr, fate, out);
+    }
+
     pub(super) fn owner(&self) -> Ownership {
         Ownership::FourTuple { socket: self.agreed.id }
     }

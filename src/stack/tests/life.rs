@@ -61,6 +61,29 @@ fn shutting_down_resets_connections_and_tells_every_program() {
 }
 
 #[test]
+fn a_handshake_that_is_under_way_when_the_stack_stops_ends_in_a_reset() {
+    use crate::error::Error;
+    let mut net = Net::new();
+    let _listener = net.listen_a(at("0.0.0.0", 80), 16);
+    drop(net.connect_b(at(A, 80)));
+    net.run(Duration::from_secs(20));
+    // B's final ACK is lost: B believes in the connection, A has a SYN entry only.
+    let ticket = net.b.begin(Verb::Connect { local: None, remote: at(A, 80) });
+    let now = net.now;
+    net.b.round(now);
+    net.a.round(now);
+    net.b.round(now);
+    let Some(Ok(Outcome::Stream(stream))) = net.b.finished(ticket) else { panic!("B is connected") };
+    let mut out = Frames::new();
+    net.a.stack.shut_down(now, &mut out, &mut net.a.seen);
+    for (frame, _) in out.iter() {
+        net.a.device.transmit(now, frame, Offload::None).unwrap();
+    }
+    net.b.round(now);
+    assert_eq!(stream.pipe.try_read(&mut [0; 8]), Err(Error::ConnectionReset));
+}
+
+#[test]
 fn the_limit_on_sockets_refuses_the_newcomer_and_keeps_the_rest() {
     let mut config = config_a();
     config.limits.sockets = 2;

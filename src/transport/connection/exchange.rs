@@ -28,7 +28,7 @@ const GIVE_UP_SYN: Duration = Duration::from_secs(180);
 const GIVE_UP_ORPHAN: Duration = Duration::from_secs(60);
 
 /// How many bytes one connection may send in one round, so that it cannot starve the others.
-const BYTES_PER_ROUND: usize = 256 * 1024;
+const BYTES_PER_ROUND: usize = 64 * 1024;
 
 impl Connection {
     /// The next sequence number that we expect; `None` before the peer's SYN.

@@ -119,8 +119,12 @@ impl Transport {
         }
     }
 
-    /// Ends every connection with a RST, because the stack stops.
+    /// Ends every connection and every handshake with a RST, because the stack stops.
     pub fn shut_down(&mut self, now: Time, out: &mut Packets) {
+        // A peer whose final ACK is on its way takes the connection for established.
+        for handshake in self.handshakes.drain() {
+            handshake.send_reset(out);
+        }
         let slots: Vec<usize> = self.connections.iter().map(|(slot, _)| slot).collect();
         for slot in slots {
             if let Some(connection) = self.connections.get_mut(slot)
