@@ -338,6 +338,18 @@ mod tests {
         assert!(with("192.168.69.1").is_err());
     }
 
+    /// FACTS §1, panic 1: from 65 536 bytes on, smoltcp forgets to shift the window of a SYN.
+    #[test]
+    fn a_receive_buffer_that_smoltcp_cannot_handle_is_refused() {
+        let with = |receive_buffer| {
+            let limits = Limits { receive_buffer, ..Limits::default() };
+            Config { limits, ..Config::default() }.validate()
+        };
+        assert!(with(65_535).is_ok());
+        assert!(with(65_536).is_err());
+        assert!(with(0).is_err());
+    }
+
     #[test]
     fn a_link_local_address_comes_from_the_mac() {
         assert_eq!(Mac([0x02, 0, 0x5e, 0x10, 0, 1]).link_local().to_string(), "fe80::5eff:fe10:1");

@@ -61,7 +61,7 @@ const CRATES: &[(&str, &[&str])] = &[
     ("smoltcp", &["link", "ip", "transport", "loopback", "socket"]),
     ("smoltcp::storage", &["pipe"]),
     ("tokio", &["engine", "net", "services", "control", "interpose", "daemon", "tools"]),
-    ("axum", &["services", "daemon"]),
+    ("hyper", &["services"]),
     ("clap", &["cli"]),
 ];
 
@@ -303,7 +303,7 @@ fn crates_are_used_only_where_they_belong() {
         ("net", "use smoltcp::wire::IpAddress;"),
         ("engine", "use tun_tap::Iface;"),
         ("daemon", "#[derive(clap::Parser)] struct Arguments;"),
-        ("net", "use axum::Router;"),
+        ("net", "use hyper::Request;"),
         ("stack", "use tokio::sync::Notify;"),
     ];
     for (room, text) in wrong {
