@@ -22,6 +22,7 @@ mod icmp_error;
 mod limiter;
 mod packet;
 mod packets;
+mod path_mtu;
 mod piece;
 mod quote;
 mod route;
@@ -43,6 +44,7 @@ pub use self::limiter::Limiter;
 use self::packet::protocol;
 pub use self::packet::{ErrorKind, IcmpError, Packet, Verdict};
 pub use self::packets::{Outgoing, Packets};
+use self::path_mtu::PathMtus;
 pub use self::piece::{Piece, Pieces};
 use self::quote::Quote;
 pub use self::route::Hop;
@@ -71,18 +73,21 @@ pub struct Ip {
     /// Of the next IPv4 packet.
     identification: u16,
     errors: Limiter,
+    paths: PathMtus,
 }
 
 impl Ip {
     /// A layer with the addresses, gateways and limits of `config`, all addresses tentative, over a link whose
-    /// packets have at most `mtu` bytes. `first_id` is the identification of the first IPv4 packet.
-    pub fn new(config: &Config, mtu: usize, first_id: u16) -> Ip {
+    /// packets have at most `mtu` bytes. `seed` is secret and random: what the identifications of fragments are
+    /// made from.
+    pub fn new(config: &Config, mtu: usize, seed: u64) -> Ip {
         Ip {
             addresses: Addresses::new(&config.addresses),
             gateways: config.gateways.clone(),
             mtu,
-            identification: first_id,
+            identification: seed as u16,
             errors: Limiter::new(config.limits.errors_per_second),
+            paths: PathMtus::new(config.limits.path_mtus),
         }
     }
 
@@ -120,6 +125,42 @@ impl Ip {
     /// The bytes that a packet may have on the link.
     pub fn mtu(&self) -> usize {
         self.mtu
+    }
+
+    /// The bytes that a packet to `destination` may have on its whole way, as far as we know: never more than
+    /// [`mtu`](Ip::mtu). One comparison while no path is known to be narrower than the link.
+    pub fn path_mtu(&self, destination: IpAddr) -> usize {
+        self.paths.get(destination, self.mtu).mtu
+    }
+
+    /// Takes the word of a router that a packet to `destination` was too big, and whether that lowered its path
+    /// MTU (RFC 1191 §6.3, RFC 8201 §4). `mtu` is the value as carried; 0, from a router older than RFC 1191,
+    /// means the next smaller size of link (§7). A value that lowers nothing changes nothing.
+    ///
+    /// The caller has compared the quoted packet with a socket that sent it (RFC 5927 §7.1).
+    ///
+    /// ```
+    /// use tapsock::{config::Config, ip::Ip, observe::Time};
+    ///
+    /// let mut ip = Ip::new(&Config::default(), 1500, 0);
+    /// let far = "203.0.113.9".parse()?;
+    /// assert!(ip.learn_path_mtu(Time::ZERO, far, 1400));
+    /// assert_eq!(ip.path_mtu(far), 1400);
+    /// assert!(!ip.learn_path_mtu(Time::ZERO, far, 1450));
+    /// # Ok::<(), std::net::AddrParseError>(())
+    /// ```
+    pub fn learn_path_mtu(&mut self, now: Time, destination: IpAddr, mtu: u32) -> bool {
+        self.paths.learn(now, destination, mtu, self.mtu)
+    }
+
+    /// When [`poll`](Ip::poll) has something to do; `None` while nothing that expires is known.
+    pub fn deadline(&self) -> Option<Time> {
+        self.paths.deadline()
+    }
+
+    /// Lets go of what has expired.
+    pub fn poll(&mut self, now: Time) {
+        self.paths.poll(now);
     }
 
     /// The first step towards `destination`, and the address of ours to send from: the longest network on the

@@ -62,7 +62,7 @@ impl Stack {
     /// `doorbell`.
     pub fn new(config: Config, mtu: usize, seed: [u8; 32], doorbell: Doorbell) -> Stack {
         let mut rng = StdRng::from_seed(seed);
-        let mut ip = Ip::new(&config, mtu, rng.next_u32() as u16);
+        let mut ip = Ip::new(&config, mtu, rng.next_u64());
         let mut tentative: Vec<IpAddr> = config.addresses.iter().map(|cidr| cidr.address()).collect();
         let link_local = IpAddr::V6(config.mac.link_local());
         if tentative.iter().any(IpAddr::is_ipv6)
@@ -139,6 +139,7 @@ impl Stack {
         self.link.poll(now, out);
         self.show_frames(now, sent, out, depth, observer);
         self.take_link_notices(now, depth, observer);
+        self.ip.poll(now);
         self.transport.poll(now, &mut self.packets);
         for call in calls.drain(..) {
             let mut below = Below { ip: &mut self.ip, packets: &mut self.packets };
@@ -151,7 +152,8 @@ impl Stack {
         let has_more = self.service(now, out, depth, observer);
         self.take_link_notices(now, depth, observer);
         self.show_lives(now, depth, observer);
-        let deadline = [self.link.deadline(), self.transport.deadline()].into_iter().flatten().min();
+        let deadline =
+            [self.link.deadline(), self.ip.deadline(), self.transport.deadline()].into_iter().flatten().min();
         Step { deadline, has_more }
     }
 
