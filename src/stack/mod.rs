@@ -194,16 +194,14 @@ impl Stack {
     }
 
     fn receive_packet(&mut self, now: Time, packet: &[u8], cast: Cast, out: &mut Frames) -> Fate {
-        match self.ip.receive(now, packet, cast, &mut self.packets) {
-            Ok(Verdict::Whole(whole)) => {
-                let verdict = self.ip.receive_whole(now, &whole, &mut self.packets);
-                self.obey(now, verdict, out)
+        let whole;
+        let verdict = match self.ip.receive(now, packet, cast, &mut self.packets) {
+            Ok(Verdict::Whole(datagram)) => {
+                whole = datagram;
+                self.ip.receive_whole(now, &whole, &mut self.packets)
             }
-            verdict => self.obey(now, verdict, out),
-        }
-    }
-
-    fn obey(&mut self, now: Time, verdict: Result<Verdict<'_>, Rule>, out: &mut Frames) -> Fate {
+            verdict => verdict,
+        };
         match verdict {
             Ok(Verdict::Transport(packet)) => {
                 let mut below = Below { ip: &mut self.ip, packets: &mut self.packets };
