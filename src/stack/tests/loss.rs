@@ -2,11 +2,33 @@ use super::*;
 use crate::device::fault::Wire;
 use crate::error::Error;
 
-/// Sends `total` bytes from B to A, or the other way, and checks every one.
-fn transfer(net: &mut Net, from: &StreamSocket, to: &StreamSocket, total: usize) {
+/// How a transfer went, in virtual time.
+#[derive(Debug, Clone, Copy, Default)]
+struct Progress {
+    took: Duration,
+    /// The longest time without a new byte at the receiver.
+    longest: Duration,
+    /// All such times above [`STALL`] together.
+    stalled: Duration,
+    /// How many there were.
+    stalls: u32,
+}
+
+/// A receiver that sees nothing new for so long has a sender that waits for a timer.
+const STALL: Duration = Duration::from_millis(100);
+
+/// Sends `total` bytes from one end to the other, and checks every one.
+fn transfer(net: &mut Net, from: &StreamSocket, to: &StreamSocket, total: usize) -> Progress {
     let (mut sent, mut received) = (0, 0);
     let mut buffer = vec![0; 16 * 1024];
-    net.run_until(Duration::from_secs(3600), |_| {
+    let start = net.now;
+    let mut last = start;
+    let mut progress = Progress::default();
+    net.run_until(Duration::from_secs(3600), |net| {
+        if total > 1 << 20 {
+            net.a.seen.frames.clear();
+            net.b.seen.frames.clear();
+        }
         while sent < total {
             let chunk: Vec<u8> = (sent..total.min(sent + 8192)).map(|i| (i % 251) as u8).collect();
             match from.pipe.try_write(&chunk) {
@@ -23,9 +45,18 @@ fn transfer(net: &mut Net, from: &StreamSocket, to: &StreamSocket, total: usize)
             if count == 0 {
                 break;
             }
+            let gap = net.now - last;
+            last = net.now;
+            progress.longest = progress.longest.max(gap);
+            if gap > STALL {
+                progress.stalled += gap;
+                progress.stalls += 1;
+            }
         }
         received == total
     });
+    progress.took = net.now - start;
+    progress
 }
 
 fn lossy(loss: f64, seed: u64) -> FaultConfig {
@@ -81,4 +112,19 @@ fn the_same_seed_gives_the_same_frames() {
     let (first, second) = (frames(), frames());
     assert!(first.len() > 100);
     assert_eq!(first, second);
+}
+
+#[test]
+fn zz_report() {
+    for loss in [0.01, 0.05, 0.2] {
+        for seed in 1..=2 {
+            let mut net = Net::with(lossy(loss, seed), config_a(), config_b());
+            let (a, b, _listener) = net.connected();
+            let started = std::time::Instant::now();
+            let up = transfer(&mut net, &b, &a, 10 << 20);
+            eprintln!("loss {loss} seed {seed} b->a {up:?} cpu {:?}", started.elapsed());
+            let down = transfer(&mut net, &a, &b, 10 << 20);
+            eprintln!("loss {loss} seed {seed} a->b {down:?} cpu {:?}", started.elapsed());
+        }
+    }
 }
