@@ -20,6 +20,7 @@
 //! Nothing here waits or calls upwards. A packet's [`Fate`](crate::observe::Fate) is returned; what the socket
 //! room must know is left as a [`Notice`]; connections that need looking after stand in the dirty list.
 
+mod address;
 mod connection;
 mod datagram;
 mod guard;
