@@ -139,7 +139,8 @@ impl Stack {
         self.link.poll(now, out);
         self.show_frames(now, sent, out, depth, observer);
         self.take_link_notices(now, depth, observer);
-        self.ip.poll(now);
+        self.ip.poll(now, &mut self.packets);
+        self.count_given_up();
         self.transport.poll(now, &mut self.packets);
         for call in calls.drain(..) {
             let mut below = Below { ip: &mut self.ip, packets: &mut self.packets };
@@ -193,7 +194,15 @@ impl Stack {
     }
 
     fn receive_packet(&mut self, now: Time, packet: &[u8], cast: Cast, out: &mut Frames) -> Fate {
-        match self.ip.receive(now, packet, cast, &mut self.packets) {
+        let whole;
+        let verdict = match self.ip.receive(now, packet, cast, &mut self.packets) {
+            Ok(Verdict::Whole(datagram)) => {
+                whole = datagram;
+                self.ip.receive_whole(now, &whole, &mut self.packets)
+            }
+            verdict => verdict,
+        };
+        match verdict {
             Ok(Verdict::Transport(packet)) => {
                 let mut below = Below { ip: &mut self.ip, packets: &mut self.packets };
                 self.transport.receive(now, &packet, &mut below)
@@ -209,7 +218,16 @@ impl Stack {
                 }
             }
             Ok(Verdict::Error(error)) => self.transport.receive_error(&error),
+            // What was put together once is not put together again.
+            Ok(Verdict::Whole(_)) => Fate::nobody(Rule::Ip6Extension),
             Ok(Verdict::Done(rule)) | Err(rule) => Fate::nobody(rule),
+        }
+    }
+
+    /// Datagrams that were given up, with no frame to tell it by.
+    fn count_given_up(&mut self) {
+        while let Some(rule) = self.ip.next_given_up() {
+            self.counters.count(rule);
         }
     }
 

@@ -91,7 +91,7 @@ fn neighbour_messages_are_handed_on_even_while_an_address_is_tentative() {
 fn a_neighbour_message_in_an_atomic_fragment_is_dropped() {
     let message = icmp(HOST6, OURS6, 135, 0, &[0; 20])[40..].to_vec();
     let bytes = packet(HOST6, OURS6, 44, &[&[58, 0, 0, 0, 1, 2, 3, 4], &message[..]].concat());
-    assert_eq!(dropped(&mut ready(), &bytes), Rule::Ip6Fragment);
+    assert_eq!(dropped(&mut ready(), &bytes), Rule::Ip6FragmentNeighbour);
 }
 
 // ---- errors that come in ----
