@@ -137,6 +137,11 @@ impl Ip {
         self.routes.set_on_link(prefix, is_on_link);
     }
 
+    /// The bytes that an IPv6 packet may have on the link.
+    pub fn mtu6(&self) -> usize {
+        self.mtu6
+    }
+
     /// The bytes that an IPv6 packet may have on the link, as a router says (RFC 4861 §6.3.4): at least 1280, at most
     /// what the link itself can carry.
     pub fn set_mtu6(&mut self, mtu: u32) {

@@ -237,9 +237,63 @@ mod tests {
     #[test]
     fn an_address_that_is_not_ours_yet_routes_nothing() {
         let mut addresses = Addresses::new(&["192.168.69.1/24".parse().unwrap()]);
-        assert_eq!(route(&addresses, &[], ip("192.168.69.2")), None);
-        assert_eq!(route(&addresses, &[], ip("255.255.255.255")), None);
+        assert_eq!(route(&addresses, &Routes::default(), ip("192.168.69.2")), None);
+        assert_eq!(route(&addresses, &Routes::default(), ip("255.255.255.255")), None);
         addresses.set_state(ip("192.168.69.1"), observe::Address::Preferred);
-        assert!(route(&addresses, &[], ip("192.168.69.2")).is_some());
+        assert!(route(&addresses, &Routes::default(), ip("192.168.69.2")).is_some());
+    }
+
+    /// RFC 6724 §5, rule 3.
+    #[test]
+    fn a_deprecated_address_is_the_last_to_be_chosen() {
+        let own = ["2001:db8::1/64", "2001:db8:1::1/64", "192.168.69.1/24", "192.168.69.2/24"];
+        let cidrs: Vec<Cidr> = own.iter().map(|text| text.parse().unwrap()).collect();
+        let mut addresses = Addresses::new(&cidrs);
+        for cidr in &cidrs {
+            addresses.set_state(cidr.address(), observe::Address::Preferred);
+        }
+        let source =
+            |addresses: &Addresses, to: &str| route(addresses, &Routes::default(), ip(to)).map(|hop| hop.source);
+        for (deprecated, to, other) in
+            [("2001:db8::1", "2001:db8::2", "2001:db8:1::1"), ("192.168.69.1", "192.168.69.9", "192.168.69.2")]
+        {
+            assert_eq!(source(&addresses, to), Some(ip(deprecated)));
+            addresses.set_state(ip(deprecated), observe::Address::Deprecated);
+            assert_eq!(source(&addresses, to), Some(ip(other)));
+            addresses.remove(ip(other));
+            assert_eq!(source(&addresses, to), Some(ip(deprecated)), "better than none");
+        }
+    }
+
+    #[test]
+    fn an_advertised_prefix_is_on_the_link_while_it_lasts() {
+        let cidrs: [Cidr; 1] = ["2001:db8::1/128".parse().unwrap()];
+        let mut addresses = Addresses::new(&cidrs);
+        addresses.set_state(cidrs[0].address(), observe::Address::Preferred);
+        let mut routes = Routes::new(&[ip("fe80::1")]);
+        let hop = |routes: &Routes| route(&addresses, routes, ip("2001:db8::2")).unwrap().next_hop;
+        assert_eq!(hop(&routes), ip("fe80::1"));
+        let prefix = Cidr::new(ip("2001:db8::"), 64).unwrap();
+        routes.set_on_link(prefix, true);
+        assert_eq!(hop(&routes), ip("2001:db8::2"));
+        routes.set_on_link(prefix, false);
+        assert_eq!(hop(&routes), ip("fe80::1"));
+    }
+
+    #[test]
+    fn a_gateway_that_fails_gives_way_to_the_next() {
+        let cidrs: [Cidr; 1] = ["192.168.69.1/24".parse().unwrap()];
+        let mut addresses = Addresses::new(&cidrs);
+        addresses.set_state(cidrs[0].address(), observe::Address::Preferred);
+        let mut routes = Routes::new(&[ip("192.168.69.100")]);
+        routes.add_gateway(ip("192.168.69.101"));
+        routes.add_gateway(ip("192.168.69.100"));
+        let hop = |routes: &Routes| route(&addresses, routes, ip("203.0.113.9")).map(|hop| hop.next_hop);
+        assert_eq!(hop(&routes), Some(ip("192.168.69.100")));
+        routes.demote_gateway(ip("192.168.69.100"));
+        assert_eq!(hop(&routes), Some(ip("192.168.69.101")));
+        routes.remove_gateway(ip("192.168.69.101"));
+        routes.remove_gateway(ip("192.168.69.100"));
+        assert_eq!(hop(&routes), None);
     }
 }

@@ -227,7 +227,7 @@ mod tests {
         let router = |state| line(&Event::Router { address: server, state });
         assert_eq!(
             router(Router::Learned { lifetime: Some(Duration::from_secs(30)) }),
-            "INFO tapsock::address 192.168.69.100 is a router for other networks, for 30 s"
+            "INFO tapsock::address 192.168.69.100 is a router for other networks, for 30.0 s"
         );
         assert!(router(Router::Lost).ends_with("is not used as a router any more"));
     }

@@ -75,7 +75,8 @@ impl Autoconf {
     /// else was asked for is waited for as long as an answer is likely.
     pub(super) fn settle(&mut self, has_chosen: bool) {
         let mut addresses = self.table.iter();
-        let is_likely = self.slaac.as_ref().is_some_and(Slaac::is_waiting) || self.dhcp.as_ref().is_some_and(Dhcp::is_waiting);
+        let is_likely =
+            self.slaac.as_ref().is_some_and(Slaac::is_waiting) || self.dhcp.as_ref().is_some_and(Dhcp::is_waiting);
         let is_decided = addresses.all(|entry| entry.state != Address::Tentative);
         let has_been_given = self.table.iter().any(|entry| entry.origin != Origin::LinkLocal && is_usable(entry));
         self.is_settled |= is_decided && (has_chosen || (has_been_given && !is_likely));
@@ -355,9 +356,11 @@ impl Stack {
         match action {
             Action::Send { packet, to, rule } => {
                 // A server that has become unreachable may still hear a broadcast.
-                let next_hop = self.ip.route(to.into()).map_or(std::net::Ipv4Addr::BROADCAST.into(), |hop| hop.next_hop);
+                let next_hop =
+                    self.ip.route(to.into()).map_or(std::net::Ipv4Addr::BROADCAST.into(), |hop| hop.next_hop);
                 let fate = Fate::nobody(rule);
-                let sent = self.link.send(now, next_hop, packet.len(), fate, out, |bytes| bytes.copy_from_slice(&packet));
+                let sent =
+                    self.link.send(now, next_hop, packet.len(), fate, out, |bytes| bytes.copy_from_slice(&packet));
                 if let Err(rule) = sent {
                     self.counters.count(rule);
                 }

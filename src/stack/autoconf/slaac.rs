@@ -191,7 +191,9 @@ impl Slaac {
             if let Some(cidr) = Cidr::new(address, 128)
                 && prefix.valid.is_none_or(|span| !span.is_zero())
                 && *room > 0
-                && !changes.iter().any(|change| matches!(change, Change::NewAddress { cidr: other, .. } if *other == cidr))
+                && !changes
+                    .iter()
+                    .any(|change| matches!(change, Change::NewAddress { cidr: other, .. } if *other == cidr))
             {
                 *room -= 1;
                 changes.push(Change::NewAddress { cidr, lifetime: told });
@@ -229,7 +231,10 @@ mod tests {
     }
 
     fn slaac() -> Slaac {
-        Slaac::new(Mac([2, 0, 0x5e, 0x10, 0, 1]), &Limits { routers: 2, prefixes: 2, learned_addresses: 2, ..Limits::default() })
+        Slaac::new(
+            Mac([2, 0, 0x5e, 0x10, 0, 1]),
+            &Limits { routers: 2, prefixes: 2, learned_addresses: 2, ..Limits::default() },
+        )
     }
 
     fn said(prefixes: &[Prefix]) -> RouterAdvertisement {
@@ -288,7 +293,8 @@ mod tests {
 
     #[test]
     fn prefixes_that_cannot_make_an_address_make_none() {
-        for (network, valid) in [("2001:db8::/63", 60), ("2001:db8::/65", 60), ("fe80::/64", 60), ("2001:db8::/64", 0)] {
+        for (network, valid) in [("2001:db8::/63", 60), ("2001:db8::/65", 60), ("fe80::/64", 60), ("2001:db8::/64", 0)]
+        {
             let told = said(&[prefix(network, seconds(valid), seconds(0))]);
             let changes = slaac().receive(at(0), &told, &Table::default());
             assert_eq!(changes.len(), 1, "{network} {valid}: the router alone, not {changes:?}");
@@ -324,7 +330,8 @@ mod tests {
     fn what_can_be_learned_is_bounded() {
         let mut slaac = slaac();
         for number in 0..100_u16 {
-            let network = |part: u16| Prefix { on_link: true, ..prefix(&format!("2001:db8:{part:x}::/64"), None, None) };
+            let network =
+                |part: u16| Prefix { on_link: true, ..prefix(&format!("2001:db8:{part:x}::/64"), None, None) };
             let told = RouterAdvertisement {
                 router: Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, number + 1),
                 ..said(&[network(number * 3), network(number * 3 + 1), network(number * 3 + 2)])
@@ -338,7 +345,8 @@ mod tests {
     #[test]
     fn an_mtu_below_the_smallest_of_ipv6_is_ignored() {
         let mut slaac = slaac();
-        let mut with = |mtu| slaac.receive(at(0), &RouterAdvertisement { mtu: Some(mtu), ..said(&[]) }, &Table::default());
+        let mut with =
+            |mtu| slaac.receive(at(0), &RouterAdvertisement { mtu: Some(mtu), ..said(&[]) }, &Table::default());
         assert_eq!(with(1279).len(), 1);
         assert_eq!(with(1400), [Change::Mtu(1400)]);
         assert_eq!(with(1400), []);

@@ -16,7 +16,6 @@ const ROUTER: u8 = 3;
 const HOST_NAME: u8 = 12;
 const MTU: u8 = 26;
 const LEASE_TIME: u8 = 51;
-const OVERLOAD: u8 = 52;
 const MESSAGE_TYPE: u8 = 53;
 const SERVER: u8 = 54;
 const RENEWAL_TIME: u8 = 58;
@@ -139,7 +138,7 @@ pub(in crate::stack) fn carried(packet: &[u8]) -> Option<&[u8]> {
         return None;
     }
     let is_whole = datagram.verify_checksum(&packet.src_addr().into(), &packet.dst_addr().into());
-    is_whole.then(|| &datagram.into_inner()[..]).and_then(|bytes| {
+    is_whole.then(|| datagram.into_inner()).and_then(|bytes| {
         let length = usize::from(u16::from_be_bytes([*bytes.get(4)?, *bytes.get(5)?]));
         bytes.get(UDP_HEADER..length)
     })
@@ -182,9 +181,7 @@ impl Answer {
                 LEASE_TIME => answer.lease = Some(word()?),
                 RENEWAL_TIME => answer.renewal = Some(word()?),
                 REBINDING_TIME => answer.rebinding = Some(word()?),
-                // Options in the fields for a boot file (RFC 2132 §9.3) have not been seen for decades; what is there
-                // is not missed.
-                OVERLOAD => {}
+                // Among them OVERLOAD (RFC 2132 §9.3): servers put nothing that we need into the boot file's fields.
                 _ => {}
             }
         }

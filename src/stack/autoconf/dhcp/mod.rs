@@ -79,7 +79,8 @@ impl Lease {
         let ends = duration.map(|duration| {
             // §4.4.5: 0.5 and 0.875 of the lease, unless the server says better.
             let rebinding = answer.rebinding.map(span).filter(|&at| at < duration).unwrap_or(duration * 7 / 8);
-            let renewal = answer.renewal.map(span).filter(|&at| at < rebinding).unwrap_or((duration / 2).min(rebinding));
+            let renewal =
+                answer.renewal.map(span).filter(|&at| at < rebinding).unwrap_or((duration / 2).min(rebinding));
             Ends { renewal: asked + renewal, rebinding: asked + rebinding, expiry: asked + duration }
         });
         let router = answer.router.filter(|&router| cidr.contains(router.into()) && router != answer.address);
@@ -350,6 +351,3 @@ impl Dhcp {
 fn between(now: Time, end: Time) -> Time {
     (now + ((end - now) / 2).max(LEAST_WAIT)).min(end)
 }
-
-#[cfg(test)]
-mod tests;
