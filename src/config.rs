@@ -178,6 +178,13 @@ pub struct Limits {
     pub neighbours: usize,
     /// Packets that wait for one neighbour's link address.
     pub packets_per_neighbour: usize,
+    /// Bytes of datagrams of which fragments are missing, with all that keeping them costs; at the bound the oldest
+    /// makes room (Linux's `ipfrag_high_thresh`).
+    pub reassembly_bytes: usize,
+    /// One source's share of them; at the bound its own oldest makes room.
+    pub reassembly_bytes_per_source: usize,
+    /// Destinations whose path is known to carry less than the link; the oldest entry makes room for a new one.
+    pub path_mtus: usize,
     /// ICMP errors and RSTs for what nobody owns, a second (RFC 1812 §4.3.2.8); echo is not limited.
     pub errors_per_second: u32,
     /// Bytes of a TCP socket's receive buffer; below 65 536 (FACTS §1: larger ones can be made to panic).
@@ -198,6 +205,9 @@ impl Default for Limits {
             backlog: 4096,
             neighbours: 1024,
             packets_per_neighbour: 16,
+            reassembly_bytes: 4 << 20,
+            reassembly_bytes_per_source: 1 << 20,
+            path_mtus: 1024,
             errors_per_second: 1000,
             receive_buffer: 65_535,
             send_buffer: 256 * 1024,

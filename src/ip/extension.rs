@@ -29,6 +29,17 @@ pub(super) struct Upper {
 pub(super) enum Stop {
     Drop(Rule),
     Answer(Message),
+    /// It is a fragment; what is behind its header is to be looked at when all of it is there.
+    Fragment(Cut),
+}
+
+/// Where a packet was cut.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Cut {
+    /// The fragment header, counted from the IPv6 header.
+    pub(super) at: usize,
+    /// The next header field that says so.
+    pub(super) next_field: usize,
 }
 
 /// Obeys the extension headers of a packet whose fixed header is whole.
@@ -54,9 +65,9 @@ pub(super) fn walk(packet: &[u8]) -> Result<Upper, Stop> {
             FRAGMENT => {
                 let header = packet.get(at..at + 8).ok_or(Stop::Drop(Rule::Ip6Extension))?;
                 // Offset 0 and no more fragments: an atomic fragment is a whole packet (RFC 6946).
-                let offset_and_more = u16::from_be_bytes([header[2], header[3]]) & 0xfff9;
+                let offset_and_more = u16::from_be_bytes([header[2], header[3]]) & !6;
                 if offset_and_more != 0 {
-                    return Err(Stop::Drop(Rule::Ip6Fragment));
+                    return Err(Stop::Fragment(Cut { at, next_field: field }));
                 }
                 fragment_header = true;
                 at + 8
@@ -107,6 +118,20 @@ fn options(packet: &[u8], at: usize) -> Result<usize, Stop> {
         option = next;
     }
     Ok(end)
+}
+
+/// Whether a first fragment has all headers up to that of the transport (RFC 7112 §5).
+pub(super) fn is_chain_whole(packet: &[u8]) -> bool {
+    const UDP_OR_ICMP_HEADER: usize = 8;
+    const TCP_HEADER: usize = 20;
+    upper(packet).is_some_and(|(protocol, at)| {
+        let header = match protocol {
+            TCP => TCP_HEADER,
+            UDP | ICMPV6 => UDP_OR_ICMP_HEADER,
+            _ => 0,
+        };
+        at + header <= packet.len()
+    })
 }
 
 /// The protocol behind the extension headers and where it starts, without obeying any of them. `None` if the
@@ -190,11 +215,12 @@ mod tests {
     }
 
     #[test]
-    fn fragments_and_the_end_of_the_chain_are_dropped() {
+    fn a_walk_ends_at_a_fragment_and_at_the_end_of_the_chain() {
         for offset_and_more in [1u16, 8, 9, 0xfff8] {
             let [high, low] = offset_and_more.to_be_bytes();
             let fragment = packet(FRAGMENT, &[UDP, 0, high, low, 0, 0, 0, 0]);
-            assert_eq!(walk(&fragment), Err(Stop::Drop(Rule::Ip6Fragment)));
+            let cut = Cut { at: 40, next_field: 6 };
+            assert_eq!(walk(&fragment), Err(Stop::Fragment(cut)));
         }
         assert_eq!(walk(&packet(NO_NEXT_HEADER, &[])), Err(Stop::Drop(Rule::Ip6NoNextHeader)));
     }

@@ -109,11 +109,42 @@ pub(super) fn quote(source: IpAddr, destination: IpAddr, protocol: u8) -> Vec<u8
     packet(source, destination, protocol, &[0x04, 0xd2, 0, 80, 1, 2, 3, 4])
 }
 
+/// A part of a whole packet, cut without the help of what is tested. `at` and `to` count payload bytes.
+pub(super) fn fragment(whole: &[u8], id: u32, at: usize, to: usize, more: bool) -> Vec<u8> {
+    assert!(at.is_multiple_of(8));
+    let offset_and_more = at as u16 | u16::from(more);
+    if whole[0] >> 4 == 4 {
+        let mut bytes = [&whole[..20], &whole[20 + at..20 + to]].concat();
+        let mut header = Ipv4Packet::new_unchecked(&mut bytes[..]);
+        header.set_total_len((20 + to - at) as u16);
+        header.set_ident(id as u16);
+        header.set_frag_offset(at as u16);
+        header.set_more_frags(more);
+        header.fill_checksum();
+        bytes
+    } else {
+        let [high, low] = offset_and_more.to_be_bytes();
+        let mut header = vec![whole[6], 0, high, low];
+        header.extend_from_slice(&id.to_be_bytes());
+        let mut bytes = [&whole[..40], &header, &whole[40 + at..40 + to]].concat();
+        bytes[6] = 44;
+        bytes[4..6].copy_from_slice(&((8 + to - at) as u16).to_be_bytes());
+        bytes
+    }
+}
+
+/// All fragments of a packet, each with `size` bytes, in order.
+pub(super) fn fragments(whole: &[u8], id: u32, size: usize) -> Vec<Vec<u8>> {
+    let length = whole.len() - if whole[0] >> 4 == 4 { 20 } else { 40 };
+    (0..length).step_by(size).map(|at| fragment(whole, id, at, length.min(at + size), at + size < length)).collect()
+}
+
 /// Every length and every checksum of a packet that we send.
 pub(super) fn assert_valid(packet: &[u8]) {
     let (source, destination, protocol, payload): (IpAddr, IpAddr, IpProtocol, &[u8]) = if packet[0] >> 4 == 4 {
         let header = Ipv4Packet::new_checked(packet).unwrap();
-        assert!(header.verify_checksum() && header.hop_limit() > 0 && header.dont_frag());
+        assert!(header.verify_checksum() && header.hop_limit() > 0);
+        assert_eq!(header.dont_frag(), matches!(header.next_header(), IpProtocol::Tcp | IpProtocol::Udp));
         assert_eq!(usize::from(header.total_len()), packet.len());
         assert!(!header.more_frags() && header.frag_offset() == 0);
         (header.src_addr().into(), header.dst_addr().into(), header.next_header(), header.payload())

@@ -51,7 +51,7 @@ impl Ip {
         error(&packet, kind, &self.addresses).map(Verdict::Error)
     }
 
-    /// `fragment_header`: the message came in an atomic fragment.
+    /// `fragment_header`: the message came in fragments, or in an atomic one.
     pub(super) fn receive_icmp6<'p>(
         &self,
         packet: Packet<'p>,
@@ -65,7 +65,7 @@ impl Ip {
         }
         if is_neighbour(&packet) {
             // RFC 6980 §5.
-            return if fragment_header { Err(Rule::Ip6Fragment) } else { Ok(Verdict::Neighbour(packet)) };
+            return if fragment_header { Err(Rule::Ip6FragmentNeighbour) } else { Ok(Verdict::Neighbour(packet)) };
         }
         let &[a, b, c, d, ..] = body else { return Err(Rule::IcmpMalformed) };
         let kind = match (kind, code) {

@@ -8,6 +8,8 @@ use crate::observe::{Cast, Fate, Rule, Time};
 
 const DESTINATION_UNREACHABLE: u8 = 3;
 const DESTINATION_UNREACHABLE_6: u8 = 1;
+const TIME_EXCEEDED: u8 = 11;
+const TIME_EXCEEDED_6: u8 = 3;
 const PARAMETER_PROBLEM_6: u8 = 4;
 const REDIRECT_6: u8 = 137;
 
@@ -27,6 +29,8 @@ pub(super) struct Message {
     rule: Rule,
     /// RFC 4443 §2.4 (e.3) has an exception for one kind of option.
     even_to_group: bool,
+    /// It is about a fragment header, behind which nothing can be read.
+    about_fragment: bool,
 }
 
 impl Message {
@@ -34,7 +38,18 @@ impl Message {
     pub(super) fn parameter_problem(code: u8, pointer: usize, rule: Rule) -> Message {
         // The work for a chain of headers is bounded, so the pointer is small.
         let parameter = u32::try_from(pointer).unwrap_or(u32::MAX);
-        Message { kind: PARAMETER_PROBLEM_6, code, parameter, rule, even_to_group: false }
+        Message { kind: PARAMETER_PROBLEM_6, code, parameter, rule, even_to_group: false, about_fragment: false }
+    }
+
+    pub(super) fn about_fragment(self) -> Message {
+        Message { about_fragment: true, ..self }
+    }
+
+    /// Time Exceeded in reassembly (RFC 1122 §3.3.2, RFC 8200 §4.5).
+    pub(super) fn reassembly_time_exceeded(is_v4: bool) -> Message {
+        let kind = if is_v4 { TIME_EXCEEDED } else { TIME_EXCEEDED_6 };
+        let rule = Rule::IpReassemblyExceeded;
+        Message { kind, code: 1, parameter: 0, rule, even_to_group: false, about_fragment: false }
     }
 
     pub(super) fn even_to_group(self) -> Message {
@@ -44,13 +59,20 @@ impl Message {
     /// Protocol Unreachable (RFC 1122 §3.2.2.1); IPv6 has Parameter Problem for it.
     pub(super) fn protocol_unreachable() -> Message {
         let rule = Rule::IpUnknownProtocol;
-        Message { kind: DESTINATION_UNREACHABLE, code: 2, parameter: 0, rule, even_to_group: false }
+        Message {
+            kind: DESTINATION_UNREACHABLE,
+            code: 2,
+            parameter: 0,
+            rule,
+            even_to_group: false,
+            about_fragment: false,
+        }
     }
 
     fn port_unreachable(about: &Packet<'_>) -> Message {
         let (kind, code) =
             if about.source.is_ipv4() { (DESTINATION_UNREACHABLE, 3) } else { (DESTINATION_UNREACHABLE_6, 4) };
-        Message { kind, code, parameter: 0, rule: Rule::UdpNoSocket, even_to_group: false }
+        Message { kind, code, parameter: 0, rule: Rule::UdpNoSocket, even_to_group: false, about_fragment: false }
     }
 }
 
@@ -86,7 +108,7 @@ impl Ip {
             if source.is_ipv4() { (LONGEST_4, protocol::ICMP) } else { (LONGEST_6, protocol::ICMPV6) };
         let header = Header { source, destination: about.source, protocol, traffic_class: about.traffic_class };
         let before = header.len() + ICMP_HEADER;
-        let quote = &about.bytes[..about.bytes.len().min(longest.min(self.mtu).saturating_sub(before))];
+        let quote = &about.original[..about.original.len().min(longest.min(self.mtu).saturating_sub(before))];
         out.push(before + quote.len(), Fate::nobody(message.rule), None, |packet| {
             header.write(packet);
             let (fields, rest) = packet[header.len()..].split_at_mut(ICMP_HEADER);
@@ -98,18 +120,18 @@ impl Ip {
     }
 
     /// RFC 1122 §3.2.2, RFC 4443 §2.4 (e): never about an error, a group or a packet that names no single
-    /// sender. Fragments do not come this far, except in front of an IPv6 option, where `upper` sees them.
+    /// sender. Of fragments only the first comes this far, and for IPv6 one whose own header is wrong.
     fn is_error_forbidden(&self, about: &Packet<'_>, message: Message) -> bool {
         let source = about.source;
         let about_icmp_error = if source.is_ipv4() {
-            about.protocol == protocol::ICMP
+            about.protocol == protocol::ICMP && about.payload.first().is_none_or(|&kind| is_icmp_error(kind))
         } else {
-            match extension::upper(about.bytes) {
+            match extension::upper(about.original) {
                 Some((protocol::ICMPV6, at)) => {
-                    about.bytes.get(at).is_none_or(|&kind| kind < 128 || kind == REDIRECT_6)
+                    about.original.get(at).is_none_or(|&kind| kind < 128 || kind == REDIRECT_6)
                 }
                 Some(_) => false,
-                None => true,
+                None => !message.about_fragment,
             }
         };
         about_icmp_error
@@ -118,4 +140,10 @@ impl Ip {
             || self.is_group(source)
             || self.addresses.is_own_source(source)
     }
+}
+
+/// ICMP messages that are no errors are echo, timestamps, information and address masks (RFC 792, RFC 950), and router
+/// discovery (RFC 1256); what is unknown may be an error.
+fn is_icmp_error(kind: u8) -> bool {
+    !matches!(kind, 0 | 8 | 9 | 10 | 13..=18)
 }

@@ -11,7 +11,8 @@
 //! - [`Packets`], [`Pieces`]: the way down.
 //! - [`Limiter`], [`transport_checksum`]: also used by the transport.
 //!
-//! Fragments are dropped, with a rule of their own; this version neither makes nor reassembles them.
+//! - `reassembly`: fragments in; `identification`, `piece`: fragments out.
+//! - `path_mtu`: what the way to each destination can carry.
 
 mod address;
 mod checksum;
@@ -19,11 +20,14 @@ mod extension;
 mod header;
 mod icmp;
 mod icmp_error;
+mod identification;
 mod limiter;
 mod packet;
 mod packets;
+mod path_mtu;
 mod piece;
 mod quote;
+mod reassembly;
 mod route;
 mod v4;
 mod v6;
@@ -39,15 +43,22 @@ use self::address::Addresses;
 pub use self::checksum::transport_checksum;
 use self::extension::{Stop, Upper};
 use self::icmp_error::Message;
+use self::identification::Identifications;
 pub use self::limiter::Limiter;
 use self::packet::protocol;
 pub use self::packet::{ErrorKind, IcmpError, Packet, Verdict};
 pub use self::packets::{Outgoing, Packets};
+use self::path_mtu::PathMtus;
 pub use self::piece::{Piece, Pieces};
 use self::quote::Quote;
+pub use self::reassembly::Whole;
+use self::reassembly::{Fragment, Progress, Reassembly};
 pub use self::route::Hop;
 use crate::config::{Cidr, Config};
 use crate::observe::{self, Cast, Rule, Time};
+
+/// How many incomplete datagrams are given up at once; if more are due, the deadline stays in the past.
+const EXPIRED_PER_POLL: usize = 256;
 
 /// The IP layer of one stack.
 ///
@@ -68,21 +79,28 @@ pub struct Ip {
     addresses: Addresses,
     gateways: Vec<IpAddr>,
     mtu: usize,
-    /// Of the next IPv4 packet.
-    identification: u16,
+    identifications: Identifications,
     errors: Limiter,
+    paths: PathMtus,
+    reassembly: Reassembly,
+    /// Rules of datagrams that were never whole, until they are counted.
+    given_up: Vec<Rule>,
 }
 
 impl Ip {
     /// A layer with the addresses, gateways and limits of `config`, all addresses tentative, over a link whose
-    /// packets have at most `mtu` bytes. `first_id` is the identification of the first IPv4 packet.
-    pub fn new(config: &Config, mtu: usize, first_id: u16) -> Ip {
+    /// packets have at most `mtu` bytes. `seed` is secret and random: what the identifications of fragments are
+    /// made from.
+    pub fn new(config: &Config, mtu: usize, seed: u64) -> Ip {
         Ip {
             addresses: Addresses::new(&config.addresses),
             gateways: config.gateways.clone(),
             mtu,
-            identification: first_id,
+            identifications: Identifications::new(seed),
             errors: Limiter::new(config.limits.errors_per_second),
+            paths: PathMtus::new(config.limits.path_mtus),
+            reassembly: Reassembly::new(&config.limits),
+            given_up: Vec::new(),
         }
     }
 
@@ -120,6 +138,58 @@ impl Ip {
     /// The bytes that a packet may have on the link.
     pub fn mtu(&self) -> usize {
         self.mtu
+    }
+
+    /// The bytes that a packet to `destination` may have on its whole way, as far as we know: never more than
+    /// [`mtu`](Ip::mtu). One comparison while no path is known to be narrower than the link.
+    pub fn path_mtu(&self, destination: IpAddr) -> usize {
+        self.paths.get(destination, self.mtu).mtu
+    }
+
+    /// Takes the word of a router that a packet to `destination` was too big, and whether that lowered its path
+    /// MTU (RFC 1191 §6.3, RFC 8201 §4). `mtu` is the value as carried; 0, from a router older than RFC 1191,
+    /// means the next smaller size of link (§7). A value that lowers nothing changes nothing.
+    ///
+    /// The caller has compared the quoted packet with a socket that sent it (RFC 5927 §7.1).
+    ///
+    /// ```
+    /// use tapsock::{config::Config, ip::Ip, observe::Time};
+    ///
+    /// let mut ip = Ip::new(&Config::default(), 1500, 0);
+    /// let far = "203.0.113.9".parse()?;
+    /// assert!(ip.learn_path_mtu(Time::ZERO, far, 1400));
+    /// assert_eq!(ip.path_mtu(far), 1400);
+    /// assert!(!ip.learn_path_mtu(Time::ZERO, far, 1450));
+    /// # Ok::<(), std::net::AddrParseError>(())
+    /// ```
+    pub fn learn_path_mtu(&mut self, now: Time, destination: IpAddr, mtu: u32) -> bool {
+        self.paths.learn(now, destination, mtu, self.mtu)
+    }
+
+    /// When [`poll`](Ip::poll) has something to do; `None` while nothing that expires is known.
+    pub fn deadline(&self) -> Option<Time> {
+        [self.paths.deadline(), self.reassembly.deadline()].into_iter().flatten().min()
+    }
+
+    /// Lets go of what has expired. Whose first fragment came is told (RFC 1122 §3.3.2, RFC 8200 §4.5).
+    pub fn poll(&mut self, now: Time, out: &mut Packets) {
+        self.paths.poll(now);
+        for _ in 0..EXPIRED_PER_POLL {
+            let Some(expired) = self.reassembly.expire(now) else { break };
+            let is_v4 = expired.key.source.is_ipv4();
+            let original = expired.original.as_deref();
+            let read = if is_v4 { v4::read } else { v6::read };
+            let told = match original.and_then(|original| read(original, expired.cast)) {
+                Some(about) => self.send_error(now, &about, Message::reassembly_time_exceeded(is_v4), out),
+                None => Err(Rule::IpReassemblyTimeout),
+            };
+            self.given_up.push(told.unwrap_or_else(|rule| rule));
+        }
+    }
+
+    /// Why a datagram was given up that no frame at hand belongs to: for the counters.
+    pub fn next_given_up(&mut self) -> Option<Rule> {
+        self.given_up.pop().or_else(|| self.reassembly.next_dropped())
     }
 
     /// The first step towards `destination`, and the address of ours to send from: the longest network on the
@@ -168,6 +238,25 @@ impl Ip {
         }
     }
 
+    /// Judges a datagram that was put together, after [`Verdict::Whole`], as [`receive`](Ip::receive) judges a packet.
+    ///
+    /// # Errors
+    ///
+    /// The rule by which the datagram was dropped without an answer.
+    pub fn receive_whole<'p>(&mut self, now: Time, whole: &'p Whole, out: &mut Packets) -> Result<Verdict<'p>, Rule> {
+        let original = &whole.original[..];
+        match whole.bytes.first().map(|first| first >> 4) {
+            Some(6) => {
+                let packet = v6::read(&whole.bytes, whole.cast).ok_or(Rule::Ip6Truncated)?;
+                self.deliver6(now, Packet { original, ..packet }, None, Cutting::Reassembled, out)
+            }
+            _ => {
+                let packet = v4::read(&whole.bytes, whole.cast).ok_or(Rule::Ip4Truncated)?;
+                self.deliver4(now, Packet { original, ..packet }, out)
+            }
+        }
+    }
+
     fn receive4<'p>(
         &mut self,
         now: Time,
@@ -176,6 +265,13 @@ impl Ip {
         out: &mut Packets,
     ) -> Result<Verdict<'p>, Rule> {
         let packet = v4::validate(packet, cast, &self.addresses)?;
+        match v4::fragment(&packet) {
+            None => self.deliver4(now, packet, out),
+            Some(fragment) => self.receive_fragment(now, &fragment?, Rule::Ip4FragmentWaits),
+        }
+    }
+
+    fn deliver4<'p>(&mut self, now: Time, packet: Packet<'p>, out: &mut Packets) -> Result<Verdict<'p>, Rule> {
         match packet.protocol {
             protocol::TCP | protocol::UDP => Ok(Verdict::Transport(packet)),
             protocol::ICMP => self.receive_icmp(packet, out),
@@ -190,21 +286,60 @@ impl Ip {
         cast: Cast,
         out: &mut Packets,
     ) -> Result<Verdict<'p>, Rule> {
-        let (mut packet, doubt) = v6::validate(packet, cast, &self.addresses)?;
+        let (packet, doubt) = v6::validate(packet, cast, &self.addresses)?;
+        self.deliver6(now, packet, doubt, Cutting::AsItCame, out)
+    }
+
+    fn deliver6<'p>(
+        &mut self,
+        now: Time,
+        mut packet: Packet<'p>,
+        doubt: Option<Rule>,
+        cutting: Cutting,
+        out: &mut Packets,
+    ) -> Result<Verdict<'p>, Rule> {
         let upper = match (extension::walk(packet.bytes), doubt) {
             (Ok(upper), _) => upper,
             (Err(_), Some(rule)) | (Err(Stop::Drop(rule)), None) => return Err(rule),
             (Err(Stop::Answer(message)), None) => {
                 return self.send_error(now, &packet, message, out).map(Verdict::Done);
             }
+            (Err(Stop::Fragment(cut)), None) => match (v6::fragment(&packet, cut), cutting) {
+                (Ok(fragment), Cutting::AsItCame) => {
+                    return self.receive_fragment(now, &fragment, Rule::Ip6FragmentWaits);
+                }
+                // A fragment of fragments: nobody makes that in earnest.
+                (Ok(_), Cutting::Reassembled) => return Err(Rule::Ip6Extension),
+                (Err(Stop::Answer(message)), _) => {
+                    return self.send_error(now, &packet, message, out).map(Verdict::Done);
+                }
+                (Err(Stop::Drop(rule)), _) => return Err(rule),
+                (Err(Stop::Fragment(_)), _) => return Err(Rule::Ip6Extension),
+            },
         };
         let Upper { protocol, offset, fragment_header } = upper;
         packet.protocol = protocol;
         packet.payload = &packet.bytes[offset..];
         match doubt {
             Some(rule) if !icmp::is_neighbour(&packet) => Err(rule),
-            _ if protocol == protocol::ICMPV6 => self.receive_icmp6(packet, fragment_header, out),
+            _ if protocol == protocol::ICMPV6 => {
+                self.receive_icmp6(packet, fragment_header || cutting == Cutting::Reassembled, out)
+            }
             _ => Ok(Verdict::Transport(packet)),
         }
     }
+
+    fn receive_fragment<'p>(&mut self, now: Time, fragment: &Fragment<'_>, waits: Rule) -> Result<Verdict<'p>, Rule> {
+        match self.reassembly.receive(now, fragment)? {
+            Progress::Waits => Ok(Verdict::Done(waits)),
+            Progress::Whole(whole) => Ok(Verdict::Whole(whole)),
+        }
+    }
+}
+
+/// Whether a packet was put together from fragments.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Cutting {
+    AsItCame,
+    Reassembled,
 }

@@ -2,6 +2,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 
+use super::reassembly::Whole;
 use crate::observe::{Cast, Rule};
 
 /// Protocol numbers (RFC 5237, IANA) that this room tells apart.
@@ -36,6 +37,8 @@ pub struct Packet<'p> {
     pub bytes: &'p [u8],
     /// Transport header and data.
     pub payload: &'p [u8],
+    /// What came on the wire, for an error to quote: the same as `bytes`, or the beginning of the first fragment.
+    pub original: &'p [u8],
 }
 
 /// What is to be done with a packet.
@@ -49,7 +52,9 @@ pub enum Verdict<'p> {
     Neighbour(Packet<'p>),
     /// An ICMP error about something we seem to have sent: for `transport`, which knows whether we did.
     Error(IcmpError),
-    /// It was answered here, or an error about it was sent.
+    /// The last missing fragment of a datagram came: the datagram is for [`Ip::receive_whole`](super::Ip::receive_whole).
+    Whole(Whole),
+    /// It was answered here, or an error about it was sent, or it is a fragment and waits for others.
     Done(Rule),
 }
 

@@ -157,19 +157,31 @@ fn the_owner_of_our_duplicate_address_is_a_host_like_any_other() {
 }
 
 #[test]
-fn fragments_are_dropped_by_name_but_atomic_ones_of_ipv6_are_whole() {
+fn a_fragment_is_judged_like_any_packet_before_it_waits() {
     let mut ip = ready();
-    for (high, low) in [(0x20, 0), (0, 1), (0x3f, 0xff)] {
-        let mut bytes = packet(HOST, OURS, 200, b"12345678");
-        (bytes[6], bytes[7]) = (high, low);
-        repair(&mut bytes);
-        assert_eq!(dropped(&mut ip, &bytes), Rule::Ip4Fragment, "WIRE 20: no error about it");
+    let whole = udp(HOST, OURS, &[7; 100]);
+    assert!(matches!(receive(&mut ip, &fragment(&whole, 1, 0, 8, true)).0, Ok(Verdict::Done(Rule::Ip4FragmentWaits))));
+    for (source, destination, rule) in [
+        ("224.0.0.1", "192.168.69.1", Rule::Ip4Source),
+        ("192.168.69.1", "192.168.69.1", Rule::Ip4Source),
+        ("192.168.69.100", "192.168.69.2", Rule::IpForeign),
+    ] {
+        let whole = udp(addr(source), addr(destination), &[7; 100]);
+        assert_eq!(dropped(&mut ip, &fragment(&whole, 1, 0, 8, true)), rule);
     }
+    for (source, destination, rule) in [
+        ("ff02::1", "fd69::1", Rule::Ip6Source),
+        ("::", "fd69::1", Rule::Ip6Source),
+        ("fd69::100", "fd69::2", Rule::IpForeign),
+    ] {
+        let whole = udp(addr(source), addr(destination), &[7; 100]);
+        assert_eq!(dropped(&mut ip, &fragment(&whole, 1, 0, 8, true)), rule);
+    }
+    let whole = udp(HOST, OURS, &[7; 100]);
+    assert_eq!(dropped(&mut tentative(), &fragment(&whole, 1, 0, 8, true)), Rule::IpTentative);
     let datagram = udp(HOST6, OURS6, b"hi")[40..].to_vec();
-    let fragment = |offset_and_more: u8| [&[17, 0, 0, offset_and_more, 1, 2, 3, 4], &datagram[..]].concat();
-    assert_eq!(dropped(&mut ip, &packet(HOST6, OURS6, 44, &fragment(1))), Rule::Ip6Fragment);
-    assert_eq!(dropped(&mut ip, &packet(HOST6, OURS6, 44, &fragment(8))), Rule::Ip6Fragment);
-    assert_eq!(transport(&mut ip, &packet(HOST6, OURS6, 44, &fragment(0))).4, datagram, "WIRE 59");
+    let atomic = [&[17, 0, 0, 0, 1, 2, 3, 4], &datagram[..]].concat();
+    assert_eq!(transport(&mut ip, &packet(HOST6, OURS6, 44, &atomic)).4, datagram, "WIRE 59");
 }
 
 // ---- errors that we send ----

@@ -5,6 +5,7 @@ use smoltcp::wire::{IPV4_HEADER_LEN, Ipv4Packet};
 use super::address::Addresses;
 use super::checksum;
 use super::packet::Packet;
+use super::reassembly::{Fragment, Key};
 use crate::observe::{Cast, Rule};
 
 const END_OF_OPTIONS: u8 = 0;
@@ -50,9 +51,6 @@ pub(super) fn validate<'p>(bytes: &'p [u8], link: Cast, addresses: &Addresses) -
         }
     }
     check_options(&bytes[IPV4_HEADER_LEN..header_length])?;
-    if header.more_frags() || header.frag_offset() != 0 {
-        return Err(Rule::Ip4Fragment);
-    }
     Ok(Packet {
         source: source.into(),
         destination: destination.into(),
@@ -62,6 +60,48 @@ pub(super) fn validate<'p>(bytes: &'p [u8], link: Cast, addresses: &Addresses) -
         cast: if group { Cast::Group } else { link },
         bytes: &bytes[..total_length],
         payload: &bytes[header_length..total_length],
+        original: &bytes[..total_length],
+    })
+}
+
+/// What a valid packet is a part of; `None` if it is whole.
+pub(super) fn fragment<'p>(packet: &Packet<'p>) -> Option<Result<Fragment<'p>, Rule>> {
+    let header = Ipv4Packet::new_unchecked(packet.bytes);
+    let (offset, more) = (usize::from(header.frag_offset()), header.more_frags());
+    (more || offset != 0).then(|| {
+        let head = packet.bytes.len() - packet.payload.len();
+        if packet.payload.is_empty() || (more && !packet.payload.len().is_multiple_of(8)) {
+            return Err(Rule::Ip4FragmentMalformed);
+        }
+        if head + offset + packet.payload.len() > usize::from(u16::MAX) {
+            return Err(Rule::Ip4FragmentTooLarge);
+        }
+        let key = Key {
+            source: packet.source,
+            destination: packet.destination,
+            protocol: packet.protocol,
+            identification: header.ident().into(),
+        };
+        let (data, cast) = (packet.payload, packet.cast);
+        Ok(Fragment { key, offset, more, data, packet: packet.bytes, head, next_field: 0, cast })
+    })
+}
+
+/// A datagram of which only the first fragment, or its beginning, is left; or one that was put together.
+pub(super) fn read(bytes: &[u8], cast: Cast) -> Option<Packet<'_>> {
+    let header = bytes.first_chunk::<IPV4_HEADER_LEN>()?;
+    let header_length = usize::from(header[0] & 0xf) * 4;
+    let fields = Ipv4Packet::new_unchecked(&header[..]);
+    Some(Packet {
+        source: fields.src_addr().into(),
+        destination: fields.dst_addr().into(),
+        protocol: header[9],
+        hop_limit: fields.hop_limit(),
+        traffic_class: header[1],
+        cast,
+        bytes,
+        payload: bytes.get(header_length..)?,
+        original: bytes,
     })
 }
 

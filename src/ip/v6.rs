@@ -3,8 +3,14 @@
 use smoltcp::wire::{IPV6_HEADER_LEN, Ipv6Packet};
 
 use super::address::Addresses;
+use super::extension::{self, Cut, Stop};
+use super::icmp_error::Message;
 use super::packet::Packet;
+use super::reassembly::{Fragment, Key};
 use crate::observe::{Cast, Rule};
+
+const FRAGMENT_HEADER: usize = 8;
+const PAYLOAD_LENGTH_FIELD: usize = 4;
 
 /// Checks the fixed header. The payload of the result still begins with the extension headers.
 ///
@@ -52,6 +58,50 @@ pub(super) fn validate<'p>(
         cast: if group { Cast::Group } else { link },
         bytes: &bytes[..total_length],
         payload: &bytes[IPV6_HEADER_LEN..total_length],
+        original: &bytes[..total_length],
     };
     Ok((packet, doubt))
+}
+
+/// What a packet is a part of that was cut here, by its fragment header (RFC 8200 §4.5).
+pub(super) fn fragment<'p>(packet: &Packet<'p>, cut: Cut) -> Result<Fragment<'p>, Stop> {
+    let whole = packet.bytes;
+    let header = whole.get(cut.at..).and_then(|rest| rest.first_chunk::<FRAGMENT_HEADER>());
+    let &[_, _, high, low, a, b, c, d] = header.ok_or(Stop::Drop(Rule::Ip6Extension))?;
+    let offset_and_more = u16::from_be_bytes([high, low]);
+    let (offset, more) = (usize::from(offset_and_more & !7), offset_and_more & 1 != 0);
+    let data = &whole[cut.at + FRAGMENT_HEADER..];
+    let problem = |code, pointer, rule| Stop::Answer(Message::parameter_problem(code, pointer, rule).about_fragment());
+    if more && !data.len().is_multiple_of(8) {
+        return Err(problem(0, PAYLOAD_LENGTH_FIELD, Rule::Ip6FragmentUnaligned));
+    }
+    if cut.at - IPV6_HEADER_LEN + offset + data.len() > usize::from(u16::MAX) {
+        return Err(problem(0, cut.at + 2, Rule::Ip6FragmentTooLarge));
+    }
+    if data.is_empty() {
+        return Err(Stop::Drop(Rule::Ip6FragmentMalformed));
+    }
+    if offset == 0 && !extension::is_chain_whole(whole) {
+        return Err(problem(3, 0, Rule::Ip6FragmentHeaders));
+    }
+    let identification = u32::from_be_bytes([a, b, c, d]);
+    let key = Key { source: packet.source, destination: packet.destination, protocol: 0, identification };
+    Ok(Fragment { key, offset, more, data, packet: whole, head: cut.at, next_field: cut.next_field, cast: packet.cast })
+}
+
+/// A datagram of which only the beginning of the first fragment is left; or one that was put together.
+pub(super) fn read(bytes: &[u8], cast: Cast) -> Option<Packet<'_>> {
+    let (header, payload) = bytes.split_at_checked(IPV6_HEADER_LEN)?;
+    let fields = Ipv6Packet::new_unchecked(header);
+    Some(Packet {
+        source: fields.src_addr().into(),
+        destination: fields.dst_addr().into(),
+        protocol: header[6],
+        hop_limit: fields.hop_limit(),
+        traffic_class: fields.traffic_class(),
+        cast,
+        bytes,
+        payload,
+        original: bytes,
+    })
 }

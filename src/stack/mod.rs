@@ -62,7 +62,7 @@ impl Stack {
     /// `doorbell`.
     pub fn new(config: Config, mtu: usize, seed: [u8; 32], doorbell: Doorbell) -> Stack {
         let mut rng = StdRng::from_seed(seed);
-        let mut ip = Ip::new(&config, mtu, rng.next_u32() as u16);
+        let mut ip = Ip::new(&config, mtu, rng.next_u64());
         let mut tentative: Vec<IpAddr> = config.addresses.iter().map(|cidr| cidr.address()).collect();
         let link_local = IpAddr::V6(config.mac.link_local());
         if tentative.iter().any(IpAddr::is_ipv6)
@@ -139,6 +139,8 @@ impl Stack {
         self.link.poll(now, out);
         self.show_frames(now, sent, out, depth, observer);
         self.take_link_notices(now, depth, observer);
+        self.ip.poll(now, &mut self.packets);
+        self.count_given_up();
         self.transport.poll(now, &mut self.packets);
         for call in calls.drain(..) {
             let mut below = Below { ip: &mut self.ip, packets: &mut self.packets };
@@ -151,7 +153,8 @@ impl Stack {
         let has_more = self.service(now, out, depth, observer);
         self.take_link_notices(now, depth, observer);
         self.show_lives(now, depth, observer);
-        let deadline = [self.link.deadline(), self.transport.deadline()].into_iter().flatten().min();
+        let deadline =
+            [self.link.deadline(), self.ip.deadline(), self.transport.deadline()].into_iter().flatten().min();
         Step { deadline, has_more }
     }
 
@@ -191,7 +194,15 @@ impl Stack {
     }
 
     fn receive_packet(&mut self, now: Time, packet: &[u8], cast: Cast, out: &mut Frames) -> Fate {
-        match self.ip.receive(now, packet, cast, &mut self.packets) {
+        let whole;
+        let verdict = match self.ip.receive(now, packet, cast, &mut self.packets) {
+            Ok(Verdict::Whole(datagram)) => {
+                whole = datagram;
+                self.ip.receive_whole(now, &whole, &mut self.packets)
+            }
+            verdict => verdict,
+        };
+        match verdict {
             Ok(Verdict::Transport(packet)) => {
                 let mut below = Below { ip: &mut self.ip, packets: &mut self.packets };
                 self.transport.receive(now, &packet, &mut below)
@@ -207,7 +218,16 @@ impl Stack {
                 }
             }
             Ok(Verdict::Error(error)) => self.transport.receive_error(&error),
+            // What was put together once is not put together again.
+            Ok(Verdict::Whole(_)) => Fate::nobody(Rule::Ip6Extension),
             Ok(Verdict::Done(rule)) | Err(rule) => Fate::nobody(rule),
+        }
+    }
+
+    /// Datagrams that were given up, with no frame to tell it by.
+    fn count_given_up(&mut self) {
+        while let Some(rule) = self.ip.next_given_up() {
+            self.counters.count(rule);
         }
     }
 

@@ -319,11 +319,12 @@ fn an_icmp_error_names_the_packet_it_quotes_and_the_socket_it_is_for() {
 fn a_fragment_says_which_part_it_is() {
     let mut bytes = udp((HOST4, US4), (5000, 7), &[0; 16], &ChecksumCapabilities::default());
     bytes[14 + 4..14 + 8].copy_from_slice(&[0x12, 0x34, 0x20, 3]); // more fragments, offset 24
-    let fate = Fate::nobody(Rule::Ip4Fragment);
+    let fate = Fate::nobody(Rule::Ip4FragmentWaits);
     let said = summary(In, &bytes, fate);
     assert!(
         said.starts_with(
-            "in  udp 192.168.69.100 > 192.168.69.1 fragment id 0x1234 bytes 24..48, more follow · dropped, "
+            "in  udp 192.168.69.100 > 192.168.69.1 fragment id 0x1234 bytes 24..48, more follow · \
+             taken by the stack itself, ip4.fragment.waits: "
         ),
         "{said}"
     );

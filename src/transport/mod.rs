@@ -13,6 +13,7 @@
 //! | `datagram` | one UDP socket |
 //! | `ports` | who is bound where, ephemeral ports (RFC 6056) |
 //! | `isn` | initial sequence numbers (RFC 6528) |
+//! | `timestamp` | timestamps and PAWS (RFC 7323) |
 //! | `medium` | what smoltcp takes for its network device |
 //! | `timers` | the lazy heap of deadlines |
 //! | `tcp`, `udp` | a packet's way through all of it |
@@ -33,6 +34,8 @@ mod tcp;
 #[cfg(test)]
 mod tests;
 mod timers;
+#[allow(dead_code, reason = "the options that carry them are on their way")]
+mod timestamp;
 mod udp;
 
 use std::collections::{HashMap, VecDeque};
