@@ -20,6 +20,7 @@ mod extension;
 mod header;
 mod icmp;
 mod icmp_error;
+mod identification;
 mod limiter;
 mod packet;
 mod packets;
@@ -42,6 +43,7 @@ use self::address::Addresses;
 pub use self::checksum::transport_checksum;
 use self::extension::{Stop, Upper};
 use self::icmp_error::Message;
+use self::identification::Identifications;
 pub use self::limiter::Limiter;
 use self::packet::protocol;
 pub use self::packet::{ErrorKind, IcmpError, Packet, Verdict};
@@ -80,8 +82,7 @@ pub struct Ip {
     mtu: usize,
     /// For IPv6, where a router asks for less.
     mtu6: usize,
-    /// Of the next IPv4 packet.
-    identification: u16,
+    identifications: Identifications,
     errors: Limiter,
     paths: PathMtus,
     reassembly: Reassembly,
@@ -99,7 +100,7 @@ impl Ip {
             routes: Routes::new(&config.gateways),
             mtu,
             mtu6: mtu,
-            identification: seed as u16,
+            identifications: Identifications::new(seed),
             errors: Limiter::new(config.limits.errors_per_second),
             paths: PathMtus::new(config.limits.path_mtus),
             reassembly: Reassembly::new(&config.limits),
