@@ -176,7 +176,6 @@ rules! {
     TcpOldAck "tcp.challenge.old-ack" "RFC 5961 §5" "it acknowledges less than any segment of this connection would: answered with our own ACK";
     TcpPaws "tcp.drop.paws" "RFC 7323 §5.3" "its timestamp is older than one that came before: a stray, answered with our own ACK";
     TcpNoTimestamp "tcp.drop.no-timestamp" "RFC 7323 §3.2" "both ends agreed on timestamps, and this segment carries none";
-    TcpCopy "tcp.ack.duplicate" "RFC 5681 §2" "it acknowledges nothing new: the peer has received something behind a gap, or opens its window";
     TcpRetransmitFast "tcp.retransmit.fast" "RFC 8985 §6, RFC 5681 §3.2" "the peer has received what was sent later: this was lost";
     TcpRetransmitTimeout "tcp.retransmit.timeout" "RFC 6298 §5" "it was not acknowledged in time: it is sent again";
     TcpProbeTail "tcp.probe.tail" "RFC 8985 §7" "the last ACK is late: the last segment is sent again, so that the peer says what it has";

@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use smoltcp::wire::{TcpControl, TcpRepr, TcpSeqNumber};
 
-use super::connection::{Handshaken, offered_mss};
+use super::connection::{Handshaken, fed_mss, offered_mss};
 use super::segment::{self, Segment};
+use super::timestamp::Timestamps;
 use crate::ip::Packets;
 use crate::observe::{Fate, Numbers, Ownership, Rule, SocketId, TcpState, Time};
 
@@ -43,6 +44,8 @@ pub(super) struct Handshake {
     pub(super) mss: u16,
     pub(super) window_scale: Option<u8>,
     pub(super) sack: bool,
+    /// If the SYN carried one.
+    pub(super) timestamps: Option<Timestamps>,
     pub(super) checksum: u16,
     /// The window we announce: of the receive buffer that the connection will have.
     pub(super) receive_window: u16,
@@ -63,6 +66,10 @@ impl Handshake {
             mss: offered_mss(segment),
             window_scale: segment.repr.window_scale,
             sack: segment.repr.sack_permitted,
+            timestamps: segment
+                .repr
+                .timestamp
+                .map(|option| Timestamps::new(agreed.clock, option.tsval, agreed.created)),
             checksum: segment.checksum,
             receive_window,
             tries: 0,
@@ -94,6 +101,7 @@ impl Handshake {
             max_seg_size: Some(link_mss),
             window_scale: self.window_scale.map(|_| 0),
             sack_permitted: self.sack,
+            timestamp: self.timestamps.map(|timestamps| timestamps.option(now)),
             ..segment::bare(local, remote)
         };
         let fate = Fate { rule: Some(rule), numbers: Some(self.numbers()), ..Fate::of(self.owner()) };
@@ -140,15 +148,15 @@ impl Handshake {
         }
     }
 
-    /// The SYN as smoltcp shall see it, when the handshake is replayed.
-    pub(super) fn syn(&self) -> TcpRepr<'static> {
+    /// The SYN as smoltcp shall see it, when the handshake is replayed: `shift` is how it takes windows afterwards.
+    /// Options are our business.
+    pub(super) fn syn(&self, shift: u8) -> TcpRepr<'static> {
         TcpRepr {
             control: TcpControl::Syn,
             seq_number: self.irs,
             window_len: self.window,
-            max_seg_size: Some(self.mss.min(self.agreed.link_mss)),
-            window_scale: self.window_scale,
-            sack_permitted: self.sack,
+            max_seg_size: Some(fed_mss(self.mss.min(self.agreed.link_mss), self.timestamps.is_some())),
+            window_scale: Some(shift),
             ..segment::bare(self.agreed.remote, self.agreed.local)
         }
     }

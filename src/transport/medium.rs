@@ -119,8 +119,12 @@ pub(super) struct Plan {
     /// What is to be sent again, and why.
     pub(super) due: Vec<(TcpSeqNumber, TcpSeqNumber)>,
     pub(super) rule: Option<Rule>,
+    /// Old data may come.
+    pub(super) is_expected: bool,
     /// Old data came, and nothing was due: smoltcp's own timer went off.
     pub(super) is_unexpected: bool,
+    /// How far smoltcp has come.
+    pub(super) reached: Option<TcpSeqNumber>,
     pub(super) scratch: Vec<u8>,
 }
 
@@ -144,11 +148,14 @@ impl TcpOutlet<'_> {
     fn push_planned<R>(&mut self, length: usize, write: impl FnOnce(&mut [u8]) -> R) -> R {
         let Some(plan) = self.plan.take() else { return write(&mut vec![0; length]) };
         let mut scratch = std::mem::take(&mut plan.scratch);
-        scratch.clear();
-        scratch.resize(length, 0);
-        let result = write(&mut scratch);
-        if let Some(whole) = note(&scratch) {
-            self.choose(plan, &scratch, whole);
+        // As in the arena: smoltcp writes every byte.
+        if scratch.len() < length {
+            scratch = vec![0; length];
+        }
+        let packet = &mut scratch[..length];
+        let result = write(packet);
+        if let Some(whole) = note(packet) {
+            self.choose(plan, packet, whole);
         }
         plan.scratch = scratch;
         self.plan = Some(plan);
@@ -174,8 +181,9 @@ impl TcpOutlet<'_> {
 
     fn choose_data(&mut self, plan: &mut Plan, packet: &[u8], whole: Sent, end: TcpSeqNumber) {
         let options = self.options;
+        plan.reached = Some(end);
         if is_after(plan.nxt, whole.seq) {
-            plan.is_unexpected |= plan.due.is_empty();
+            plan.is_unexpected |= !plan.is_expected;
             for &(left, right) in &plan.due {
                 let (left, right) = (later(left, whole.seq), earlier(right, end));
                 if is_after(right, left) {

@@ -13,6 +13,8 @@
 //! | `datagram` | one UDP socket |
 //! | `ports` | who is bound where, ephemeral ports (RFC 6056) |
 //! | `isn` | initial sequence numbers (RFC 6528) |
+//! | `options` | the options that our segments carry |
+//! | `sequence` | comparing sequence numbers |
 //! | `timestamp` | timestamps and PAWS (RFC 7323) |
 //! | `medium` | what smoltcp takes for its network device |
 //! | `timers` | the lazy heap of deadlines |
@@ -29,13 +31,14 @@ mod handshake;
 mod isn;
 mod keys;
 mod medium;
+mod options;
 mod ports;
 mod segment;
+mod sequence;
 mod tcp;
 #[cfg(test)]
 mod tests;
 mod timers;
-#[allow(dead_code, reason = "the options that carry them are on their way")]
 mod timestamp;
 mod udp;
 
@@ -190,6 +193,7 @@ pub struct Transport {
     tuples: HashMap<FourTuple, Owner, Key>,
     ports: Ports<Bound>,
     isn_key: Key,
+    clock_key: Key,
     dirty: VecDeque<usize>,
     timers: Timers<Alarm>,
     resets: Limiter,
@@ -234,6 +238,7 @@ impl Transport {
             tuples: HashMap::with_hasher(Key::new(rng)),
             ports: Ports::new(config.ephemeral_ports.clone(), Key::new(rng)),
             isn_key: Key::new(rng),
+            clock_key: Key::new(rng),
             dirty: VecDeque::new(),
             timers: Timers::new(),
             resets: Limiter::new(config.limits.errors_per_second),

@@ -49,9 +49,16 @@ impl Gaps {
         self.duplicate = Some((start, end));
     }
 
-    /// Everything before `rcv_nxt` is in order now.
-    pub(super) fn advance(&mut self, rcv_nxt: TcpSeqNumber) {
-        self.blocks.retain(|&(_, right)| is_after(right, rcv_nxt));
+    /// Everything before `end` is in order now; says how far the order reaches with what had arrived before.
+    pub(super) fn fill(&mut self, end: TcpSeqNumber) -> TcpSeqNumber {
+        let mut reached = end;
+        while let Some(&(_, right)) =
+            self.blocks.iter().find(|&&(left, right)| !is_after(left, reached) && is_after(right, reached))
+        {
+            reached = right;
+        }
+        self.blocks.retain(|&(_, right)| is_after(right, reached));
+        reached
     }
 
     /// What the next ACK reports.
@@ -88,7 +95,7 @@ mod tests {
         assert_eq!(report(&gaps), [(100, 250), (500, 600), (300, 400)]);
         gaps.add(seq(250), seq(300));
         assert_eq!(report(&gaps), [(100, 400), (500, 600)]);
-        gaps.advance(seq(400));
+        assert_eq!(gaps.fill(seq(150)), seq(400));
         assert_eq!(report(&gaps), [(500, 600)]);
     }
 

@@ -3,8 +3,15 @@
 //! A segment passes `transport::guard` before smoltcp sees it. What smoltcp sends is noted on its way
 //! out, so that the connection always knows its own sequence numbers; smoltcp does not show them.
 
+mod congestion;
 mod exchange;
+mod gaps;
 mod info;
+mod recovery;
+mod resend;
+mod rtt;
+mod scoreboard;
+mod shadow;
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -13,12 +20,16 @@ use smoltcp::iface::{SocketHandle, SocketSet, SocketStorage};
 use smoltcp::socket::tcp;
 use smoltcp::wire::TcpSeqNumber;
 
-pub(in crate::transport) use exchange::offered_mss;
 pub use info::TcpInfo;
+pub(in crate::transport) use shadow::{fed_mss, fed_shift, offered_mss};
 
 use super::medium::Sent;
+use super::sequence::add;
+use super::timestamp::Timestamps;
 use crate::config::Limits;
 use crate::observe::{Close, Fate, Numbers, Ownership, SocketId, Summary, TcpState, Time};
+use gaps::Gaps;
+use recovery::Recovery;
 
 /// What both ends agreed on in their SYNs.
 #[derive(Debug, Clone, Copy)]
@@ -30,6 +41,8 @@ pub(in crate::transport) struct Handshaken {
     pub(in crate::transport) isn: TcpSeqNumber,
     /// Payload bytes that fit into one segment on the link.
     pub(in crate::transport) link_mss: u16,
+    /// Where the clock of our timestamps starts.
+    pub(in crate::transport) clock: u32,
     pub(in crate::transport) created: Time,
 }
 
@@ -44,8 +57,22 @@ pub struct Connection {
     pub(in crate::transport) peer: Peer,
     /// Bytes that the application's side has taken out of the receive buffer.
     consumed: u64,
-    /// The end of the sequence space that we have sent.
-    snd_nxt: TcpSeqNumber,
+    has_sent_syn: bool,
+    /// What is on its way, and how much may be.
+    recovery: Recovery,
+    /// What has arrived behind a gap.
+    gaps: Gaps,
+    /// Once both SYNs have carried one.
+    pub(in crate::transport) timestamps: Option<Timestamps>,
+    /// The window that smoltcp believes it may use, in bytes behind SND.UNA, and how far it shifts one that it is told.
+    believed: usize,
+    shift: u8,
+    /// smoltcp has gone back in its numbers, and has not come to SND.NXT again.
+    is_rewound: bool,
+    /// The latest moment at which smoltcp was let look at its timers.
+    ahead: Time,
+    /// When smoltcp last heard anything.
+    fed_at: Time,
     /// The acknowledgment and window of our last segment.
     advertised: Option<(TcpSeqNumber, u32)>,
     /// The state that the trace has shown last.
@@ -103,12 +130,14 @@ pub(in crate::transport) fn new_socket(limits: &Limits) -> tcp::Socket<'static> 
         tcp::SocketBuffer::new(vec![0; limits.receive_buffer]),
         tcp::SocketBuffer::new(vec![0; limits.send_buffer]),
     );
-    socket.set_congestion_control(tcp::CongestionControl::Cubic);
+    // `recovery` decides how much may be on its way.
+    socket.set_congestion_control(tcp::CongestionControl::None);
     socket
 }
 
 impl Connection {
     pub(in crate::transport) fn new(socket: tcp::Socket<'static>, agreed: Handshaken, state: TcpState) -> Connection {
+        let shift = fed_shift(socket.send_capacity());
         let mut set = SocketSet::new(vec![SocketStorage::EMPTY]);
         let handle = set.add(socket);
         Connection {
@@ -118,7 +147,15 @@ impl Connection {
             irs: None,
             peer: Peer::default(),
             consumed: 0,
-            snd_nxt: agreed.isn,
+            has_sent_syn: false,
+            recovery: Recovery::new(add(agreed.isn, 1), agreed.created),
+            gaps: Gaps::default(),
+            timestamps: None,
+            believed: 0,
+            shift,
+            is_rewound: false,
+            ahead: agreed.created,
+            fed_at: agreed.created,
             advertised: None,
             shown: state,
             closer: None,

@@ -12,7 +12,7 @@ use smoltcp::wire::TcpSeqNumber;
 
 use super::congestion::Congestion;
 use super::rtt::Rtt;
-use super::scoreboard::{Arrivals, Now, Scoreboard, is_younger};
+use super::scoreboard::{Arrivals, Scoreboard, is_younger};
 use crate::observe::{Rule, Time};
 use crate::transport::sequence::{add, is_after, later, span};
 
@@ -69,6 +69,9 @@ pub(super) struct Recovery {
     /// The first segment of an episode does not wait for the window (RFC 6675 §5, step 4.3).
     is_urgent: bool,
     undo: Option<Undo>,
+    /// Since when the peer's window is closed, or the last probe of it, and how many probes there were.
+    closed_since: Option<Time>,
+    window_probes: u32,
 }
 
 /// Losses are being repaired.
@@ -122,6 +125,8 @@ impl Recovery {
             probe: None,
             is_urgent: false,
             undo: None,
+            closed_since: None,
+            window_probes: 0,
         }
     }
 
@@ -158,19 +163,10 @@ impl Recovery {
         !self.board.is_empty()
     }
 
-    pub(super) fn smoothed_rtt(&self) -> Option<Duration> {
-        self.rtt.smoothed()
-    }
-
-    pub(super) fn congestion_window(&self) -> usize {
-        self.congestion.window()
-    }
-
     /// The window of an acceptable segment; ignored if a younger segment has said otherwise (RFC 9293 §3.10.7.4).
     pub(super) fn note_window(&mut self, seq: TcpSeqNumber, ack: TcpSeqNumber, window: usize) {
-        let is_newer = self
-            .window_from
-            .is_none_or(|(wl1, wl2)| is_after(seq, wl1) || (seq == wl1 && !is_after(wl2, ack)));
+        let is_newer =
+            self.window_from.is_none_or(|(wl1, wl2)| is_after(seq, wl1) || (seq == wl1 && !is_after(wl2, ack)));
         if is_newer && !is_after(ack, self.end) {
             self.window_from = Some((seq, ack));
             self.edge = add(ack, window);
@@ -330,6 +326,7 @@ impl Recovery {
     }
 
     /// Takes it that everything on its way is lost, for a reason that says nothing about congestion.
+    #[allow(dead_code, reason = "path MTU discovery for TCP is on its way")]
     pub(super) fn give_up_flight(&mut self) {
         self.board.lose_all(false);
         self.episode.get_or_insert(Episode { point: self.nxt, timeout: false });
@@ -388,8 +385,28 @@ impl Recovery {
         Some(self.last_sent.max(self.running_since) + wait)
     }
 
+    /// `is_closed`: there are data, and the peer's window is closed. Says whether a probe of it is due
+    /// (RFC 9293 §3.8.6.1).
+    pub(super) fn probes_window(&mut self, now: Time, is_closed: bool) -> bool {
+        if !is_closed {
+            self.closed_since = None;
+            self.window_probes = 0;
+            return false;
+        }
+        let since = *self.closed_since.get_or_insert(now);
+        let is_due = since + self.rtt.timeout(self.window_probes) <= now;
+        if is_due {
+            self.closed_since = Some(now);
+            self.window_probes += 1;
+        }
+        is_due
+    }
+
     /// When it wants to be looked at again.
     pub(super) fn deadline(&self) -> Option<Time> {
+        if let Some(since) = self.closed_since {
+            return Some(since + self.rtt.timeout(self.window_probes));
+        }
         if self.board.is_empty() {
             return None;
         }
@@ -443,11 +460,5 @@ impl Recovery {
     /// Whether smoltcp's own retransmission timer may have gone off; it waits at least a second.
     pub(super) fn is_overdue(&self, now: Time) -> bool {
         !self.board.is_empty() && now - self.running_since >= Duration::from_millis(900)
-    }
-
-    /// Whether all that left has also arrived.
-    #[cfg(test)]
-    pub(super) fn has_lost(&self) -> bool {
-        self.board.iter().any(|flight| flight.fate == Now::Lost)
     }
 }

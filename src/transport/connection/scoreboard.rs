@@ -100,14 +100,6 @@ impl Scoreboard {
         self.lost
     }
 
-    pub(super) fn first(&self) -> Option<&Flight> {
-        self.flights.front()
-    }
-
-    pub(super) fn iter(&self) -> impl DoubleEndedIterator<Item = &Flight> {
-        self.flights.iter()
-    }
-
     fn count(&mut self, fate: Now) -> &mut usize {
         match fate {
             Now::OnItsWay => &mut self.on_its_way,
@@ -169,12 +161,7 @@ impl Scoreboard {
     }
 
     /// Calls `each` with the index of every flight within `left..right`; splits those at its ends.
-    fn each_within(
-        &mut self,
-        left: TcpSeqNumber,
-        right: TcpSeqNumber,
-        mut each: impl FnMut(&mut Scoreboard, usize),
-    ) {
+    fn each_within(&mut self, left: TcpSeqNumber, right: TcpSeqNumber, mut each: impl FnMut(&mut Scoreboard, usize)) {
         let mut at = self.flights.partition_point(|flight| !is_after(flight.end, left));
         while let Some(&flight) = self.flights.get(at) {
             if !is_after(right, flight.start) {
@@ -367,7 +354,7 @@ mod tests {
         assert!(board.flights.len() <= MOST);
         let (way, arrived, lost) = counts(&board);
         assert_eq!(way + arrived + lost, 100_000);
-        let sum: usize = board.iter().map(Flight::len).sum();
+        let sum: usize = board.flights.iter().map(Flight::len).sum();
         assert_eq!(sum, 100_000);
     }
 }

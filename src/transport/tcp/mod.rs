@@ -6,11 +6,11 @@ mod verbs;
 
 use std::net::SocketAddr;
 
-use super::connection::{Connection, Handshaken, new_socket};
+use super::connection::{Connection, Handshaken, fed_shift, new_socket};
 use super::guard::{self, Admission};
 use super::handshake::{Handshake, Listener};
 use super::segment::{self, Segment};
-use super::{Alarm, Below, Bound, FourTuple, Life, Notice, Owner, Transport, isn, new_interface};
+use super::{Alarm, Below, Bound, FourTuple, Life, Notice, Owner, Transport, isn, new_interface, timestamp};
 use crate::error::Result;
 use crate::ip::{IcmpError, Packet, Packets};
 use crate::observe::{Cast, Close, Fate, Ownership, Protocol, Rule, SocketId, TcpState, Time};
@@ -106,7 +106,8 @@ impl Transport {
 
     pub(super) fn agree(&self, id: SocketId, local: SocketAddr, remote: SocketAddr, now: Time) -> Handshaken {
         let isn = isn::choose(&self.isn_key, now, local, remote);
-        Handshaken { id, local, remote, isn, link_mss: self.link_mss(remote), created: now }
+        let clock = timestamp::offset(&self.clock_key, local, remote);
+        Handshaken { id, local, remote, isn, link_mss: self.link_mss(remote), clock, created: now }
     }
 
     /// RFC 9293 §3.10.7.4, SYN-RECEIVED: the third segment of the handshake, or something else.
@@ -193,7 +194,7 @@ impl Transport {
         let agreed = handshake.agreed;
         let tuple = FourTuple { local: agreed.local, remote: agreed.remote };
         self.tuples.remove(&tuple);
-        let syn = handshake.syn();
+        let syn = handshake.syn(fed_shift(self.limits.send_buffer));
         let ip = segment::header(agreed.remote, agreed.local, syn.buffer_len());
         self.scratch.clear();
         self.scratch.resize(ip.header_len() + syn.buffer_len(), 0);
@@ -232,38 +233,23 @@ impl Transport {
         let connection = &mut self.connections[slot];
         let before = connection.state();
         connection.summary.packets_in += 1;
-        if before == TcpState::SynSent && segment.is_syn() {
-            connection.note_syn(segment);
-        }
-        let packet = match guard::admit(connection, segment) {
-            Admission::Admit => {
-                let header = packet.bytes.len() - packet.payload.len();
-                let simple = if packet.source.is_ipv4() { 20 } else { 40 };
-                if header == simple && !segment.is_syn() {
-                    packet.bytes
-                } else {
-                    segment::rebuild(packet, packet.payload, &mut self.scratch);
-                    let tcp = simple + 20;
-                    let end = simple + usize::from(packet.payload[12] >> 4) * 4;
-                    segment::clamp_mss(&mut self.scratch[tcp..end], self.connections[slot].send_mss());
-                    &self.scratch
-                }
-            }
-            Admission::Cut { keep } => {
-                segment::rebuild_cut(packet, segment, keep, &mut self.scratch);
-                &self.scratch
-            }
+        let keep = match guard::admit(connection, segment, now) {
+            Admission::Admit => None,
+            Admission::Cut { keep } => Some(keep),
             Admission::Challenge(rule) => {
-                let challenge = connection.challenge();
+                if rule == Rule::TcpOldData {
+                    connection.note_duplicate(segment);
+                }
+                let challenge = connection.challenge(now);
                 let fate = Fate { rule: Some(rule), ..connection.fate() };
                 return self.challenge(now, segment, &challenge, fate, out);
             }
             Admission::Drop(rule) => return Fate { rule: Some(rule), ..connection.fate() },
         };
-        let connection = &mut self.connections[slot];
-        connection.feed(now, &mut self.interface, packet, out);
+        let what = (packet, segment, keep);
+        let rule = connection.feed(now, &mut self.interface, what, &mut self.scratch, out);
         connection.note_received(segment, before);
-        let fate = connection.fate();
+        let fate = Fate { rule, ..connection.fate() };
         // A FIN may come with the segment that establishes the connection.
         if connection.is_asked_for && matches!(connection.state(), TcpState::Established | TcpState::CloseWait) {
             connection.is_asked_for = false;
