@@ -5,6 +5,7 @@ mod datagrams;
 mod icmp;
 mod life;
 mod loss;
+mod remnants;
 mod wire;
 
 use std::net::SocketAddr;

@@ -2,12 +2,15 @@
 //! machine see it; or answer as RFC 9293 §3.10.7 says for what nobody owns.
 
 mod icmp;
+mod remnant;
 mod upkeep;
 mod verbs;
 
 pub use upkeep::End;
 
 use std::net::SocketAddr;
+
+use smoltcp::wire::TcpSeqNumber;
 
 use super::connection::{Connection, Handshaken, new_socket};
 use super::guard::{self, Admission};
@@ -45,13 +48,18 @@ impl Transport {
             Err(rule) => return Fate::nobody(rule),
         };
         let tuple = FourTuple { local: segment.local, remote: segment.remote };
-        match self.tuples.get(&tuple) {
-            Some(&Owner::Connection(slot)) => self.receive_connection(now, slot, packet, &segment, out),
-            Some(&Owner::Handshake(slot)) => self.receive_handshake(now, slot, packet, &segment, out),
-            None => match self.ports.owner(Protocol::Tcp, segment.local) {
-                Some(Bound::Listener(slot)) => self.receive_listener(now, slot, &segment, out),
-                _ => self.receive_closed(now, &segment, out),
+        let least_isn = match self.tuples.get(&tuple) {
+            Some(&Owner::Connection(slot)) => return self.receive_connection(now, slot, packet, &segment, out),
+            Some(&Owner::Handshake(slot)) => return self.receive_handshake(now, slot, packet, &segment, out),
+            Some(&Owner::Remnant(slot)) => match self.receive_remnant(now, slot, &segment, out) {
+                Ok(fate) => return fate,
+                Err(least_isn) => Some(least_isn),
             },
+            None => None,
+        };
+        match self.ports.owner(Protocol::Tcp, segment.local) {
+            Some(Bound::Listener(slot)) => self.receive_listener(now, slot, &segment, least_isn, out),
+            _ => self.receive_closed(now, &segment, out),
         }
     }
 
@@ -72,7 +80,14 @@ impl Transport {
     }
 
     /// RFC 9293 §3.10.7.2: the LISTEN state.
-    fn receive_listener(&mut self, now: Time, slot: usize, segment: &Segment<'_>, out: &mut Packets) -> Fate {
+    fn receive_listener(
+        &mut self,
+        now: Time,
+        slot: usize,
+        segment: &Segment<'_>,
+        least_isn: Option<TcpSeqNumber>,
+        out: &mut Packets,
+    ) -> Fate {
         let listener = &self.listeners[slot];
         let (listener_id, listening) = (listener.id, listener.local);
         let owner = |socket| Ownership::Listener { socket, listener: listener_id, listening };
@@ -93,7 +108,7 @@ impl Transport {
             return nobody(Rule::TcpSynTableFull);
         }
         let id = self.new_id(Protocol::Tcp);
-        let agreed = self.agree(id, segment.local, segment.remote, now);
+        let agreed = self.agree(id, segment.local, segment.remote, now, least_isn);
         let receive_window = u16::try_from(self.limits.receive_buffer).unwrap_or(u16::MAX);
         let mut handshake = Handshake::new(segment, agreed, slot, receive_window);
         let numbers = Some(handshake.numbers());
@@ -107,8 +122,17 @@ impl Transport {
         Fate { owner: Some(owner(id)), rule: None, states: Some((TcpState::Listen, TcpState::SynReceived)), numbers }
     }
 
-    pub(super) fn agree(&self, id: SocketId, local: SocketAddr, remote: SocketAddr, now: Time) -> Handshaken {
-        let isn = isn::choose(&self.isn_key, now, local, remote);
+    /// `least_isn`: where an earlier connection of the same ends had got to.
+    pub(super) fn agree(
+        &self,
+        id: SocketId,
+        local: SocketAddr,
+        remote: SocketAddr,
+        now: Time,
+        least_isn: Option<TcpSeqNumber>,
+    ) -> Handshaken {
+        let chosen = isn::choose(&self.isn_key, now, local, remote);
+        let isn = least_isn.filter(|&least| least > chosen).unwrap_or(chosen);
         Handshaken { id, local, remote, isn, link_mss: self.link_mss(remote), created: now }
     }
 
