@@ -217,7 +217,10 @@ impl Stack {
                     Ok(rule) | Err(rule) => Fate::nobody(rule),
                 }
             }
-            Ok(Verdict::Error(error)) => self.transport.receive_error(&error),
+            Ok(Verdict::Error(error)) => {
+                let mut below = Below { ip: &mut self.ip, packets: &mut self.packets };
+                self.transport.receive_error(now, &error, &mut below)
+            }
             // What was put together once is not put together again.
             Ok(Verdict::Whole(_)) => Fate::nobody(Rule::Ip6Extension),
             Ok(Verdict::Done(rule)) | Err(rule) => Fate::nobody(rule),
@@ -232,7 +235,7 @@ impl Stack {
     }
 
     fn take_link_notices(&mut self, now: Time, depth: Depth, observer: &mut dyn Observer) {
-        let (ip, transport) = (&mut self.ip, &mut self.transport);
+        let (ip, transport, packets) = (&mut self.ip, &mut self.transport, &mut self.packets);
         for notice in self.link.notices() {
             match notice {
                 Notice::Address { address, state } => {
@@ -255,7 +258,7 @@ impl Stack {
                 Notice::Undelivered { packet, .. } => {
                     self.counters.count(Rule::NeighbourFailed);
                     if let Some(error) = ip.undelivered(&packet) {
-                        transport.receive_error(&error);
+                        transport.receive_error(now, &error, &mut Below { ip, packets });
                     }
                 }
             }

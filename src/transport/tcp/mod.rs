@@ -25,10 +25,10 @@ impl Transport {
     }
 
     /// An ICMP error about a packet of ours came.
-    pub fn receive_error(&mut self, error: &IcmpError) -> Fate {
+    pub fn receive_error(&mut self, now: Time, error: &IcmpError, below: &mut Below<'_>) -> Fate {
         match error.protocol {
             6 => self.tcp_error(error),
-            17 => self.udp_error(error),
+            17 => self.udp_error(now, error, below),
             _ => Fate::nobody(Rule::IcmpErrorUnmatched),
         }
     }
