@@ -143,6 +143,11 @@ pub(super) struct Table {
     timers: BTreeSet<(Time, IpAddr)>,
     limit: usize,
     waiting_limit: usize,
+    /// The bytes of all packets that wait, and how many there may be.
+    waiting_bytes: usize,
+    bytes_limit: usize,
+    /// REACHABLE and RETRY for IPv6, where a router says otherwise.
+    times6: (Duration, Duration),
 }
 
 impl Table {
@@ -152,7 +157,25 @@ impl Table {
             timers: BTreeSet::new(),
             limit: limits.neighbours,
             waiting_limit: limits.packets_per_neighbour,
+            waiting_bytes: 0,
+            bytes_limit: limits.neighbour_queue_bytes,
+            times6: (REACHABLE, RETRY),
         }
+    }
+
+    /// A router says how long answers of IPv6 neighbours are good for, and how long to wait for one. A router that
+    /// says nonsense can make us ask rarely or often, within these bounds.
+    pub(super) fn set_times(&mut self, reachable: Option<Duration>, retry: Option<Duration>) {
+        let (known_reachable, known_retry) = self.times6;
+        self.times6 = (
+            reachable.map_or(known_reachable, |span| span.clamp(RETRY, Duration::from_secs(3600))),
+            retry.map_or(known_retry, |span| span.clamp(RETRY / 10, RETRY * 10)),
+        );
+    }
+
+    /// How long an answer is good for, and how long to wait for one.
+    fn times(&self, address: IpAddr) -> (Duration, Duration) {
+        if address.is_ipv6() { self.times6 } else { (REACHABLE, RETRY) }
     }
 
     /// How many neighbours there are, in any state.
@@ -169,7 +192,8 @@ impl Table {
     /// begins its DELAY.
     pub(super) fn route(&mut self, now: Time, address: IpAddr) -> Result<Route, Rule> {
         let Some(entry) = self.entries.get_mut(&address) else {
-            return if self.waiting_limit == 0 { Err(Rule::NeighbourQueueFull) } else { Ok(Route::Unknown) };
+            let has_room = self.waiting_limit > 0 && self.waiting_bytes < self.bytes_limit;
+            return if has_room { Ok(Route::Unknown) } else { Err(Rule::NeighbourQueueFull) };
         };
         entry.used = Some(now);
         match entry.state {
@@ -180,7 +204,11 @@ impl Table {
                 set_timer(&mut self.timers, address, entry, Some(now + DELAY));
                 Ok(Route::Known(mac))
             }
-            State::Incomplete { .. } if entry.waiting.len() < self.waiting_limit => Ok(Route::Asked),
+            State::Incomplete { .. }
+                if entry.waiting.len() < self.waiting_limit && self.waiting_bytes < self.bytes_limit =>
+            {
+                Ok(Route::Asked)
+            }
             State::Incomplete { .. } => Err(Rule::NeighbourQueueFull),
             State::Failed { until } if now < until => Err(Rule::NeighbourFailed),
             State::Failed { .. } => Ok(Route::Unknown),
@@ -195,6 +223,7 @@ impl Table {
     /// One more packet waits. Only after [`Route::Asked`] or [`Table::ask`].
     pub(super) fn wait(&mut self, address: IpAddr, waiting: Waiting) {
         if let Some(entry) = self.entries.get_mut(&address) {
+            self.waiting_bytes += waiting.packet.len();
             entry.waiting.push(waiting);
         }
     }
@@ -210,9 +239,10 @@ impl Table {
         if !self.entries.contains_key(&address) && !self.make_room(now, true) {
             return Err(Rule::NeighbourTableFull);
         }
+        let (_, retry) = self.times(address);
         let state = State::Incomplete { asked: 1 };
         let mut entry = Entry { state, due: None, used: Some(now), told: None, source, waiting: Vec::new() };
-        set_timer(&mut self.timers, address, &mut entry, Some(now + RETRY));
+        set_timer(&mut self.timers, address, &mut entry, Some(now + retry));
         self.entries.insert(address, entry);
         notices.push(Notice::Neighbour { address, state: Neighbour::Incomplete });
         Ok(())
@@ -235,7 +265,8 @@ impl Table {
             if entry.state.mac() == Some(mac) {
                 return (false, Vec::new());
             }
-            return (true, stale(&mut self.timers, now, address, entry, mac, notices));
+            let released = stale(&mut self.timers, now, address, entry, mac, notices);
+            return (true, self.release(released));
         }
         // An entry that only somebody else's talk would fill may not push out one that we use: it is an
         // optimisation, and a station could talk under a thousand names.
@@ -262,15 +293,17 @@ impl Table {
         answer: Answer,
         notices: &mut Vec<Notice>,
     ) -> Result<Vec<Waiting>, Answered> {
+        let until = now + self.times(address).0;
         let entry = self.entries.get_mut(&address).ok_or(Answered::Unasked)?;
         let solicited = answer.solicited && entry.state.asked();
         let Some(known) = entry.state.mac() else {
             let mac = answer.mac.ok_or(Answered::Useless)?;
-            return Ok(if solicited {
-                reachable(&mut self.timers, now, address, entry, mac, notices)
+            let released = if solicited {
+                reachable(&mut self.timers, until, address, entry, mac, notices)
             } else {
                 stale(&mut self.timers, now, address, entry, mac, notices)
-            });
+            };
+            return Ok(self.release(released));
         };
         let mac = answer.mac.unwrap_or(known);
         if mac != known && !answer.overriding {
@@ -280,13 +313,20 @@ impl Table {
             }
             return Err(Answered::Unasked);
         }
-        if solicited {
-            Ok(reachable(&mut self.timers, now, address, entry, mac, notices))
+        let released = if solicited {
+            reachable(&mut self.timers, until, address, entry, mac, notices)
         } else if mac != known {
-            Ok(stale(&mut self.timers, now, address, entry, mac, notices))
+            stale(&mut self.timers, now, address, entry, mac, notices)
         } else {
-            Err(Answered::Unasked)
-        }
+            return Err(Answered::Unasked);
+        };
+        Ok(self.release(released))
+    }
+
+    /// These packets wait no longer.
+    fn release(&mut self, waiting: Vec<Waiting>) -> Vec<Waiting> {
+        self.waiting_bytes -= waiting.iter().map(|waiting| waiting.packet.len()).sum::<usize>();
+        waiting
     }
 
     /// Whether a request of ours for this neighbour is under way.
@@ -299,6 +339,7 @@ impl Table {
         loop {
             let &(due, address) = self.timers.first().filter(|(due, _)| *due <= now)?;
             self.timers.remove(&(due, address));
+            let (_, retry) = self.times(address);
             let Some(entry) = self.entries.get_mut(&address) else { continue };
             entry.due = None;
             let (state, to) = match entry.state {
@@ -310,7 +351,7 @@ impl Table {
                     entry.told = None;
                     let waiting = std::mem::take(&mut entry.waiting);
                     notices.push(Notice::Neighbour { address, state: Neighbour::Failed });
-                    return Some(Due::Failed { address, waiting });
+                    return Some(Due::Failed { address, waiting: self.release(waiting) });
                 }
                 State::Probe { .. } => {
                     // The next packet asks everybody (RFC 4861 §7.3.3): the address may have moved.
@@ -322,7 +363,7 @@ impl Table {
             };
             entry.state = state;
             let source = entry.source;
-            set_timer(&mut self.timers, address, entry, Some(now + RETRY));
+            set_timer(&mut self.timers, address, entry, Some(now + retry));
             return Some(Due::Ask { address, source, to });
         }
     }
@@ -366,13 +407,13 @@ pub(super) enum Answered {
 
 fn reachable(
     timers: &mut BTreeSet<(Time, IpAddr)>,
-    now: Time,
+    until: Time,
     address: IpAddr,
     entry: &mut Entry,
     mac: Mac,
     notices: &mut Vec<Notice>,
 ) -> Vec<Waiting> {
-    entry.state = State::Reachable { mac, until: now + REACHABLE };
+    entry.state = State::Reachable { mac, until };
     set_timer(timers, address, entry, None);
     tell(address, entry, mac, notices);
     std::mem::take(&mut entry.waiting)

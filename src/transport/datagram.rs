@@ -1,14 +1,14 @@
 use std::net::{IpAddr, SocketAddr};
 
-use smoltcp::iface::{Interface, SocketHandle, SocketSet, SocketStorage};
+use smoltcp::iface::{self, Interface, SocketHandle, SocketSet, SocketStorage};
 use smoltcp::socket::udp;
 use smoltcp::storage::PacketMetadata;
-use smoltcp::wire::{IpAddress, IpEndpoint};
+use smoltcp::wire::{HardwareAddress, IpAddress, IpEndpoint};
 
 use super::medium::{LARGEST_PACKET, Port, UdpOutlet, instant};
 use crate::error::{Error, Result};
 use crate::ip::Packets;
-use crate::observe::{Fate, Ownership, SocketId, Summary, Time};
+use crate::observe::{Fate, Ownership, Rule, SocketId, Summary, Time};
 
 /// Datagrams that smoltcp's socket holds for the moment between a packet's arrival and the end of the round, and while
 /// its program does not read.
@@ -38,8 +38,9 @@ pub struct Datagram {
 
 /// The one smoltcp socket through which every UDP socket sends: between two datagrams it is empty, so one large buffer
 /// is enough for all.
-#[derive(Debug)]
 pub(super) struct Sender {
+    /// A context of its own, for packets larger than TCP makes.
+    interface: Interface,
     set: SocketSet<'static>,
     handle: SocketHandle,
 }
@@ -184,14 +185,17 @@ impl Sender {
     pub(super) fn new() -> Sender {
         let buffer = udp::PacketBuffer::new(vec![PacketMetadata::EMPTY; 1], vec![0; LARGEST_PACKET]);
         let (set, handle) = set_of(udp::Socket::new(no_buffer(), buffer));
-        Sender { set, handle }
+        let (fate, mut out) = (Fate::nobody(Rule::UdpMalformed), Packets::new());
+        let mut port = Port { incoming: None, outlet: UdpOutlet { out: &mut out, fate } };
+        // It draws no random numbers.
+        let config = iface::Config::new(HardwareAddress::Ip);
+        Sender { interface: Interface::new(config, &mut port, instant(Time::ZERO)), set, handle }
     }
 
     /// Sends one datagram from `local`, for the owner in `fate`.
     pub(super) fn send(
         &mut self,
         now: Time,
-        interface: &mut Interface,
         bytes: &[u8],
         (local, peer): (SocketAddr, SocketAddr),
         fate: Fate,
@@ -210,7 +214,7 @@ impl Sender {
             udp::SendError::Unaddressable => Error::InvalidInput,
         })?;
         let mut port = Port { incoming: None, outlet: UdpOutlet { out, fate } };
-        interface.poll_egress(instant(now), &mut port, &mut self.set);
+        self.interface.poll_egress(instant(now), &mut port, &mut self.set);
         Ok(())
     }
 }

@@ -2,6 +2,7 @@
 
 mod connections;
 mod datagrams;
+mod fragments;
 mod life;
 mod loss;
 mod wire;
