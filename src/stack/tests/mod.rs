@@ -3,6 +3,7 @@
 mod connections;
 mod datagrams;
 mod fragments;
+mod icmp;
 mod life;
 mod loss;
 mod wire;
