@@ -61,6 +61,7 @@ use crate::error::Error;
 use crate::ip::{Ip, Limiter, Packets};
 use crate::observe::{Close, Protocol, Rule, SocketId, Summary, Time};
 use connection::Connection as Tcp;
+use datagram::Sender;
 use handshake::Handshake;
 use keys::Key;
 use medium::{Discard, Port, instant};
@@ -194,6 +195,7 @@ pub struct Transport {
     remnants: Slab<Remnant>,
     listeners: Slab<Listener>,
     datagrams: Slab<Datagram>,
+    sender: Sender,
     tuples: HashMap<FourTuple, Owner, Key>,
     ports: Ports<Bound>,
     isn_key: Key,
@@ -241,6 +243,7 @@ impl Transport {
             remnants: Slab::new(),
             listeners: Slab::new(),
             datagrams: Slab::new(),
+            sender: Sender::new(),
             tuples: HashMap::with_hasher(Key::new(rng)),
             ports: Ports::new(config.ephemeral_ports.clone(), Key::new(rng)),
             isn_key: Key::new(rng),
