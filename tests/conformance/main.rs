@@ -20,7 +20,10 @@ mod arp;
 mod fragments;
 mod icmp;
 mod ip4;
+mod tcp_close;
+mod tcp_data;
 mod tcp_listen;
+mod tcp_loss;
 mod udp;
 
 mod catalogue;
