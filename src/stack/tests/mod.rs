@@ -2,6 +2,7 @@
 
 mod connections;
 mod datagrams;
+mod fragments;
 mod icmp;
 mod life;
 mod loss;

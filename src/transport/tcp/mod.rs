@@ -27,7 +27,7 @@ impl Transport {
     pub fn receive_error(&mut self, now: Time, error: &IcmpError, below: &mut Below<'_>) -> Fate {
         match error.protocol {
             6 => self.tcp_error(now, error, below),
-            17 => self.udp_error(error),
+            17 => self.udp_error(now, error, below),
             _ => Fate::nobody(Rule::IcmpErrorUnmatched),
         }
     }
