@@ -11,7 +11,7 @@ use crate::net::Stack;
 use crate::stack::Awaited;
 
 /// How long an answer may take before a person wonders.
-const PATIENCE: Duration = Duration::from_secs(5);
+const PATIENCE: Duration = Duration::from_secs(8);
 
 /// The host would answer for its own address, and nothing would reach the stack.
 pub(super) fn refuse_those_of_the_host(config: &Config) -> Result<(), Failure> {
@@ -48,7 +48,7 @@ pub(super) fn refuse_those_of_neighbours(
 
 /// Says, after a while and once more after a minute, what a daemon that is not ready is waiting for.
 pub(super) async fn hint(stack: &Stack, tap: &str) -> Infallible {
-    for patience in [PATIENCE, PATIENCE * 12] {
+    for patience in [PATIENCE, PATIENCE * 7] {
         tokio::time::sleep(patience).await;
         for line in missing(stack.awaited(), tap) {
             log::warn!("{line}");
