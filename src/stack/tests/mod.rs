@@ -3,6 +3,7 @@
 mod autoconf;
 mod connections;
 mod datagrams;
+mod icmp;
 mod life;
 mod loss;
 mod wire;
