@@ -215,8 +215,8 @@ fn a_router_can_lower_the_mtu_of_ipv6_alone() {
     let (_a, b, _listener) = lan.connect(GIVEN);
     let is_syn_ack =
         |bytes: &&[u8]| bytes.len() > 67 && bytes[12..14] == [0x86, 0xdd] && bytes[20] == 6 && bytes[67] & 0x12 == 0x12;
-    let frames = lan.net.a.seen.frames.iter().map(|(_, _, bytes, _)| bytes.as_slice());
-    let syn_ack = frames.filter(is_syn_ack).next_back().unwrap();
+    let mut frames = lan.net.a.seen.frames.iter().map(|(_, _, bytes, _)| bytes.as_slice());
+    let syn_ack = frames.rfind(is_syn_ack).unwrap();
     assert_eq!(syn_ack[74..78], [2, 4, 0x04, 0xc4], "an MSS of 1280 - 60");
     drop(b);
 }
