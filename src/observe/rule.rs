@@ -75,7 +75,7 @@ rules! {
     NdpDad "ndp.dad" "RFC 4862 §5.4.2" "before we use an address we ask whether somebody has it";
     NdpAdvertise "ndp.advertise" "RFC 4861 §7.2.6" "the address is ours now; neighbours may forget who had it before";
     NeighbourFailed "neighbour.failed" "RFC 4861 §7.2.2" "the neighbour did not answer; packets for it cannot be sent";
-    NeighbourQueueFull "neighbour.drop.queue-full" "RFC 4861 §7.2.2" "too many packets wait for this neighbour; this one is dropped";
+    NeighbourQueueFull "neighbour.drop.queue-full" "RFC 4861 §7.2.2" "too many packets wait for this neighbour, or for all together; this one is dropped";
     NeighbourTableFull "neighbour.drop.table-full" "RFC 4861 §7.2.2" "too many neighbours are being asked for; this packet is dropped";
     NeighbourNoSource "neighbour.drop.no-source" "RFC 4861 §7.2.2" "we have no address of this family yet that a neighbour could answer to";
     // ip

@@ -59,6 +59,7 @@ use crate::error::Error;
 use crate::ip::{Ip, Limiter, Packets};
 use crate::observe::{Close, Protocol, SocketId, Summary, Time};
 use connection::Connection as Tcp;
+use datagram::Sender;
 use handshake::Handshake;
 use keys::Key;
 use medium::{Discard, Port, instant};
@@ -188,6 +189,7 @@ pub struct Transport {
     handshakes: Slab<Handshake>,
     listeners: Slab<Listener>,
     datagrams: Slab<Datagram>,
+    sender: Sender,
     tuples: HashMap<FourTuple, Owner, Key>,
     ports: Ports<Bound>,
     isn_key: Key,
@@ -232,6 +234,7 @@ impl Transport {
             handshakes: Slab::new(),
             listeners: Slab::new(),
             datagrams: Slab::new(),
+            sender: Sender::new(),
             tuples: HashMap::with_hasher(Key::new(rng)),
             ports: Ports::new(config.ephemeral_ports.clone(), Key::new(rng)),
             isn_key: Key::new(rng),

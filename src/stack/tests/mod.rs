@@ -3,6 +3,7 @@
 mod autoconf;
 mod connections;
 mod datagrams;
+mod fragments;
 mod icmp;
 mod life;
 mod loss;
