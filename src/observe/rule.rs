@@ -65,6 +65,7 @@ rules! {
     NdpRedirect "ndp.drop.redirect" "RFC 4861 §8.3" "redirects are ignored: any station could send our packets astray by one";
     NdpRouterSource "ndp.drop.router-source" "RFC 4861 §6.1.2" "a router advertisement that does not come from a link-local address has no router behind it";
     NdpRouter "ndp.router" "RFC 4861 §6.3.4" "a router told us about itself and its prefixes";
+    NdpLearnLimit "ndp.drop.learn-limit" "RFC 4861 §6.3.4, RFC 6104" "more routers, prefixes or addresses are advertised than we want to know; the newest are ignored";
     NdpRouterSolicit "ndp.router-solicit" "RFC 4861 §6.3.7" "is there a router, and which prefixes does it advertise?";
     NdpAnswered "ndp.answer" "RFC 4861 §7.2.4" "somebody asked for our address; we advertised it";
     NdpLearned "ndp.learned" "RFC 4861 §7.2.5" "the neighbour's Ethernet address was learned";
@@ -75,7 +76,7 @@ rules! {
     NdpDad "ndp.dad" "RFC 4862 §5.4.2" "before we use an address we ask whether somebody has it";
     NdpAdvertise "ndp.advertise" "RFC 4861 §7.2.6" "the address is ours now; neighbours may forget who had it before";
     NeighbourFailed "neighbour.failed" "RFC 4861 §7.2.2" "the neighbour did not answer; packets for it cannot be sent";
-    NeighbourQueueFull "neighbour.drop.queue-full" "RFC 4861 §7.2.2" "too many packets wait for this neighbour; this one is dropped";
+    NeighbourQueueFull "neighbour.drop.queue-full" "RFC 4861 §7.2.2" "too many packets wait for this neighbour, or for all together; this one is dropped";
     NeighbourTableFull "neighbour.drop.table-full" "RFC 4861 §7.2.2" "too many neighbours are being asked for; this packet is dropped";
     NeighbourNoSource "neighbour.drop.no-source" "RFC 4861 §7.2.2" "we have no address of this family yet that a neighbour could answer to";
     // ip
@@ -125,6 +126,8 @@ rules! {
     IcmpErrorLimited "icmp.drop.error-limit" "RFC 1812 §4.3.2.8, RFC 4443 §2.4" "an error was due, but the limit on errors is reached";
     IcmpErrorForbidden "icmp.drop.error-forbidden" "RFC 1122 §3.2.2, RFC 4443 §2.4" "no error may be sent about an error, a group address or a fragment";
     IcmpErrorUnmatched "icmp.drop.error-unmatched" "RFC 5927 §4.1" "an ICMP error that quotes no socket of ours";
+    IcmpErrorSequence "icmp.drop.error-sequence" "RFC 5927 §4.1" "an ICMP error that quotes a sequence number of no segment on its way: forged or late";
+    PathMtuLowered "icmp.path-mtu" "RFC 1191 §6, RFC 8201 §4" "a link on the way carries less: segments to this host become smaller";
     IcmpErrorDelivered "icmp.error" "RFC 1122 §3.2.2, §4.2.3.9" "an ICMP error for one of our sockets";
     // transport: UDP
     UdpMalformed "udp.drop.malformed" "RFC 768" "the datagram is truncated or its length field is wrong";
@@ -174,13 +177,19 @@ rules! {
     TcpKeepAlive "tcp.keep-alive" "RFC 9293 §3.8.4" "the peer asks whether we are still there: answered with our own ACK";
     TcpOldData "tcp.drop.duplicate" "RFC 9293 §3.10.7.4" "all of it had arrived before: answered with our own ACK";
     TcpOldAck "tcp.challenge.old-ack" "RFC 5961 §5" "it acknowledges less than any segment of this connection would: answered with our own ACK";
-    TcpPaws "tcp.drop.paws" "RFC 7323 §5.3" "its timestamp is older than one that came before: a stray, answered with our own ACK";
-    TcpNoTimestamp "tcp.drop.no-timestamp" "RFC 7323 §3.2" "both ends agreed on timestamps, and this segment carries none";
     TcpRetransmitFast "tcp.retransmit.fast" "RFC 8985 §6, RFC 5681 §3.2" "the peer has received what was sent later: this was lost";
     TcpRetransmitTimeout "tcp.retransmit.timeout" "RFC 6298 §5" "it was not acknowledged in time: it is sent again";
     TcpProbeTail "tcp.probe.tail" "RFC 8985 §7" "the last ACK is late: the last segment is sent again, so that the peer says what it has";
     TcpProbeZeroWindow "tcp.probe.zero-window" "RFC 9293 §3.8.6.1" "the peer's window is closed: one byte asks whether it is still closed";
     TcpUnclassified "tcp.unclassified" "" "a bug: the state machine did something else with the segment than was expected";
+    TcpPaws "tcp.drop.paws" "RFC 7323 §5.3" "the timestamp is older than the last one: a copy from an earlier turn of the sequence numbers, answered with our own ACK";
+    TcpTimeWait "tcp.time-wait" "RFC 9293 §3.10.7.4" "the peer's FIN after our own: both directions are done, and copies of old segments have a minute to die out";
+    TcpTimeWaitAck "tcp.time-wait.ack" "RFC 9293 §3.10.7.4" "a segment of a connection in TIME-WAIT: our ACK of the peer's FIN may have been lost, so it is sent again";
+    TcpTimeWaitReset "tcp.time-wait.rst" "RFC 1337 §3" "a RST does not end TIME-WAIT: it may be an old one";
+    TcpRemnantReset "tcp.fin-wait-2.rst" "RFC 9293 §3.10.7.4" "a RST ends a connection that no program holds any more";
+    TcpRemnantAck "tcp.closed.ack" "RFC 9293 §3.10.7.4" "an ACK for a connection that no program holds any more tells nothing new";
+    TcpRstClosed "tcp.rst.closed" "RFC 1122 §4.2.2.13" "data for a connection whose program has closed it: nobody will read it, so the peer is told by a RST";
+    TcpRemnantLimit "tcp.drop.remnant-limit" "RFC 9293 §3.6.1" "too many connections are in TIME-WAIT; this one is forgotten at once";
     TcpPanicked "tcp.panic" "" "a bug: the connection's state machine panicked; this connection alone was ended";
     TcpSequenceFar "tcp.drop.sequence" "RFC 9293 §3.10.7.4" "a RST far outside the window is ignored";
 }

@@ -57,10 +57,8 @@ pub(super) fn admit(connection: &Connection, segment: &Segment<'_>, now: Time) -
         // RFC 5961 §4.2: a SYN in a synchronized state.
         return Admission::Challenge(Rule::TcpChallengeSyn);
     }
-    match connection.is_paws_failure(segment, now) {
-        Ok(false) => {}
-        Ok(true) => return Admission::Challenge(Rule::TcpPaws),
-        Err(()) => return Admission::Drop(Rule::TcpNoTimestamp),
+    if connection.is_stray(segment, now) {
+        return Admission::Challenge(Rule::TcpPaws);
     }
     if connection.state() != TcpState::TimeWait
         && let Some(refused) = refuse_old(connection, segment, distance)

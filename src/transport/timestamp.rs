@@ -41,6 +41,11 @@ impl Timestamps {
         Timestamps { offset, recent, recent_at: now }
     }
 
+    /// TS.Recent.
+    pub(super) fn recent(&self) -> u32 {
+        self.recent
+    }
+
     /// What a segment that leaves now carries.
     pub(super) fn option(&self, now: Time) -> TcpTimestampRepr {
         TcpTimestampRepr::new(value(self.offset, now), self.recent)
@@ -99,18 +104,18 @@ mod tests {
         let later = START + OUTDATED;
         assert!(!timestamps.is_old(5, later));
         timestamps.note(5, SEQ, SEQ, later);
-        assert_eq!(timestamps.recent, 5);
+        assert_eq!(timestamps.recent(), 5);
     }
 
     #[test]
     fn what_is_echoed_is_the_value_of_the_oldest_segment_not_yet_acknowledged() {
         let mut timestamps = Timestamps::new(0, 10, START);
         timestamps.note(12, SEQ + 1, SEQ, START);
-        assert_eq!(timestamps.recent, 10, "a segment behind a gap");
+        assert_eq!(timestamps.recent(), 10, "a segment behind a gap");
         timestamps.note(11, SEQ, SEQ, START);
-        assert_eq!(timestamps.recent, 11);
+        assert_eq!(timestamps.recent(), 11);
         timestamps.note(9, SEQ, SEQ, START);
-        assert_eq!(timestamps.recent, 11, "an older value");
+        assert_eq!(timestamps.recent(), 11, "an older value");
         assert_eq!(timestamps.option(START).tsecr, 11);
     }
 }

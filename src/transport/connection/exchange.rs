@@ -99,6 +99,10 @@ impl Connection {
         let is_copy = is_bare && ack == una && edge == self.recovery.edge() && self.recovery.is_outstanding();
         let acknowledged = later(ack, una);
         self.recovery.on_ack(now, acknowledged, &repr.sack_ranges, is_copy);
+        if is_after(ack, una) {
+            // Whatever an ICMP error said has passed.
+            self.soft_error = None;
+        }
         if let (Some(timestamps), Some(option), Some((last_ack, _))) =
             (&mut self.timestamps, repr.timestamp, self.advertised)
         {
@@ -176,7 +180,7 @@ impl Connection {
         let mut field = self.window_field(now);
         if !is_news && usize::from(field) << self.shift == self.believed {
             // Not a duplicate ACK: smoltcp would count it, and what is lost is not its business.
-            field = if field > 0 { field - 1 } else { 1 };
+            field = field.saturating_sub(1);
         }
         self.believed = usize::from(field) << self.shift;
         self.fed_at = now;
@@ -201,9 +205,12 @@ impl Connection {
         Fate { states: None, ..self.fate_so_far() }
     }
 
-    /// The window that smoltcp may use, as it stands in a header.
+    /// The window that smoltcp may use, as it stands in a header: up to a few bytes more than wanted, so that all that
+    /// is on its way lies within it, and never more than the peer allows.
     fn window_field(&mut self, now: Time) -> u16 {
-        u16::try_from(self.recovery.window(now) >> self.shift).unwrap_or(u16::MAX)
+        let (wanted, allowed) = self.recovery.window(now);
+        let field = wanted.div_ceil(1 << self.shift).min(allowed >> self.shift);
+        u16::try_from(field).unwrap_or(u16::MAX)
     }
 
     pub(super) fn is_synchronized(&self) -> bool {
@@ -453,7 +460,8 @@ impl Connection {
             }
             // Neither an orderly end nor a RST has been noted: smoltcp's own timer gave up.
             TcpState::Closed => {
-                self.ended.get_or_insert(Close::TimedOut);
+                let told = self.soft_error.unwrap_or(Error::TimedOut);
+                self.end(Close::TimedOut, told);
             }
             _ => {}
         }

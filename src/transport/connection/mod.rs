@@ -4,6 +4,7 @@
 //! out, so that the connection always knows its own sequence numbers; smoltcp does not show them.
 
 mod congestion;
+mod end;
 mod exchange;
 mod gaps;
 mod info;
@@ -27,6 +28,7 @@ use super::medium::Sent;
 use super::sequence::add;
 use super::timestamp::Timestamps;
 use crate::config::Limits;
+use crate::error::Error;
 use crate::observe::{Close, Fate, Numbers, Ownership, SocketId, Summary, TcpState, Time};
 use gaps::Gaps;
 use recovery::Recovery;
@@ -81,6 +83,12 @@ pub struct Connection {
     closer: Option<Close>,
     /// How it ended.
     pub(in crate::transport) ended: Option<Close>,
+    /// What its program is told of that, where the way it ended does not say it alone.
+    pub(in crate::transport) reason: Option<Error>,
+    /// An ICMP error that may pass: the reason if nothing more is heard (RFC 1122 §4.2.3.9).
+    pub(in crate::transport) soft_error: Option<Error>,
+    /// The payload of a segment that the path carries, once a router has said so.
+    path_mss: u16,
     pub(in crate::transport) summary: Summary,
     /// A program of ours asked for it, and has not been told that it stands.
     pub(in crate::transport) is_asked_for: bool,
@@ -160,6 +168,9 @@ impl Connection {
             shown: state,
             closer: None,
             ended: None,
+            reason: None,
+            soft_error: None,
+            path_mss: u16::MAX,
             summary: Summary::default(),
             is_asked_for: false,
             was_over: false,

@@ -325,12 +325,14 @@ impl Recovery {
         }
     }
 
-    /// Takes it that everything on its way is lost, for a reason that says nothing about congestion.
-    #[allow(dead_code, reason = "path MTU discovery for TCP is on its way")]
-    pub(super) fn give_up_flight(&mut self) {
-        self.board.lose_all(false);
-        self.episode.get_or_insert(Episode { point: self.nxt, timeout: false });
-        self.is_urgent = true;
+    /// The path carries less than was thought: what is on its way will not arrive.
+    pub(super) fn narrow(&mut self, mss: usize) {
+        self.mss = mss.max(1);
+        if !self.board.is_empty() {
+            self.board.lose_all(false);
+            self.episode.get_or_insert(Episode { point: self.nxt, timeout: false });
+            self.is_urgent = true;
+        }
     }
 
     /// The retransmission timer went off (RFC 6298 §5.4-§5.7).
@@ -438,9 +440,9 @@ impl Recovery {
         Some(Due { ranges, rule })
     }
 
-    /// How far behind SND.UNA smoltcp may send: within the peer's window, and no more on its way than the
-    /// congestion window. New data waits until what was lost has left again.
-    pub(super) fn window(&mut self, now: Time) -> usize {
+    /// How far behind SND.UNA smoltcp should send, so that no more is on its way than the congestion window, and how far
+    /// the peer's window allows. New data waits until what was lost has left again.
+    pub(super) fn window(&mut self, now: Time) -> (usize, usize) {
         if self.board.is_empty() && now - self.last_sent > self.rtt.timeout(0) {
             self.congestion.on_idle();
         }
@@ -454,7 +456,7 @@ impl Recovery {
                 free = 0;
             }
         }
-        (outstanding + free).min(span(self.una, self.edge))
+        (outstanding + free, span(self.una, self.edge))
     }
 
     /// Whether smoltcp's own retransmission timer may have gone off; it waits at least a second.

@@ -30,16 +30,6 @@ impl Connection {
         }
     }
 
-    /// Sends the earliest segments that are not acknowledged again at once: what is on its way will not arrive,
-    /// and that is nobody's congestion (a packet that was too large for its path, RFC 1191 §6.5).
-    #[allow(dead_code, reason = "path MTU discovery for TCP is on its way")]
-    pub(in crate::transport) fn retransmit_head(&mut self, now: Time, interface: &mut Interface, out: &mut Packets) {
-        if self.is_synchronized() && self.recovery.is_outstanding() {
-            self.recovery.give_up_flight();
-            self.resend(now, interface, out);
-        }
-    }
-
     fn send_again(&mut self, now: Time, interface: &mut Interface, due: Due, out: &mut Packets) {
         let Due { ranges, rule } = due;
         self.tell_window(now, interface, out);

@@ -25,8 +25,9 @@ impl Connection {
         if self.has_sent_syn { self.recovery.end() } else { self.agreed.isn }
     }
 
+    /// The oldest sequence number that the peer has not acknowledged.
     pub(in crate::transport) fn snd_una(&self) -> TcpSeqNumber {
-        self.recovery.una()
+        if self.state() == TcpState::SynSent { self.agreed.isn } else { self.recovery.una() }
     }
 
     /// MAX.SND.WND (RFC 5961 §5.2).
@@ -50,7 +51,7 @@ impl Connection {
         }
     }
 
-    fn receive_window(&self) -> u16 {
+    pub(super) fn receive_window(&self) -> u16 {
         let window = match (self.rcv_nxt(), self.receive_edge()) {
             (Some(rcv_nxt), Some(edge)) => span(rcv_nxt, edge),
             _ => 0,
@@ -58,12 +59,12 @@ impl Connection {
         u16::try_from(window).unwrap_or(u16::MAX)
     }
 
-    /// Whether this value of the peer's clock is too old (RFC 7323 §5.3); `Err`: it should be there and is not.
-    pub(in crate::transport) fn is_paws_failure(&self, segment: &Segment<'_>, now: Time) -> Result<bool, ()> {
+    /// Whether the peer's clock says that this is a stray (RFC 7323 §5.3). A segment without a timestamp passes, as on
+    /// Linux: there are machines on the way that take options away.
+    pub(in crate::transport) fn is_stray(&self, segment: &Segment<'_>, now: Time) -> bool {
         match (&self.timestamps, segment.repr.timestamp) {
-            (None, _) => Ok(false),
-            (Some(timestamps), Some(option)) => Ok(timestamps.is_old(option.tsval, now)),
-            (Some(_), None) => Err(()),
+            (Some(timestamps), Some(option)) => timestamps.is_old(option.tsval, now),
+            _ => false,
         }
     }
 
@@ -134,7 +135,7 @@ impl Connection {
     /// The MSS of our own segments, options included.
     pub(in crate::transport) fn send_mss(&self) -> u16 {
         let offered = if self.peer.mss == 0 { default_mss(self.agreed.remote) } else { self.peer.mss };
-        offered.min(self.agreed.link_mss)
+        offered.min(self.agreed.link_mss).min(self.path_mss)
     }
 }
 
