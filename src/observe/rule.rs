@@ -65,6 +65,7 @@ rules! {
     NdpRedirect "ndp.drop.redirect" "RFC 4861 §8.3" "redirects are ignored: any station could send our packets astray by one";
     NdpRouterSource "ndp.drop.router-source" "RFC 4861 §6.1.2" "a router advertisement that does not come from a link-local address has no router behind it";
     NdpRouter "ndp.router" "RFC 4861 §6.3.4" "a router told us about itself and its prefixes";
+    NdpLearnLimit "ndp.drop.learn-limit" "RFC 4861 §6.3.4, RFC 6104" "more routers, prefixes or addresses are advertised than we want to know; the newest are ignored";
     NdpRouterSolicit "ndp.router-solicit" "RFC 4861 §6.3.7" "is there a router, and which prefixes does it advertise?";
     NdpAnswered "ndp.answer" "RFC 4861 §7.2.4" "somebody asked for our address; we advertised it";
     NdpLearned "ndp.learned" "RFC 4861 §7.2.5" "the neighbour's Ethernet address was learned";
