@@ -7,6 +7,7 @@ mod fragments;
 mod icmp;
 mod life;
 mod loss;
+mod remnants;
 mod wire;
 
 use std::net::SocketAddr;
