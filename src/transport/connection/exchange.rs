@@ -176,12 +176,16 @@ impl Connection {
         is_news: bool,
         out: &mut Packets,
     ) {
-        let Some(rcv_nxt) = self.rcv_nxt() else { return };
         let mut field = self.window_field(now);
         if !is_news && usize::from(field) << self.shift == self.believed {
             // Not a duplicate ACK: smoltcp would count it, and what is lost is not its business.
             field = field.saturating_sub(1);
         }
+        self.feed_window(now, interface, ack, field, out);
+    }
+
+    fn feed_window(&mut self, now: Time, interface: &mut Interface, ack: TcpSeqNumber, field: u16, out: &mut Packets) {
+        let Some(rcv_nxt) = self.rcv_nxt() else { return };
         self.believed = usize::from(field) << self.shift;
         self.fed_at = now;
         let repr = TcpRepr {
@@ -205,12 +209,30 @@ impl Connection {
         Fate { states: None, ..self.fate_so_far() }
     }
 
-    /// The window that smoltcp may use, as it stands in a header: up to a few bytes more than wanted, so that all that
-    /// is on its way lies within it, and never more than the peer allows.
+    /// The window that smoltcp may use, as it stands in a header: not 0 unless the peer's is, and never more than the
+    /// peer's.
     fn window_field(&mut self, now: Time) -> u16 {
         let (wanted, allowed) = self.recovery.window(now);
-        let field = wanted.div_ceil(1 << self.shift).min(allowed >> self.shift);
+        let field = (wanted >> self.shift).max(1).min(allowed >> self.shift);
         u16::try_from(field).unwrap_or(u16::MAX)
+    }
+
+    /// Tells smoltcp a window that reaches to `end`, so that it can send again what lies before; the field counts in
+    /// steps, so that this may be a few bytes more than is on its way.
+    pub(super) fn tell_window_until(
+        &mut self,
+        now: Time,
+        end: TcpSeqNumber,
+        interface: &mut Interface,
+        out: &mut Packets,
+    ) {
+        let una = self.recovery.una();
+        let (_, allowed) = self.recovery.window(now);
+        let field = span(una, end).div_ceil(1 << self.shift).min(allowed >> self.shift);
+        let field = u16::try_from(field).unwrap_or(u16::MAX);
+        if self.believed < usize::from(field) << self.shift && self.state() != TcpState::LastAck {
+            self.feed_window(now, interface, una, field, out);
+        }
     }
 
     pub(super) fn is_synchronized(&self) -> bool {

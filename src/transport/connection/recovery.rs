@@ -308,7 +308,10 @@ impl Recovery {
             self.look_at = again_at;
         }
         if self.board.arrived() == 0 {
-            let is_third = self.copies == DUPLICATES && self.episode.is_none();
+            // In an episode they say that the first segment was lost again, once it has had its time.
+            let patience = self.rtt.smoothed().unwrap_or_default() * 3 / 2;
+            let has_waited = self.board.first().is_some_and(|first| first.sent_at + patience < now);
+            let is_third = self.copies == DUPLICATES && (self.episode.is_none() || has_waited);
             // RFC 6582 §3.2: the ACK of a part says that the next segment is lost, too.
             let is_partial = !self.selective && advanced && self.episode.is_some_and(|episode| !episode.timeout);
             if is_third || is_partial {

@@ -33,6 +33,9 @@ impl Connection {
     fn send_again(&mut self, now: Time, interface: &mut Interface, due: Due, out: &mut Packets) {
         let Due { ranges, rule } = due;
         self.tell_window(now, interface, out);
+        if let Some(&(_, end)) = ranges.last() {
+            self.tell_window_until(now, end, interface, out);
+        }
         let before = self.summary.retransmitted;
         let (timeout, nagle) = (self.socket().timeout(), self.socket().nagle_enabled());
         self.socket_mut().set_timeout(None);

@@ -100,6 +100,10 @@ impl Scoreboard {
         self.lost
     }
 
+    pub(super) fn first(&self) -> Option<&Flight> {
+        self.flights.front()
+    }
+
     fn count(&mut self, fate: Now) -> &mut usize {
         match fate {
             Now::OnItsWay => &mut self.on_its_way,
