@@ -32,11 +32,15 @@ pub fn transport_checksum(source: IpAddr, destination: IpAddr, protocol: u8, pay
 
 /// The same with the sum of both addresses already made, for callers that have them side by side in a header.
 pub(super) fn over_pseudo_header(addresses: u16, protocol: u8, payload: &[u8]) -> u16 {
+    of_sums(addresses, protocol, payload.len(), checksum::data(payload))
+}
+
+/// The same with the sum of the payload made too.
+pub(super) fn of_sums(addresses: u16, protocol: u8, length: usize, payload: u16) -> u16 {
     // No IP packet is longer than 2^17 bytes, and both pseudo-headers give the length as its low 16 bits and,
     // at most, as a high half besides.
-    let length = payload.len();
     let halves = [(length >> 16) as u16, length as u16];
-    !checksum::combine(&[addresses, u16::from(protocol), halves[0], halves[1], checksum::data(payload)])
+    !checksum::combine(&[addresses, u16::from(protocol), halves[0], halves[1], payload])
 }
 
 /// The Internet checksum over `data` alone: IPv4 headers and ICMP.

@@ -143,7 +143,8 @@ pub(super) fn fragments(whole: &[u8], id: u32, size: usize) -> Vec<Vec<u8>> {
 pub(super) fn assert_valid(packet: &[u8]) {
     let (source, destination, protocol, payload): (IpAddr, IpAddr, IpProtocol, &[u8]) = if packet[0] >> 4 == 4 {
         let header = Ipv4Packet::new_checked(packet).unwrap();
-        assert!(header.verify_checksum() && header.hop_limit() > 0 && header.dont_frag());
+        assert!(header.verify_checksum() && header.hop_limit() > 0);
+        assert_eq!(header.dont_frag(), matches!(header.next_header(), IpProtocol::Tcp | IpProtocol::Udp));
         assert_eq!(usize::from(header.total_len()), packet.len());
         assert!(!header.more_frags() && header.frag_offset() == 0);
         (header.src_addr().into(), header.dst_addr().into(), header.next_header(), header.payload())

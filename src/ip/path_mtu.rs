@@ -52,9 +52,13 @@ impl PathMtus {
         PathMtus { entries: BTreeMap::new(), ages: BTreeSet::new(), limit }
     }
 
+    pub(super) fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
     /// `link` is the MTU of our own link. Costs one comparison while nothing was ever learned.
     pub(super) fn get(&self, destination: IpAddr, link: usize) -> PathMtu {
-        let known = if self.entries.is_empty() { None } else { self.entries.get(&destination) };
+        let known = if self.is_empty() { None } else { self.entries.get(&destination) };
         match known {
             Some(entry) => PathMtu { mtu: entry.mtu.min(link), is_narrow: entry.is_narrow },
             None => PathMtu { mtu: link, is_narrow: false },

@@ -2,18 +2,26 @@
 //!
 //! This is the hot path. A super-segment of up to 64 KiB is cut into segments; each has the headers and its
 //! share of the data copied once, straight into the frame, and the checksum is taken over the copy while it is
-//! in the cache.
+//! in the cache. Everything else that is too large is cut into fragments, under one checksum over all of it.
 
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::num::NonZeroU16;
 
 use smoltcp::wire::{IPV4_HEADER_LEN, IPV6_HEADER_LEN, TCP_HEADER_LEN, TcpPacket, TcpSeqNumber, UDP_HEADER_LEN};
 
 use super::packet::protocol;
+use super::path_mtu::PathMtu;
 use super::{Ip, checksum, extension};
 use crate::observe::Rule;
 
 /// Some processors copy blocks of several KiB twenty times slower at unlucky alignments (FACTS §2).
 const COPY: usize = 2048;
+
+/// The longest IPv4 packet, and the longest payload of an IPv6 packet.
+const LONGEST: usize = 65_535;
+
+const FRAGMENT_HEADER: usize = 8;
+const NEXT_HEADER_FIELD: usize = 6;
 
 /// One packet as the link will carry it.
 #[derive(Debug, Clone, Copy)]
@@ -24,10 +32,23 @@ pub struct Piece<'p> {
     /// The length of the IP header, extension headers included.
     ip_header: usize,
     layout: Layout,
+    /// Of IPv4: 0 where nobody may cut, because then it says nothing (RFC 6864 §4.1).
     identification: u16,
-    /// How far into the super-segment it starts.
+    /// Don't Fragment: path MTU discovery (RFC 1191).
+    dont_fragment: bool,
+    /// How far into the data of all pieces it starts.
     advance: u32,
     last: bool,
+    fragment: Option<Fragment>,
+}
+
+/// What the fragments of one datagram have in common.
+#[derive(Debug, Clone, Copy)]
+struct Fragment {
+    /// Of IPv6.
+    identification: u32,
+    /// Where in the first fragment's data the checksum goes, and what it is.
+    checksum: Option<(usize, u16)>,
 }
 
 /// Where checksums are.
@@ -35,6 +56,24 @@ pub struct Piece<'p> {
 struct Layout {
     v4: bool,
     protocol: u8,
+}
+
+impl Layout {
+    /// Where the transport's checksum stands; `None` for protocols that we know nothing about.
+    fn checksum_field(self) -> Option<usize> {
+        match (self.v4, self.protocol) {
+            (_, protocol::TCP) => Some(16),
+            (_, protocol::UDP) => Some(6),
+            (true, protocol::ICMP) | (false, protocol::ICMPV6) => Some(2),
+            _ => None,
+        }
+    }
+
+    /// What a checksum is sent as.
+    fn finish(self, checksum: u16) -> u16 {
+        // 0 would say that there is none (RFC 768).
+        if self.protocol == protocol::UDP && checksum == 0 { 0xffff } else { checksum }
+    }
 }
 
 /// The pieces of one packet, in order.
@@ -46,14 +85,15 @@ pub struct Pieces<'p> {
 }
 
 impl Ip {
-    /// Cuts a packet into what the link can carry. With `segment`, a TCP super-segment becomes segments of that
-    /// many payload bytes, or fewer where the MTU demands it; everything else is one piece. The length fields
-    /// and checksums of `packet` may hold anything.
+    /// Cuts a packet into what its way can carry. With `segment`, a TCP super-segment becomes segments of that
+    /// many payload bytes, or fewer where the path MTU demands it; other TCP packets must fit; everything else is
+    /// cut into fragments if it is larger than the path MTU. The length fields and checksums of `packet` may hold
+    /// anything.
     ///
     /// # Errors
     ///
-    /// [`Rule::IpTooLarge`] if it cannot fit the MTU without being fragmented. A packet whose headers make no
-    /// sense is refused with the rule that would drop it on the way in.
+    /// [`Rule::IpTooLarge`] if it cannot be sent at any rate. A packet whose headers make no sense is refused with
+    /// the rule that would drop it on the way in.
     pub fn pieces<'p>(&mut self, packet: &'p [u8], segment: Option<NonZeroU16>) -> Result<Pieces<'p>, Rule> {
         let v4 = packet.first().is_some_and(|first| first >> 4 == 4);
         let (protocol, ip_header) = if v4 { upper4(packet)? } else { upper6(packet)? };
@@ -67,27 +107,119 @@ impl Ip {
             }
             _ => 0,
         };
+        let way = self.way(packet, v4);
+        let layout = Layout { v4, protocol };
+        if packet.len() > way.mtu && protocol != protocol::TCP {
+            return self.fragments(packet, ip_header, layout, way);
+        }
         let (headers, data) = packet.split_at(ip_header + transport_header);
-        let room = self.mtu.saturating_sub(headers.len());
+        let room = way.mtu.saturating_sub(headers.len());
         let size = match cut {
             Some(segment) if data.len() > usize::from(segment.get()).min(room) => usize::from(segment.get()).min(room),
             _ => data.len(),
         };
-        if headers.len() + size > self.mtu || (size == 0 && !data.is_empty()) {
+        if headers.len() + size > way.mtu || (size == 0 && !data.is_empty()) {
             return Err(Rule::IpTooLarge);
         }
         let (first, rest) = data.split_at(size);
-        let layout = Layout { v4, protocol };
-        let identification = self.identification;
-        let piece =
-            Piece { headers, data: first, ip_header, layout, identification, advance: 0, last: rest.is_empty() };
-        let pieces = Pieces { next: Some(piece), rest, size };
-        if v4 {
-            // A number for each: at most 65 535 pieces come from one packet.
-            self.identification = identification.wrapping_add(pieces.count_left() as u16);
+        // Who discovers path MTUs. An answer of ours, that no socket sent, is told nothing about its way.
+        let dont_fragment = matches!(protocol, protocol::TCP | protocol::UDP) && !way.is_narrow;
+        let piece = Piece {
+            headers,
+            data: first,
+            ip_header,
+            layout,
+            identification: 0,
+            dont_fragment,
+            advance: 0,
+            last: rest.is_empty(),
+            fragment: None,
+        };
+        let mut pieces = Pieces { next: Some(piece), rest, size };
+        if v4 && !dont_fragment {
+            let count = pieces.count_left();
+            pieces.next = Some(Piece { identification: self.identification(packet, count), ..piece });
         }
         Ok(pieces)
     }
+
+    /// What the way to the packet's destination can carry.
+    fn way(&self, packet: &[u8], v4: bool) -> PathMtu {
+        if self.paths.is_empty() {
+            return PathMtu { mtu: self.mtu, is_narrow: false };
+        }
+        let destination = if v4 {
+            packet
+                .get(16..20)
+                .and_then(|octets| octets.first_chunk())
+                .map(|&octets| Ipv4Addr::from_octets(octets).into())
+        } else {
+            packet
+                .get(24..40)
+                .and_then(|octets| octets.first_chunk())
+                .map(|&octets| Ipv6Addr::from_octets(octets).into())
+        };
+        self.paths.get(destination.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED)), self.mtu)
+    }
+
+    /// For as many IPv4 packets that may be cut.
+    fn identification(&mut self, packet: &[u8], count: usize) -> u16 {
+        let mut flow = [0; 9];
+        flow[..8].copy_from_slice(&packet[12..20]);
+        flow[8] = packet[9];
+        self.identifications.next4(&flow, count)
+    }
+
+    /// Cuts a datagram (RFC 791 §3.2, RFC 8200 §4.5). Nothing that large has options or extension headers, so
+    /// nobody need tell those that belong into every fragment from those that do not.
+    fn fragments<'p>(
+        &mut self,
+        packet: &'p [u8],
+        ip_header: usize,
+        layout: Layout,
+        way: PathMtu,
+    ) -> Result<Pieces<'p>, Rule> {
+        let (simple, fragment_header, longest) = if layout.v4 {
+            (IPV4_HEADER_LEN, 0, LONGEST)
+        } else {
+            (IPV6_HEADER_LEN, FRAGMENT_HEADER, IPV6_HEADER_LEN + LONGEST)
+        };
+        let size = way.mtu.saturating_sub(ip_header + fragment_header) & !7;
+        if ip_header != simple || packet.len() > longest || size == 0 {
+            return Err(Rule::IpTooLarge);
+        }
+        let (headers, data) = packet.split_at(ip_header);
+        let checksum = layout.checksum_field().map(|field| {
+            let (before, after) = (&data[..field], &data[field + 2..]);
+            let sums = [smoltcp::wire::checksum::data(before), smoltcp::wire::checksum::data(after)];
+            let payload = smoltcp::wire::checksum::combine(&sums);
+            let sum = match layout.protocol {
+                protocol::ICMP => !payload,
+                _ => checksum::of_sums(addresses(headers, layout.v4), layout.protocol, data.len(), payload),
+            };
+            (field, layout.finish(sum))
+        });
+        let identification = if layout.v4 { self.identification(packet, 1) } else { 0 };
+        let fragment = Fragment { identification: if layout.v4 { 0 } else { self.identifications.next6() }, checksum };
+        let (first, rest) = data.split_at(size.min(data.len()));
+        let piece = Piece {
+            headers,
+            data: first,
+            ip_header,
+            layout,
+            identification,
+            dont_fragment: false,
+            advance: 0,
+            last: rest.is_empty(),
+            fragment: Some(fragment),
+        };
+        Ok(Pieces { next: Some(piece), rest, size })
+    }
+}
+
+/// The sum of both addresses in an IP header.
+fn addresses(ip: &[u8], v4: bool) -> u16 {
+    smoltcp::wire::checksum::data(if v4 { &ip[12..20] } else { &ip[8..40] })
 }
 
 fn upper4(packet: &[u8]) -> Result<(u8, usize), Rule> {
@@ -132,7 +264,10 @@ impl<'p> Iterator for Pieces<'p> {
             self.rest = rest;
             Piece {
                 data,
-                identification: piece.identification.wrapping_add(1),
+                identification: match piece.fragment {
+                    None if !piece.dont_fragment => piece.identification.wrapping_add(1),
+                    _ => piece.identification,
+                },
                 advance: piece.advance.wrapping_add(piece.data.len() as u32),
                 last: rest.is_empty(),
                 ..piece
@@ -152,7 +287,11 @@ impl Piece<'_> {
     /// Its bytes on the link, from the IP header on; never more than the MTU.
     #[expect(clippy::len_without_is_empty, reason = "it always has a header")]
     pub fn len(&self) -> usize {
-        self.headers.len() + self.data.len()
+        self.headers.len() + self.fragment_header() + self.data.len()
+    }
+
+    fn fragment_header(&self) -> usize {
+        if self.fragment.is_some() && !self.layout.v4 { FRAGMENT_HEADER } else { 0 }
     }
 
     /// Writes it to the front of `out`, with every checksum valid.
@@ -162,48 +301,59 @@ impl Piece<'_> {
     /// If `out` is shorter than [`len`](Piece::len).
     pub fn write(&self, out: &mut [u8]) {
         let out = &mut out[..self.len()];
-        let (headers, data) = out.split_at_mut(self.headers.len());
+        let (headers, rest) = out.split_at_mut(self.headers.len());
+        let (fragment_header, data) = rest.split_at_mut(self.fragment_header());
         headers.copy_from_slice(self.headers);
         for (to, from) in data.chunks_mut(COPY).zip(self.data.chunks(COPY)) {
             to.copy_from_slice(from);
         }
-        let (ip, transport) = out.split_at_mut(self.ip_header);
-        let addresses = if self.layout.v4 {
-            self.write_ip4(ip, transport.len());
-            &ip[12..20]
-        } else {
-            let length = u16::try_from(ip.len() - IPV6_HEADER_LEN + transport.len()).unwrap_or(u16::MAX);
-            ip[4..6].copy_from_slice(&length.to_be_bytes());
-            &ip[8..40]
-        };
-        let addresses = smoltcp::wire::checksum::data(addresses);
-        let protocol = self.layout.protocol;
-        let field = match (self.layout.v4, protocol) {
-            (_, protocol::TCP) => {
-                self.write_tcp(transport);
-                16
-            }
-            (_, protocol::UDP) => 6,
-            (true, protocol::ICMP) | (false, protocol::ICMPV6) => 2,
-            _ => return,
-        };
-        transport[field..field + 2].fill(0);
-        let mut sum = match protocol {
-            protocol::ICMP => checksum::of(transport),
-            _ => checksum::over_pseudo_header(addresses, protocol, transport),
-        };
-        if protocol == protocol::UDP && sum == 0 {
-            sum = 0xffff; // 0 would say that there is no checksum (RFC 768)
+        if let Some(fragment) = self.fragment {
+            self.write_fragment(fragment, headers, fragment_header, data);
+            return;
         }
-        transport[field..field + 2].copy_from_slice(&sum.to_be_bytes());
+        let (ip, transport) = out.split_at_mut(self.ip_header);
+        if self.layout.v4 {
+            let flags = if self.dont_fragment { 0x4000 } else { 0 };
+            self.write_ip4(ip, transport.len(), flags);
+        } else {
+            write_ip6(ip, transport.len());
+        }
+        let protocol = self.layout.protocol;
+        let Some(field) = self.layout.checksum_field() else { return };
+        if protocol == protocol::TCP {
+            self.write_tcp(transport);
+        }
+        transport[field..field + 2].fill(0);
+        let sum = match protocol {
+            protocol::ICMP => checksum::of(transport),
+            _ => checksum::over_pseudo_header(addresses(ip, self.layout.v4), protocol, transport),
+        };
+        transport[field..field + 2].copy_from_slice(&self.layout.finish(sum).to_be_bytes());
     }
 
-    fn write_ip4(&self, ip: &mut [u8], payload: usize) {
+    fn write_fragment(&self, fragment: Fragment, ip: &mut [u8], header: &mut [u8], data: &mut [u8]) {
+        // The data of a datagram is at most 65 535 bytes, and all but the last piece are multiples of 8.
+        let offset = self.advance as u16;
+        if self.layout.v4 {
+            let flags = if self.last { 0 } else { 0x2000 };
+            self.write_ip4(ip, data.len(), flags | offset >> 3);
+        } else {
+            write_ip6(ip, header.len() + data.len());
+            ip[NEXT_HEADER_FIELD] = protocol::FRAGMENT;
+            header[..2].copy_from_slice(&[self.layout.protocol, 0]);
+            header[2..4].copy_from_slice(&(offset | u16::from(!self.last)).to_be_bytes());
+            header[4..].copy_from_slice(&fragment.identification.to_be_bytes());
+        }
+        if let Some((field, sum)) = fragment.checksum.filter(|_| self.advance == 0) {
+            data[field..field + 2].copy_from_slice(&sum.to_be_bytes());
+        }
+    }
+
+    fn write_ip4(&self, ip: &mut [u8], payload: usize, flags_and_offset: u16) {
         let total = u16::try_from(ip.len() + payload).unwrap_or(u16::MAX);
         ip[2..4].copy_from_slice(&total.to_be_bytes());
         ip[4..6].copy_from_slice(&self.identification.to_be_bytes());
-        // Don't Fragment: path MTU discovery (RFC 1191), and so the identification needs no care (RFC 6864 §4.1).
-        ip[6..8].copy_from_slice(&[0x40, 0]);
+        ip[6..8].copy_from_slice(&flags_and_offset.to_be_bytes());
         ip[10..12].fill(0);
         let sum = checksum::of(ip);
         ip[10..12].copy_from_slice(&sum.to_be_bytes());
@@ -221,6 +371,12 @@ impl Piece<'_> {
             header.set_psh(false);
         }
     }
+}
+
+/// `payload` bytes follow the whole IP header, extension headers included.
+fn write_ip6(ip: &mut [u8], payload: usize) {
+    let length = u16::try_from(ip.len() - IPV6_HEADER_LEN + payload).unwrap_or(u16::MAX);
+    ip[4..6].copy_from_slice(&length.to_be_bytes());
 }
 
 #[cfg(test)]

@@ -15,8 +15,8 @@ pub(super) struct Quote {
 }
 
 impl Quote {
-    /// Only the IP header and 8 bytes need be there (RFC 792). We send neither fragments nor extension headers,
-    /// so a quote with one is not ours.
+    /// Only the IP header and 8 bytes need be there (RFC 792). Of what we send in fragments the first one says whose
+    /// it is; we send no extension headers but that, so a quote with another one is not ours.
     pub(super) fn read(packet: &[u8]) -> Result<Quote, Rule> {
         let (source, destination, protocol, transport) = match packet.first().map(|byte| byte >> 4) {
             Some(4) => read4(packet)?,
@@ -58,11 +58,21 @@ fn read4(packet: &[u8]) -> Result<(IpAddr, IpAddr, u8, &[u8]), Rule> {
 }
 
 fn read6(packet: &[u8]) -> Result<(IpAddr, IpAddr, u8, &[u8]), Rule> {
-    let (header, transport) = packet.split_first_chunk::<40>().ok_or(Rule::IcmpMalformed)?;
+    let (header, behind) = packet.split_first_chunk::<40>().ok_or(Rule::IcmpMalformed)?;
     let address = |at: usize| {
         let mut octets = [0; 16];
         octets.copy_from_slice(&header[at..at + 16]);
         IpAddr::V6(Ipv6Addr::from_octets(octets))
     };
-    Ok((address(8), address(24), header[6], transport))
+    let (protocol, transport) = match header[6] {
+        protocol::FRAGMENT => {
+            let (&[next, _, high, low, ..], rest) = behind.split_first_chunk::<8>().ok_or(Rule::IcmpMalformed)?;
+            if u16::from_be_bytes([high, low]) & !7 != 0 {
+                return Err(Rule::IcmpErrorUnmatched);
+            }
+            (next, rest)
+        }
+        next => (next, behind),
+    };
+    Ok((address(8), address(24), protocol, transport))
 }

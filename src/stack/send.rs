@@ -6,6 +6,7 @@ use super::Stack;
 use crate::ip::Outgoing;
 use crate::link::Frames;
 use crate::observe::{Depth, Observer, Rule, Time};
+use crate::transport::Below;
 
 impl Stack {
     /// Sends every packet that waits.
@@ -22,7 +23,8 @@ impl Stack {
                 if rule == Rule::NeighbourFailed
                     && let Some(error) = self.ip.undelivered(packet.packet)
                 {
-                    self.transport.receive_error(&error);
+                    let mut below = Below { ip: &mut self.ip, packets: &mut self.packets };
+                    self.transport.receive_error(now, &error, &mut below);
                 }
             }
         }

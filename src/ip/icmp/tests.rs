@@ -137,6 +137,17 @@ fn an_error_with_the_shortest_quote_names_the_connection() {
 }
 
 #[test]
+fn the_first_of_our_fragments_names_the_socket_that_sent_it() {
+    let mut ip = ready();
+    for (ours, host, kind) in [(OURS, HOST, (3, 4)), (OURS6, HOST6, (2, 0))] {
+        let first = fragment(&udp(ours, host, &[0; 3000]), 1, 0, 1400, true);
+        let error = error(&mut ip, kind.0, kind.1, [0, 0, 5, 0], &first).unwrap();
+        assert_eq!(error.kind, ErrorKind::PacketTooBig { mtu: 1280 });
+        assert_eq!((error.source.port(), error.destination.port(), error.protocol), (1234, 7, 17));
+    }
+}
+
+#[test]
 fn every_code_has_its_meaning() {
     use ErrorKind::*;
     let mut ip = ready();
@@ -178,9 +189,11 @@ fn an_error_about_what_we_did_not_send_is_dropped() {
     assert_eq!(error(&mut ip, 3, 1, [0; 4], &quote(OURS, HOST, 1)), Err(Rule::IcmpErrorUnmatched));
     assert_eq!(error(&mut ip, 1, 0, [0; 4], &quote(HOST6, OURS6, 6)), Err(Rule::IcmpErrorUnmatched));
     assert_eq!(error(&mut ip, 1, 0, [0; 4], &quote(OURS6, HOST6, 0)), Err(Rule::IcmpErrorUnmatched));
-    let mut fragment = quote(OURS, HOST, 6);
-    fragment[7] = 1;
-    assert_eq!(error(&mut ip, 3, 1, [0; 4], &fragment), Err(Rule::IcmpErrorUnmatched));
+    let mut later = quote(OURS, HOST, 6);
+    later[7] = 1;
+    assert_eq!(error(&mut ip, 3, 1, [0; 4], &later), Err(Rule::IcmpErrorUnmatched));
+    let later = fragment(&udp(OURS6, HOST6, &[0; 40]), 1, 8, 48, false);
+    assert_eq!(error(&mut ip, 1, 1, [0; 4], &later), Err(Rule::IcmpErrorUnmatched));
     let to_all = icmp(HOST, addr("224.0.0.1"), 3, 1, &[&[0; 4], &quote(OURS, HOST, 6)[..]].concat());
     assert_eq!(dropped(&mut ip, &to_all), Rule::IcmpErrorUnmatched);
 }

@@ -1,11 +1,12 @@
+use std::net::IpAddr;
 use std::num::NonZeroU16;
 
 use proptest::prelude::*;
 use smoltcp::wire::{Ipv4Packet, Ipv6Packet, TcpPacket};
 
-use crate::ip::Ip;
 use crate::ip::fixture::{HOST, HOST6, OURS, OURS6, assert_valid, icmp, packet, ready, udp};
-use crate::observe::Rule;
+use crate::ip::{Ip, Verdict};
+use crate::observe::{Cast, Rule, Time};
 
 const FIN: u8 = 1;
 const PSH: u8 = 8;
@@ -72,13 +73,15 @@ fn a_super_segment_is_cut_into_consecutive_segments() {
 }
 
 #[test]
-fn each_ipv4_packet_has_the_next_identification() {
-    let mut ip = ready(); // begins at 0xfffe
+fn only_ipv4_packets_that_may_be_cut_are_numbered() {
+    let mut ip = ready();
     let ident = |frame: &[u8]| Ipv4Packet::new_checked(frame).unwrap().ident();
     let frames = cut(&mut ip, &segment(true, ACK, &data(4000)), 1000);
-    assert_eq!(frames.iter().map(|frame| ident(frame)).collect::<Vec<_>>(), [0xfffe, 0xffff, 0, 1]);
-    cut(&mut ip, &segment(false, ACK, b""), 1000);
-    assert_eq!(ident(&cut(&mut ip, &udp(OURS, HOST, b"x"), 0)[0]), 2);
+    assert!(frames.iter().all(|frame| ident(frame) == 0), "RFC 6864 §4.1");
+    assert_eq!(ident(&cut(&mut ip, &udp(OURS, HOST, b"x"), 0)[0]), 0);
+    let echo = icmp(OURS, HOST, 0, 0, &[0; 4]);
+    let first = ident(&cut(&mut ip, &echo, 0)[0]);
+    assert_eq!(ident(&cut(&mut ip, &echo, 0)[0]), first.wrapping_add(1));
 }
 
 #[test]
@@ -106,10 +109,116 @@ fn what_may_not_be_cut_must_fit() {
     let whole = segment(true, ACK, &data(1449));
     assert_eq!(ip.pieces(&whole, None).err(), Some(Rule::IpTooLarge));
     assert!(ip.pieces(&whole[..1500], None).is_ok());
-    let datagram = udp(OURS, HOST, &data(1473));
-    assert_eq!(ip.pieces(&datagram, NonZeroU16::new(500)).err(), Some(Rule::IpTooLarge));
     let mut narrow = Ip::new(&crate::config::Config::default(), 52, 0);
     assert_eq!(narrow.pieces(&whole, NonZeroU16::new(500)).err(), Some(Rule::IpTooLarge), "no room for data");
+}
+
+/// What another host makes of the pieces: the whole datagram.
+fn together(pieces: &[Vec<u8>], ours: IpAddr, host: IpAddr) -> Vec<u8> {
+    let mut peer = Ip::new(&crate::config::Config::default(), 65_535, 0);
+    // The peer is the host, for once.
+    let prefix = if host.is_ipv4() { 24 } else { 64 };
+    peer.add_address(crate::config::Cidr::new(host, prefix).unwrap());
+    peer.set_address_state(host, crate::observe::Address::Preferred);
+    peer.set_address_state(ours, crate::observe::Address::Duplicate { owner: crate::config::Mac([2; 6]) });
+    let mut out = crate::ip::Packets::new();
+    for piece in pieces {
+        if let Ok(Verdict::Whole(whole)) = peer.receive(Time::ZERO, piece, Cast::Unicast, &mut out) {
+            match peer.receive_whole(Time::ZERO, &whole, &mut out) {
+                Ok(Verdict::Transport(packet)) => return packet.payload.to_vec(),
+                Ok(Verdict::Done(Rule::IcmpEcho)) => return out.iter().next().unwrap().packet.to_vec(),
+                other => panic!("{other:?}"),
+            }
+        }
+    }
+    panic!("the datagram never came together from {} pieces", pieces.len());
+}
+
+fn write(ip: &mut Ip, packet: &[u8]) -> Vec<Vec<u8>> {
+    let pieces = ip.pieces(packet, None).unwrap();
+    let count = pieces.len();
+    let frames: Vec<_> = pieces
+        .map(|piece| {
+            let mut frame = vec![0xaa; piece.len()];
+            piece.write(&mut frame);
+            frame
+        })
+        .collect();
+    assert_eq!(frames.len(), count);
+    frames
+}
+
+#[test]
+fn a_large_datagram_is_cut_into_fragments_under_one_checksum() {
+    let mut ip = ready();
+    for (ours, host, length, count) in [(OURS, HOST, 65_507, 45), (OURS6, HOST6, 65_527, 46)] {
+        let mut whole = udp(ours, host, &data(length));
+        let header = if ours.is_ipv4() { 20 } else { 40 };
+        let clean = whole.split_off(header);
+        let mut damaged = clean.clone();
+        damaged[6] ^= 0x5a; // the field may hold anything
+        whole.extend_from_slice(&damaged);
+        let frames = write(&mut ip, &whole);
+        assert_eq!(frames.len(), count);
+        assert!(frames.iter().all(|frame| frame.len() <= 1500), "no IP packet larger than the link MTU");
+        assert_eq!(together(&frames, ours, host), clean);
+    }
+}
+
+#[test]
+fn fragments_of_one_datagram_share_a_number_and_may_be_cut_again() {
+    let mut ip = ready();
+    let numbers = |frames: &[Vec<u8>]| -> Vec<u16> {
+        frames
+            .iter()
+            .map(|frame| {
+                let header = Ipv4Packet::new_checked(&frame[..]).unwrap();
+                assert!(!header.dont_frag() && header.verify_checksum());
+                header.ident()
+            })
+            .collect()
+    };
+    let first = numbers(&write(&mut ip, &udp(OURS, HOST, &data(5000))));
+    let second = numbers(&write(&mut ip, &udp(OURS, HOST, &data(5000))));
+    assert!(first.iter().all(|&number| number == first[0]));
+    assert!(second.iter().all(|&number| number == first[0].wrapping_add(1)));
+    let mut number6 = || write(&mut ip, &udp(OURS6, HOST6, &data(5000)))[0][44..48].to_vec();
+    assert_ne!(number6(), number6());
+}
+
+#[test]
+fn what_a_path_can_carry_bounds_every_packet() {
+    for (ours, host, header) in [(OURS, HOST, 20), (OURS6, HOST6, 40)] {
+        let mut ip = ready();
+        let datagram = udp(ours, host, &data(1400));
+        assert_eq!(write(&mut ip, &datagram).len(), 1);
+        assert!(ip.learn_path_mtu(Time::ZERO, host, 1300));
+        let frames = write(&mut ip, &datagram);
+        assert_eq!(frames.len(), 2);
+        assert!(frames.iter().all(|frame| frame.len() <= 1300));
+        assert_eq!(together(&frames, ours, host), datagram[header..]);
+        let segments = cut(&mut ip, &segment(header == 20, ACK, &data(4000)), 1448);
+        assert_eq!(segments.iter().map(Vec::len).max(), Some(1300), "TCP is cut into segments");
+    }
+    let mut ip = ready();
+    assert!(ip.learn_path_mtu(Time::ZERO, HOST, 300));
+    for frame in write(&mut ip, &udp(OURS, HOST, b"small")) {
+        assert!(!Ipv4Packet::new_checked(&frame[..]).unwrap().dont_frag(), "narrower than the least that we send");
+    }
+}
+
+#[test]
+fn what_ip_cannot_say_is_refused() {
+    let mut ip = ready();
+    let long = |ours, host, length| packet(ours, host, 17, &vec![0; length]);
+    assert!(ip.pieces(&long(OURS, HOST, 65_515), None).is_ok());
+    let mut longer = long(OURS, HOST, 65_515);
+    longer.push(0);
+    assert_eq!(ip.pieces(&longer, None).err(), Some(Rule::IpTooLarge));
+    assert!(ip.pieces(&long(OURS6, HOST6, 65_535), None).is_ok());
+    let mut longer = long(OURS6, HOST6, 65_535);
+    longer.push(0);
+    assert_eq!(ip.pieces(&longer, None).err(), Some(Rule::IpTooLarge));
 }
 
 #[test]
@@ -180,6 +289,27 @@ proptest! {
             received.extend_from_slice(&frame[headers..]);
         }
         prop_assert_eq!(received, sent);
+    }
+
+    #[test]
+    fn any_datagram_comes_together_again(v4: bool, length in 1300usize..30_000, mtu in 68usize..1300, echo: bool) {
+        let mut ip = Ip::new(&crate::config::Config::default(), if v4 { mtu } else { mtu.max(100) }, 7);
+        let (ours, host) = if v4 { (OURS, HOST) } else { (OURS6, HOST6) };
+        let whole = match (echo, v4) {
+            (true, true) => icmp(ours, host, 8, 0, &data(length)),
+            (true, false) => icmp(ours, host, 128, 0, &data(length)),
+            (false, _) => udp(ours, host, &data(length)),
+        };
+        let frames = write(&mut ip, &whole);
+        prop_assert!(frames.iter().all(|frame| frame.len() <= ip.mtu()));
+        let received = together(&frames, ours, host);
+        let sent = &whole[if v4 { 20 } else { 40 }..];
+        if echo {
+            // The checksum was verified; the answer has the same data behind its header.
+            prop_assert_eq!(&received[received.len() - length..], &sent[4..]);
+        } else {
+            prop_assert_eq!(&received[..], sent);
+        }
     }
 
     #[test]

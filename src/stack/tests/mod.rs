@@ -2,6 +2,7 @@
 
 mod connections;
 mod datagrams;
+mod icmp;
 mod life;
 mod loss;
 mod wire;
