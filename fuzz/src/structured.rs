@@ -62,9 +62,12 @@ impl Input {
     }
 }
 
-/// What there is to do.
-pub const KINDS: [fn(&mut World, &Action) -> Vec<Vec<u8>>; 16] = [
-    segment, // most of the time
+/// Does something, and returns the frames that come of it.
+pub type Kind = fn(&mut World, &Action) -> Vec<Vec<u8>>;
+
+/// What there is to do. Segments come twice, because they matter most.
+pub const KINDS: [Kind; 16] = [
+    segment,
     segment,
     segment_with_options,
     fill_window,
@@ -267,7 +270,7 @@ fn fragments(world: &mut World, action: &Action) -> Vec<Vec<u8>> {
         let offset = (i * size) as u16;
         let offset = if action.flags & 4 != 0 && i == 1 { offset.saturating_sub(8) } else { offset };
         let offset = if action.flags & 8 != 0 && i == 2 { 0xfff8 } else { offset };
-        let more = usize::from(i * size) + chunk.len() < payload.len() || action.flags & 16 != 0;
+        let more = i * size + chunk.len() < payload.len() || action.flags & 16 != 0;
         let source = PEER.ip(v6);
         let mut frame = if v6 {
             let header = [protocol, 0, (offset >> 8) as u8, offset as u8 & !7 | u8::from(more), 0, 0, 0, id];
@@ -343,7 +346,7 @@ fn arp(_: &mut World, action: &Action) -> Vec<Vec<u8>> {
         _ => Ipv4Addr::new(192, 168, 69, n),
     };
     let mac = if action.whom & 1 == 0 { PEER.mac } else { [2, 0, 0, 0, 0, action.whom] };
-    let operation = 1 + u16::from(action.flags & 1) + u16::from(action.flags >> 1 & 1) * action.window;
+    let operation = if action.flags & 2 == 0 { 1 + u16::from(action.flags & 1) } else { action.window };
     vec![craft::arp(operation, (mac, address(action.shape)), (STACK.mac, address(action.shape >> 3)))]
 }
 

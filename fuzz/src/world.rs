@@ -81,6 +81,8 @@ pub struct World {
     pub is_coherent: bool,
     /// The last frame that the stack sent.
     pub last_sent: Vec<u8>,
+    /// What was given to it and when, if somebody wants to know.
+    pub record: Option<Vec<(Time, Vec<u8>)>>,
     echo_replies: u16,
     buffer: Vec<u8>,
 }
@@ -157,21 +159,21 @@ impl World {
             is_helpful: true,
             is_coherent: true,
             last_sent: Vec::new(),
+            record: None,
             echo_replies: 0,
             buffer: Vec::new(),
         };
         for v6 in [false, true] {
             let any = |port| SocketAddr::new(if v6 { [0u16; 8].into() } else { [0u8; 4].into() }, port);
             world.call(Verb::Listen { local: any(80), backlog: 4 });
-            world.call(Verb::BindUdp { local: any(7) });
-            world.call(Verb::BindUdp { local: SocketAddr::new(STACK.ip(v6), 8) });
         }
+        // One bound to all addresses of IPv4, the other to one of IPv6 and connected.
+        world.call(Verb::BindUdp { local: SocketAddr::from(([0; 4], 7)) });
+        world.call(Verb::BindUdp { local: SocketAddr::new(STACK.ip(true), 8) });
         world.step(&[]);
-        for v6 in [false, true] {
-            if let Some(index) = world.datagrams.iter().position(|udp| udp.local.ip() == STACK.ip(v6)) {
-                let socket = world.datagrams[index].handle;
-                world.call(Verb::ConnectUdp { socket, peer: SocketAddr::new(PEER.ip(v6), 9) });
-            }
+        if let Some(index) = world.datagrams.iter().position(|udp| udp.local.ip() == STACK.ip(true)) {
+            let socket = world.datagrams[index].handle;
+            world.call(Verb::ConnectUdp { socket, peer: SocketAddr::new(PEER.ip(true), 9) });
         }
         let chosen = (0..STATES.len() * 2).filter(|bit| states >> bit & 1 != 0);
         for bit in chosen.take(CONNECTIONS) {
@@ -236,7 +238,7 @@ impl World {
     }
 
     /// What an orderly peer sends next.
-    fn tell(&mut self, peer: usize, flags: u8, length: usize) {
+    pub fn tell(&mut self, peer: usize, flags: u8, length: usize) {
         let Peer { next, theirs, .. } = self.peers[peer];
         let frame = self.segment(peer, next, theirs, flags, u16::MAX, &[], length);
         self.peers[peer].next = next.wrapping_add(length as u32 + u32::from(flags & FIN));
@@ -291,6 +293,9 @@ impl World {
     ///
     /// If a rule of the oracle is broken.
     pub fn step(&mut self, frames: &[Vec<u8>]) {
+        if let Some(record) = &mut self.record {
+            record.extend(frames.iter().map(|frame| (self.now, frame.clone())));
+        }
         let mut answers: Vec<Vec<u8>> = Vec::new();
         let mut batch = frames.len();
         for round in 0..ROUNDS {
@@ -490,7 +495,7 @@ impl World {
             self.shut_down_write(program);
         }
         self.pass(Duration::from_millis(300));
-        if self.now.micros() % 8 == 0 {
+        if self.now.micros().is_multiple_of(8) {
             self.pass(Duration::from_secs(200));
         }
         for program in 0..self.programs.len() {

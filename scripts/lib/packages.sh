@@ -9,7 +9,7 @@ package_of() {
     ping) echo iputils-ping ;;
     arping) echo iputils-arping ;;
     nc) echo netcat-openbsd ;;
-    cc) echo build-essential ;; # the C library's headers too, not the compiler alone
+    cc | c++) echo build-essential ;; # the C library's headers too, not the compiler alone
     unshare | setpriv) echo util-linux ;;
     *) echo "$1" ;;
   esac

@@ -5,6 +5,7 @@ mod datagrams;
 mod icmp;
 mod life;
 mod loss;
+mod regressions;
 mod wire;
 
 use std::net::SocketAddr;
