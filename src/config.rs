@@ -172,12 +172,17 @@ pub struct Limits {
     pub sockets: usize,
     /// Connections that have been asked for by a SYN and not completed, over all listeners.
     pub syn_entries: usize,
+    /// Connections in TIME-WAIT, and in FIN-WAIT-2 without a program. When there are more, the newcomer is forgotten at
+    /// once (as with Linux's tcp_max_tw_buckets).
+    pub remnants: usize,
     /// The longest accept queue that `listen` can ask for (`net.core.somaxconn`).
     pub backlog: usize,
     /// Neighbours whose link address is known or asked for.
     pub neighbours: usize,
-    /// Packets that wait for one neighbour's link address.
+    /// Packets that wait for one neighbour's link address; a datagram of 64 KiB is 46 on Ethernet.
     pub packets_per_neighbour: usize,
+    /// Bytes of packets that wait for link addresses, over all neighbours.
+    pub neighbour_queue_bytes: usize,
     /// Bytes of datagrams of which fragments are missing, with all that keeping them costs; at the bound the oldest
     /// makes room (Linux's `ipfrag_high_thresh`).
     pub reassembly_bytes: usize,
@@ -208,9 +213,11 @@ impl Default for Limits {
         Limits {
             sockets: 120_000,
             syn_entries: 1024,
+            remnants: 65_536,
             backlog: 4096,
             neighbours: 1024,
-            packets_per_neighbour: 16,
+            packets_per_neighbour: 64,
+            neighbour_queue_bytes: 4 << 20,
             reassembly_bytes: 4 << 20,
             reassembly_bytes_per_source: 1 << 20,
             path_mtus: 1024,

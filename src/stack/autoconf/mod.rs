@@ -83,6 +83,11 @@ impl Autoconf {
         self.is_settled |= is_decided && (has_chosen || (has_been_given && !is_likely));
     }
 
+    #[cfg(test)]
+    pub(super) fn state_of(&self, address: IpAddr) -> Option<Address> {
+        self.table.get(address).map(|entry| entry.state)
+    }
+
     fn has(&self, origin: Origin) -> bool {
         self.table.iter().any(|entry| entry.origin == origin && is_usable(entry))
     }
@@ -210,6 +215,11 @@ impl Stack {
                     self.change(now, change, out);
                 }
             }
+            Notice::NotRouter(address) => {
+                if let Some(change) = self.autoconf.slaac.as_mut().and_then(|slaac| slaac.not_router(address)) {
+                    self.change(now, change, out);
+                }
+            }
             Notice::Neighbour { address, state } => {
                 if state == Neighbour::Failed {
                     self.ip.demote_gateway(address);
@@ -312,6 +322,7 @@ impl Stack {
                 self.transport.set_mtu6(self.ip.mtu6());
             }
             Change::Times { reachable, retransmit } => self.link.set_neighbour_times(reachable, retransmit),
+            Change::Ignored => self.counters.count(Rule::NdpLearnLimit),
         }
     }
 

@@ -1,11 +1,14 @@
 //! Two stacks on a link with seeded faults, in virtual time.
 
+mod autoconf;
 mod connections;
 mod datagrams;
+mod fragments;
 mod icmp;
 mod life;
 mod loss;
 mod regressions;
+mod remnants;
 mod wire;
 
 use std::net::SocketAddr;
