@@ -4,7 +4,7 @@
 //! case is known, and each is stopped here; what is stopped still gets the answer that RFC 9293 demands.
 //! `tests.rs` shows for each that it does harm without its guard.
 
-use smoltcp::wire::TcpControl;
+use smoltcp::wire::{TcpControl, TcpSeqNumber};
 
 use super::connection::Connection;
 use super::segment::Segment;
@@ -76,9 +76,15 @@ pub(super) fn admit(connection: &Connection, segment: &Segment<'_>, now: Time) -
         }
         Some(_) => {}
     }
+    // RFC 9293 §3.10.7.4: after the peer's FIN there is no text. smoltcp would take it in CLOSING and deliver it, with
+    // the FIN's own number between it and what came before.
+    let end = add(repr.seq_number, repr.payload.len());
+    let last = TcpSeqNumber(rcv_nxt.0.wrapping_sub(1));
+    if has_ended(connection.state()) && !repr.payload.is_empty() && is_after(end, last) {
+        return Admission::Cut { keep: span(repr.seq_number, last) };
+    }
     // The edge of the window may cut a segment, because the sender saw a larger window before. smoltcp cuts the
     // payload but takes the FIN behind it: bytes would be missing before a clean end.
-    let end = add(repr.seq_number, repr.payload.len());
     if repr.payload.is_empty() {
         // A probe may stand at the start of a closed window, and nothing else may.
         let is_beyond = distance > 0 && !is_after(edge, repr.seq_number);
@@ -123,4 +129,9 @@ fn admit_unsynchronized(connection: &Connection, segment: &Segment<'_>) -> Admis
         Some(ack) if is_after(ack, connection.snd_nxt()) && segment.is_rst() => Admission::Drop(Rule::TcpSequenceFar),
         _ => Admission::Admit,
     }
+}
+
+/// Whether the peer's FIN has come.
+fn has_ended(state: TcpState) -> bool {
+    matches!(state, TcpState::CloseWait | TcpState::LastAck | TcpState::Closing | TcpState::TimeWait)
 }

@@ -4,7 +4,7 @@ use std::num::NonZeroU16;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
-use smoltcp::iface::Interface;
+use smoltcp::iface::{Interface, SocketSet, SocketStorage};
 use smoltcp::socket::tcp;
 use smoltcp::wire::{TcpControl, TcpRepr, TcpSeqNumber, TcpTimestampRepr};
 
@@ -205,6 +205,17 @@ impl Connection {
         self.run(packet, self.fate_unshown(), (now, now), None, out, interface);
     }
 
+    #[cfg(test)]
+    pub(in crate::transport) fn feed_unguarded(
+        &mut self,
+        now: Time,
+        interface: &mut Interface,
+        packet: &[u8],
+        out: &mut Packets,
+    ) {
+        self.run(packet, self.fate_unshown(), (now, now), None, out, interface);
+    }
+
     pub(super) fn fate_unshown(&self) -> Fate {
         Fate { states: None, ..self.fate_so_far() }
     }
@@ -389,8 +400,16 @@ impl Connection {
         sent.clear();
         self.sent = sent;
         if !survived {
-            self.ended = Some(Close::Panicked);
+            self.break_off();
         }
+    }
+
+    /// Its state machine has panicked. What that left behind is not looked at again: an empty one takes its place.
+    fn break_off(&mut self) {
+        self.ended = Some(Close::Panicked);
+        let nothing = || tcp::SocketBuffer::new(Vec::new());
+        self.set = SocketSet::new(vec![SocketStorage::EMPTY]);
+        self.handle = self.set.add(tcp::Socket::new(nothing(), nothing()));
     }
 
     /// What smoltcp's segments are compared with on their way out.
@@ -492,7 +511,14 @@ impl Connection {
     /// When it wants to be looked at again; `None`: only when something happens.
     pub(in crate::transport) fn deadline(&mut self, now: Time, interface: &mut Interface) -> Option<Time> {
         let recovery = if self.is_synchronized() { self.recovery.deadline() } else { None };
-        let state_machine = interface.poll_at(instant(now), &self.set).map(time);
-        [recovery, state_machine].into_iter().flatten().min()
+        let set = &self.set;
+        // FACTS §1, panic 3, is one of this call.
+        match catch_unwind(AssertUnwindSafe(|| interface.poll_at(instant(now), set))) {
+            Ok(at) => [recovery, at.map(time)].into_iter().flatten().min(),
+            Err(_) => {
+                self.break_off();
+                Some(now)
+            }
+        }
     }
 }
