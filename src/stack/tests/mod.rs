@@ -7,6 +7,7 @@ mod fragments;
 mod icmp;
 mod life;
 mod loss;
+mod panics;
 mod regressions;
 mod remnants;
 mod wire;
