@@ -7,6 +7,7 @@ mod fragments;
 mod icmp;
 mod life;
 mod loss;
+mod patience;
 mod remnants;
 mod wire;
 

@@ -8,9 +8,9 @@ use crate::transport::{Below, Connection, FourTuple, Owner, Transport, segment_p
 impl Transport {
     /// An ICMP error about a segment of ours.
     ///
-    /// Whoever can forge one must guess the 4-tuple and a sequence number that is on its way (RFC 5927 §4.1). It ends
-    /// a connection that is only asked for, as on Linux. An established one goes on, because the error may pass; it
-    /// becomes the reason if the connection dies of silence later (RFC 1122 §4.2.3.9, RFC 5461 §4).
+    /// Whoever can forge one must guess the 4-tuple and a sequence number that is on its way (RFC 5927 §4.1). A hard one
+    /// ends a connection that is only asked for. A soft one may pass, and in an established connection every one is
+    /// taken for soft (RFC 1122 §4.2.3.9, RFC 5927 §5.2): it becomes the reason if the connection dies of silence later.
     pub(super) fn tcp_error(&mut self, now: Time, error: &IcmpError, below: &mut Below<'_>) -> Fate {
         let tuple = FourTuple { local: error.source, remote: error.destination };
         let slot = match self.tuples.get(&tuple) {
@@ -37,7 +37,10 @@ impl Transport {
             return fate;
         }
         let told = told(error.kind);
-        if connection.state() == TcpState::SynSent {
+        let is_hard = matches!(error.kind, ErrorKind::PortUnreachable | ErrorKind::ProtocolUnreachable);
+        // Our own word, that no neighbour answers, is no rumour.
+        let is_ours = error.from == error.source.ip();
+        if connection.state() == TcpState::SynSent && (is_hard || is_ours) {
             connection.end(Close::Unreachable, told);
             let fate = fate(Rule::IcmpErrorDelivered, connection);
             self.mark(slot);

@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use crate::error::Error;
 use crate::ip::Packets;
-use crate::observe::{Close, Rule, Summary, TcpState, Time};
-use crate::transport::connection::Connection;
+use crate::observe::{Close, Fate, Rule, Summary, TcpState, Time};
+use crate::transport::connection::{Connection, Due};
+use crate::transport::segment;
 use crate::transport::{Alarm, FourTuple, Life, Owner, Transport};
 
 /// The end of a connection.
@@ -62,6 +63,15 @@ impl Transport {
             // RFC 1122 §4.2.2.13: nobody will read this any more, and the peer must know.
             connection.abort();
         }
+        let (due, patience_ends) = connection.patience_due(now);
+        match due {
+            Some(Due::GiveUp) => connection.give_up(),
+            Some(Due::Probe) => {
+                let fate = Fate { rule: Some(Rule::TcpKeepalive), ..connection.fate() };
+                segment::send(connection.local(), connection.remote(), &connection.keepalive(), fate, out);
+            }
+            None => {}
+        }
         let has_more = match connection.ended {
             Some(Close::Panicked | Close::Unreachable | Close::AddressGone) => false,
             _ => connection.transmit(now, &mut self.interface, out),
@@ -89,7 +99,7 @@ impl Transport {
             }
         } else if has_more {
             self.mark(slot);
-        } else if let Some(at) = connection.deadline(now, &mut self.interface) {
+        } else if let Some(at) = earlier(connection.deadline(now, &mut self.interface), patience_ends) {
             // It has just sent all it could: what is due "now" waits for something that has not come.
             let at = at.max(now + Duration::from_millis(1));
             if connection.armed.is_none_or(|armed| at < armed) {
@@ -152,4 +162,8 @@ impl Transport {
             self.service(now, slot, out);
         }
     }
+}
+
+fn earlier(a: Option<Time>, b: Option<Time>) -> Option<Time> {
+    a.into_iter().chain(b).min()
 }
