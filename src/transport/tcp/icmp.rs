@@ -8,9 +8,10 @@ use crate::transport::{Below, Connection, FourTuple, Owner, Transport, segment_p
 impl Transport {
     /// An ICMP error about a segment of ours.
     ///
-    /// Whoever can forge one must guess the 4-tuple and a sequence number that is on its way (RFC 5927 §4.1). A hard one
-    /// ends a connection that is only asked for. A soft one may pass, and in an established connection every one is
-    /// taken for soft (RFC 1122 §4.2.3.9, RFC 5927 §5.2): it becomes the reason if the connection dies of silence later.
+    /// Whoever can forge one must guess the 4-tuple and a sequence number that is on its way (RFC 5927 §4.1). One ends
+    /// a connection that is only asked for, soft or not, as on Linux: a program would rather try the next address than
+    /// wait for two minutes (RFC 5461 §4.1). In an established connection every one is taken for soft, because it may
+    /// pass (RFC 1122 §4.2.3.9, RFC 5927 §5.2): it becomes the reason if the connection dies of silence later.
     pub(super) fn tcp_error(&mut self, now: Time, error: &IcmpError, below: &mut Below<'_>) -> Fate {
         let tuple = FourTuple { local: error.source, remote: error.destination };
         let slot = match self.tuples.get(&tuple) {
@@ -37,10 +38,7 @@ impl Transport {
             return fate;
         }
         let told = told(error.kind);
-        let is_hard = matches!(error.kind, ErrorKind::PortUnreachable | ErrorKind::ProtocolUnreachable);
-        // Our own word, that no neighbour answers, is no rumour.
-        let is_ours = error.from == error.source.ip();
-        if connection.state() == TcpState::SynSent && (is_hard || is_ours) {
+        if connection.state() == TcpState::SynSent {
             connection.end(Close::Unreachable, told);
             let fate = fate(Rule::IcmpErrorDelivered, connection);
             self.mark(slot);
