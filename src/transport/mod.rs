@@ -205,6 +205,8 @@ pub struct Transport {
     challenges: Limiter,
     notices: VecDeque<Notice>,
     lives: VecDeque<Life>,
+    /// Connections that ended by a panic and are not counted yet.
+    panics: u64,
     /// What was given up without a frame to tell it by.
     given_up: VecDeque<Rule>,
     /// A packet that had to be changed before smoltcp may see it.
@@ -253,6 +255,7 @@ impl Transport {
             challenges: Limiter::new(config.limits.errors_per_second),
             notices: VecDeque::new(),
             lives: VecDeque::new(),
+            panics: 0,
             given_up: VecDeque::new(),
             scratch: Vec::new(),
             limits: config.limits.clone(),

@@ -7,6 +7,7 @@ mod fragments;
 mod icmp;
 mod life;
 mod loss;
+mod panics;
 mod patience;
 mod regressions;
 mod remnants;
