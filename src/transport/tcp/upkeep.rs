@@ -123,7 +123,9 @@ impl Transport {
                     };
                     match due {
                         Some(due) => self.timers.arm(due, alarm),
-                        None => self.forget_handshake(slot),
+                        None => {
+                            self.forget_handshake(slot);
+                        }
                     }
                 }
             }
@@ -134,7 +136,10 @@ impl Transport {
     pub fn shut_down(&mut self, now: Time, out: &mut Packets) {
         // A peer whose final ACK is on its way takes the connection for established.
         for handshake in self.handshakes.drain() {
-            handshake.send_reset(out);
+            handshake.send_reset(None, out);
+        }
+        for (_, listener) in &mut self.listeners {
+            listener.under_way.clear();
         }
         let slots: Vec<usize> = self.connections.iter().map(|(slot, _)| slot).collect();
         for slot in slots {
