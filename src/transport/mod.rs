@@ -12,6 +12,7 @@
 //! | `challenge` | the bound on challenge ACKs (RFC 5961) |
 //! | `guard` | what a segment must pass before smoltcp sees it |
 //! | `connection` | one TCP connection: smoltcp's socket and the sequence numbers it does not show |
+//! | `remnant` | FIN-WAIT-2 and TIME-WAIT, when no program holds the connection any more |
 //! | `datagram` | one UDP socket |
 //! | `ports` | who is bound where, ephemeral ports (RFC 6056) |
 //! | `isn` | initial sequence numbers (RFC 6528) |
@@ -34,6 +35,7 @@ mod isn;
 mod keys;
 mod medium;
 mod ports;
+mod remnant;
 mod segment;
 mod self_test;
 mod tcp;
@@ -63,7 +65,7 @@ pub use tcp::End;
 use crate::config::{Config, Limits};
 use crate::error::Error;
 use crate::ip::{Ip, Limiter, Packets};
-use crate::observe::{Close, Protocol, SocketId, Summary, Time};
+use crate::observe::{Close, Protocol, Rule, SocketId, Summary, Time};
 use challenge::Challenges;
 use connection::Connection as Tcp;
 use cookie::Cookies;
@@ -72,6 +74,7 @@ use handshake::Handshake;
 use keys::Key;
 use medium::{Discard, Port, instant};
 use ports::Ports;
+use remnant::Remnant;
 use timers::Timers;
 
 /// What lies below this layer: routes to choose a source by, and the queue that packets go down by.
@@ -95,6 +98,7 @@ struct FourTuple {
 enum Owner {
     Connection(usize),
     Handshake(usize),
+    Remnant(usize),
 }
 
 /// Who is bound to a port.
@@ -109,6 +113,7 @@ enum Bound {
 enum Alarm {
     Connection { slot: usize, number: u64 },
     Handshake { slot: usize, number: u64 },
+    Remnant { slot: usize, number: u64 },
 }
 
 /// What the socket room must know.
@@ -195,6 +200,7 @@ pub struct Transport {
     interface: Interface,
     connections: Slab<Tcp>,
     handshakes: Slab<Handshake>,
+    remnants: Slab<Remnant>,
     listeners: Slab<Listener>,
     datagrams: Slab<Datagram>,
     sender: Sender,
@@ -208,6 +214,8 @@ pub struct Transport {
     challenges: Challenges,
     notices: VecDeque<Notice>,
     lives: VecDeque<Life>,
+    /// What was given up without a frame to tell it by.
+    given_up: VecDeque<Rule>,
     /// A packet that had to be changed before smoltcp may see it.
     scratch: Vec<u8>,
     limits: Limits,
@@ -241,6 +249,7 @@ impl Transport {
             interface: new_interface(rng.next_u64(), Time::ZERO),
             connections: Slab::new(),
             handshakes: Slab::new(),
+            remnants: Slab::new(),
             listeners: Slab::new(),
             datagrams: Slab::new(),
             sender: Sender::new(),
@@ -254,6 +263,7 @@ impl Transport {
             challenges: Challenges::new(Key::new(rng), config.limits.errors_per_second),
             notices: VecDeque::new(),
             lives: VecDeque::new(),
+            given_up: VecDeque::new(),
             scratch: Vec::new(),
             limits: config.limits.clone(),
             mtu,
@@ -270,6 +280,11 @@ impl Transport {
     /// Takes what the observer must know.
     pub fn next_life(&mut self) -> Option<Life> {
         self.lives.pop_front()
+    }
+
+    /// Takes a rule by which something was given up that no frame tells of.
+    pub fn next_given_up(&mut self) -> Option<Rule> {
+        self.given_up.pop_front()
     }
 
     /// The moment of the next deadline.

@@ -9,6 +9,7 @@ mod handshake;
 mod icmp;
 mod life;
 mod loss;
+mod remnants;
 mod wire;
 
 use std::net::SocketAddr;

@@ -203,6 +203,7 @@ fn syn_acks_back_off_from_one_second_and_then_the_entry_is_forgotten() {
     let late = bench.send(&segment(TcpControl::None, 1001, Some(answers[0].seq.wrapping_add(1))), Duration::ZERO);
     assert_eq!(late[0].control, TcpControl::Rst);
     assert_eq!(bench.fate().rule, Some(Rule::TcpRstListen));
+    assert_eq!(bench.net.a.stack.counters().of(Rule::TcpSynAckGivenUp), 1);
 }
 
 #[test]

@@ -21,6 +21,7 @@ impl Transport {
         slot: usize,
         packet: &Packet<'_>,
         segment: &Segment<'_>,
+        least_isn: Option<TcpSeqNumber>,
         below: &mut Below<'_>,
     ) -> Fate {
         let listener = &self.listeners[slot];
@@ -45,7 +46,7 @@ impl Transport {
             return nobody(Rule::TcpBacklogFull);
         }
         let id = self.new_id(Protocol::Tcp);
-        let agreed = self.agree(id, segment.local, segment.remote, now);
+        let agreed = self.agree(id, segment.local, segment.remote, now, least_isn);
         let mut handshake = Handshake::new(segment, agreed, slot, self.first_window());
         if self.handshakes.len() >= self.limits.syn_entries {
             handshake = handshake.without_options();
@@ -77,18 +78,21 @@ impl Transport {
         let request = Request { local: segment.local, remote: segment.remote, irs };
         let mss = self.cookies.read(now, &request, isn)?;
         let id = self.new_id(Protocol::Tcp);
-        let agreed = Handshaken { isn, ..self.agree(id, segment.local, segment.remote, now) };
+        let agreed = Handshaken { isn, ..self.agree(id, segment.local, segment.remote, now, None) };
         Some(Handshake::from_cookie(segment, agreed, listener, self.first_window(), mss))
     }
 
+    /// `least_isn`: where an earlier connection of the same ends had got to.
     pub(in crate::transport) fn agree(
         &self,
         id: SocketId,
         local: SocketAddr,
         remote: SocketAddr,
         now: Time,
+        least_isn: Option<TcpSeqNumber>,
     ) -> Handshaken {
-        let isn = isn::choose(&self.isn_key, now, local, remote);
+        let chosen = isn::choose(&self.isn_key, now, local, remote);
+        let isn = least_isn.filter(|&least| least > chosen).unwrap_or(chosen);
         Handshaken { id, local, remote, isn, link_mss: self.link_mss(remote), created: now }
     }
 

@@ -3,6 +3,7 @@
 
 mod icmp;
 mod listen;
+mod remnant;
 mod upkeep;
 mod verbs;
 
@@ -41,13 +42,20 @@ impl Transport {
             Err(rule) => return Fate::nobody(rule),
         };
         let tuple = FourTuple { local: segment.local, remote: segment.remote };
-        match self.tuples.get(&tuple) {
-            Some(&Owner::Connection(slot)) => self.receive_connection(now, slot, packet, &segment, below.packets),
-            Some(&Owner::Handshake(slot)) => self.receive_handshake(now, slot, packet, &segment, below),
-            None => match self.ports.owner(Protocol::Tcp, segment.local) {
-                Some(Bound::Listener(slot)) => self.receive_listener(now, slot, packet, &segment, below),
-                _ => self.receive_closed(now, &segment, below.packets),
+        let least_isn = match self.tuples.get(&tuple) {
+            Some(&Owner::Connection(slot)) => {
+                return self.receive_connection(now, slot, packet, &segment, below.packets);
+            }
+            Some(&Owner::Handshake(slot)) => return self.receive_handshake(now, slot, packet, &segment, below),
+            Some(&Owner::Remnant(slot)) => match self.receive_remnant(now, slot, &segment, below.packets) {
+                Ok(fate) => return fate,
+                Err(least_isn) => Some(least_isn),
             },
+            None => None,
+        };
+        match self.ports.owner(Protocol::Tcp, segment.local) {
+            Some(Bound::Listener(slot)) => self.receive_listener(now, slot, packet, &segment, least_isn, below),
+            _ => self.receive_closed(now, &segment, below.packets),
         }
     }
 
@@ -81,7 +89,7 @@ impl Transport {
         let is_allowed = match self.tuples.get(&tuple) {
             Some(&Owner::Connection(slot)) => self.connections[slot].challenges.allow(now),
             Some(&Owner::Handshake(slot)) => self.handshakes[slot].challenges.allow(now),
-            None => true,
+            Some(&Owner::Remnant(_)) | None => true,
         };
         if is_limited && !(is_allowed && self.challenges.allow(now)) {
             return Fate { rule: Some(Rule::TcpChallengeLimited), ..fate };

@@ -97,6 +97,7 @@ impl Transport {
                 self.timers.arm(at, Alarm::Connection { slot, number: connection.id().number });
             }
         }
+        self.settle_remnant(now, slot, out);
         over.filter(|_| is_drained).map(|how| End { how, reason })
     }
 
@@ -111,6 +112,7 @@ impl Transport {
                         self.mark(slot);
                     }
                 }
+                Alarm::Remnant { slot, number } => self.expire_remnant(now, slot, number),
                 Alarm::Handshake { slot, number } => {
                     let Some(handshake) = self.handshakes.get_mut(slot) else { continue };
                     if handshake.agreed.id.number != number {
@@ -125,6 +127,7 @@ impl Transport {
                         Some(due) => self.timers.arm(due, alarm),
                         None => {
                             self.forget_handshake(slot);
+                            self.given_up.push_back(Rule::TcpSynAckGivenUp);
                         }
                     }
                 }
@@ -140,6 +143,9 @@ impl Transport {
         }
         for (_, listener) in &mut self.listeners {
             listener.under_way.clear();
+        }
+        for remnant in self.remnants.drain() {
+            self.tuples.remove(&FourTuple { local: remnant.local, remote: remnant.remote });
         }
         let slots: Vec<usize> = self.connections.iter().map(|(slot, _)| slot).collect();
         for slot in slots {
