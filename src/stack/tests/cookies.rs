@@ -121,9 +121,9 @@ fn a_cookie_that_is_wrong_old_or_out_of_season_gets_a_reset() {
     let answers = bench.send(&segment(TcpControl::Syn, 1000, None), Duration::ZERO);
     let good = ack(5000, &answers[0]);
     let wrong = [
-        TcpRepr { ack_number: good.ack_number.map(|ack| ack + 1), ..good.clone() },
-        TcpRepr { seq_number: good.seq_number + 1, ..good.clone() },
-        from(5001, good.clone()),
+        TcpRepr { ack_number: good.ack_number.map(|ack| ack + 1), ..good },
+        TcpRepr { seq_number: good.seq_number + 1, ..good },
+        from(5001, good),
     ];
     for wrong in wrong {
         let reset = bench.send(&wrong, Duration::ZERO);

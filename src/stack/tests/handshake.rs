@@ -188,7 +188,7 @@ fn challenges_are_bounded_for_each_connection() {
     assert_eq!(bench.fate().rule, Some(Rule::TcpChallengeLimited));
     // Another connection, and a handshake, have their own.
     bench.send(&TcpRepr { src_port: 6000, ..syn(1000) }, Duration::ZERO);
-    assert_eq!(bench.send(&TcpRepr { src_port: 6000, ..reset.clone() }, Duration::ZERO).len(), 1);
+    assert_eq!(bench.send(&TcpRepr { src_port: 6000, ..reset }, Duration::ZERO).len(), 1);
     bench.idle(Duration::from_secs(1));
     assert_eq!(bench.send(&reset, Duration::ZERO).len(), 1);
 }

@@ -144,7 +144,7 @@ impl Transport {
             return self.handshakes[slot].fate(Some(rule));
         }
         let handshake = self.forget_handshake(slot);
-        self.establish(now, handshake, packet, segment, below)
+        self.establish(now, &handshake, packet, segment, below)
     }
 
     /// An ACK brought a cookie back.
@@ -159,7 +159,7 @@ impl Transport {
         if let Err(rule) = self.has_room(handshake.listener) {
             return Fate::nobody(rule);
         }
-        let fate = self.establish(now, handshake, packet, segment, below);
+        let fate = self.establish(now, &handshake, packet, segment, below);
         Fate { rule: fate.rule.or(Some(Rule::TcpCookieAccepted)), ..fate }
     }
 
@@ -219,12 +219,12 @@ impl Transport {
     fn establish(
         &mut self,
         now: Time,
-        handshake: Handshake,
+        handshake: &Handshake,
         packet: &Packet<'_>,
         segment: &Segment<'_>,
         below: &mut Below<'_>,
     ) -> Fate {
-        match self.connection_of(now, &handshake, below) {
+        match self.connection_of(now, handshake, below) {
             Ok(slot) => {
                 let fate = self.receive_connection(now, slot, packet, segment, below.packets);
                 self.mark(slot);
