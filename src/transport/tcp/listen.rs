@@ -33,7 +33,7 @@ impl Transport {
         }
         if segment.repr.ack_number.is_some() {
             let mut fate = match self.handshake_of_cookie(now, slot, segment) {
-                Some(handshake) => self.complete(now, handshake, packet, segment, below),
+                Some(handshake) => self.complete(now, &handshake, packet, segment, below),
                 None => nobody(self.reset(now, segment, Rule::TcpRstListen, below.packets)),
             };
             fate.owner.get_or_insert(owner(listener_id));
@@ -151,7 +151,7 @@ impl Transport {
     fn complete(
         &mut self,
         now: Time,
-        handshake: Handshake,
+        handshake: &Handshake,
         packet: &Packet<'_>,
         segment: &Segment<'_>,
         below: &mut Below<'_>,
@@ -159,7 +159,7 @@ impl Transport {
         if let Err(rule) = self.has_room(handshake.listener) {
             return Fate::nobody(rule);
         }
-        let fate = self.establish(now, &handshake, packet, segment, below);
+        let fate = self.establish(now, handshake, packet, segment, below);
         Fate { rule: fate.rule.or(Some(Rule::TcpCookieAccepted)), ..fate }
     }
 
