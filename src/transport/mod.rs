@@ -214,6 +214,8 @@ pub struct Transport {
     challenges: Challenges,
     notices: VecDeque<Notice>,
     lives: VecDeque<Life>,
+    /// Connections that ended by a panic and are not counted yet.
+    panics: u64,
     /// What was given up without a frame to tell it by.
     given_up: VecDeque<Rule>,
     /// A packet that had to be changed before smoltcp may see it.
@@ -263,6 +265,7 @@ impl Transport {
             challenges: Challenges::new(Key::new(rng), config.limits.errors_per_second),
             notices: VecDeque::new(),
             lives: VecDeque::new(),
+            panics: 0,
             given_up: VecDeque::new(),
             scratch: Vec::new(),
             limits: config.limits.clone(),

@@ -9,6 +9,7 @@ mod handshake;
 mod icmp;
 mod life;
 mod loss;
+mod panics;
 mod regressions;
 mod remnants;
 mod wire;

@@ -29,7 +29,7 @@ pub(super) fn segment(control: TcpControl, seq: u32, ack: Option<u32>) -> TcpRep
 }
 
 /// A frame from B to A with this segment.
-fn frame(repr: &TcpRepr<'_>) -> Vec<u8> {
+pub(super) fn frame(repr: &TcpRepr<'_>) -> Vec<u8> {
     let (source, destination) = (B.parse::<std::net::IpAddr>().unwrap(), A.parse::<std::net::IpAddr>().unwrap());
     let (source, destination) = (IpAddress::from(source), IpAddress::from(destination));
     let ip = IpRepr::new(source, destination, IpProtocol::Tcp, repr.buffer_len(), 64);
