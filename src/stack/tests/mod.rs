@@ -2,11 +2,14 @@
 
 mod autoconf;
 mod connections;
+mod cookies;
 mod datagrams;
 mod fragments;
+mod handshake;
 mod icmp;
 mod life;
 mod loss;
+mod panics;
 mod regressions;
 mod remnants;
 mod wire;
