@@ -116,7 +116,7 @@ fn refuse_old(connection: &Connection, segment: &Segment<'_>, distance: i32) -> 
         }
     }
     let rule = match (length, distance) {
-        (0 | 1, -1) if repr.control != TcpControl::Fin => Rule::TcpKeepAlive,
+        (0 | 1, -1) if repr.control != TcpControl::Fin => Rule::TcpKeepaliveAnswer,
         (0, _) => Rule::TcpChallengeSequence,
         _ => Rule::TcpOldData,
     };

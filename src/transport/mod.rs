@@ -8,6 +8,8 @@
 //! |---|---|
 //! | `segment` | parse and check a TCP segment; build the ones no state machine asks for |
 //! | `handshake` | listeners and SYN entries: a SYN creates no socket |
+//! | `cookie` | SYN cookies, when there are too many of them (RFC 4987) |
+//! | `challenge` | the bound on challenge ACKs (RFC 5961) |
 //! | `guard` | what a segment must pass before smoltcp sees it |
 //! | `connection` | one TCP connection: smoltcp's socket and the sequence numbers it does not show |
 //! | `remnant` | FIN-WAIT-2 and TIME-WAIT, when no program holds the connection any more |
@@ -25,7 +27,9 @@
 //! room must know is left as a [`Notice`]; connections that need looking after stand in the dirty list.
 
 mod address;
+mod challenge;
 mod connection;
+mod cookie;
 mod datagram;
 mod guard;
 mod handshake;
@@ -36,6 +40,7 @@ mod options;
 mod ports;
 mod remnant;
 mod segment;
+mod self_test;
 mod sequence;
 mod tcp;
 #[cfg(test)]
@@ -54,16 +59,19 @@ use slab::Slab;
 use smoltcp::iface::{self, Interface};
 use smoltcp::wire::HardwareAddress;
 
-pub use connection::{Connection, TcpInfo};
+pub use connection::{Connection, Keepalive, TcpInfo, TcpOption};
 pub use datagram::Datagram;
 pub use handshake::Listener;
+pub use self_test::{SelfTestFailed, self_test};
 pub use tcp::End;
 
 use crate::config::{Config, Limits};
 use crate::error::Error;
 use crate::ip::{Ip, Limiter, Packets};
 use crate::observe::{Close, Protocol, Rule, SocketId, Summary, Time};
+use challenge::Challenges;
 use connection::Connection as Tcp;
+use cookie::Cookies;
 use datagram::Sender;
 use handshake::Handshake;
 use keys::Key;
@@ -203,10 +211,11 @@ pub struct Transport {
     ports: Ports<Bound>,
     isn_key: Key,
     clock_key: Key,
+    cookies: Cookies,
     dirty: VecDeque<usize>,
     timers: Timers<Alarm>,
     resets: Limiter,
-    challenges: Limiter,
+    challenges: Challenges,
     notices: VecDeque<Notice>,
     lives: VecDeque<Life>,
     /// Connections that ended by a panic and are not counted yet.
@@ -254,10 +263,11 @@ impl Transport {
             ports: Ports::new(config.ephemeral_ports.clone(), Key::new(rng)),
             isn_key: Key::new(rng),
             clock_key: Key::new(rng),
+            cookies: Cookies::new(Key::new(rng)),
             dirty: VecDeque::new(),
             timers: Timers::new(),
             resets: Limiter::new(config.limits.errors_per_second),
-            challenges: Limiter::new(config.limits.errors_per_second),
+            challenges: Challenges::new(Key::new(rng), config.limits.errors_per_second),
             notices: VecDeque::new(),
             lives: VecDeque::new(),
             panics: 0,

@@ -2,7 +2,6 @@
 
 use std::num::NonZeroU16;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::time::Duration;
 
 use smoltcp::iface::{Interface, SocketSet, SocketStorage};
 use smoltcp::socket::tcp;
@@ -18,19 +17,6 @@ use crate::transport::options::Options;
 use crate::transport::segment::{self, Segment};
 use crate::transport::sequence::{add, is_after, later, span};
 use crate::transport::timestamp;
-
-/// A connection is given up when sent data stays unacknowledged for this long (RFC 9293 §3.8.3: R2 is at
-/// least 100 s; Linux's tcp_retries2 comes to about as much as this).
-const GIVE_UP_DATA: Duration = Duration::from_secs(900);
-
-/// The same for a connection that is being asked for (RFC 9293: R2 of a SYN is at least 3 minutes).
-const GIVE_UP_SYN: Duration = Duration::from_secs(180);
-
-/// A connection that no program holds any more and whose peer is silent (Linux: tcp_fin_timeout).
-const GIVE_UP_ORPHAN: Duration = Duration::from_secs(60);
-
-/// smoltcp hears at least so often from a peer that only repeats itself, because it gives up a silent one.
-const REFRESH: Duration = Duration::from_secs(1);
 
 /// How many bytes one connection may send in one round, so that it cannot starve the others.
 const BYTES_PER_ROUND: usize = 64 * 1024;
@@ -111,8 +97,9 @@ impl Connection {
         let before = self.state();
         let expected = if is_bare {
             let is_news = is_after(ack, una) || before == TcpState::SynReceived;
-            if is_news || (now - self.fed_at >= REFRESH && before != TcpState::LastAck) {
-                self.feed_ack(now, interface, acknowledged, is_news, out);
+            // smoltcp would count duplicates, and what is lost is not its business.
+            if is_news {
+                self.feed_ack(now, interface, acknowledged, out);
             }
             rcv_nxt
         } else {
@@ -124,7 +111,6 @@ impl Connection {
                 expected = self.gaps.fill(end);
             }
             self.believed = usize::from(repr.window_len) << self.shift;
-            self.fed_at = now;
             if acknowledged == ack && keep.is_none() {
                 self.feed_bytes(now, interface, packet, scratch, out);
             } else {
@@ -168,26 +154,21 @@ impl Connection {
     }
 
     /// A segment with nothing but an acknowledgment and the window that smoltcp may use.
-    pub(super) fn feed_ack(
+    pub(super) fn feed_ack(&mut self, now: Time, interface: &mut Interface, ack: TcpSeqNumber, out: &mut Packets) {
+        let field = self.window_field(now);
+        self.feed_window(now, interface, ack, field, out);
+    }
+
+    pub(super) fn feed_window(
         &mut self,
         now: Time,
         interface: &mut Interface,
         ack: TcpSeqNumber,
-        is_news: bool,
+        field: u16,
         out: &mut Packets,
     ) {
-        let mut field = self.window_field(now);
-        if !is_news && usize::from(field) << self.shift == self.believed {
-            // Not a duplicate ACK: smoltcp would count it, and what is lost is not its business.
-            field = field.saturating_sub(1);
-        }
-        self.feed_window(now, interface, ack, field, out);
-    }
-
-    fn feed_window(&mut self, now: Time, interface: &mut Interface, ack: TcpSeqNumber, field: u16, out: &mut Packets) {
         let Some(rcv_nxt) = self.rcv_nxt() else { return };
         self.believed = usize::from(field) << self.shift;
-        self.fed_at = now;
         let repr = TcpRepr {
             seq_number: rcv_nxt,
             ack_number: Some(ack),
@@ -260,20 +241,12 @@ impl Connection {
         }
         let allowed = usize::from(self.window_field(now)) << self.shift;
         if self.believed != allowed && self.believed.min(queue) != allowed.min(queue) {
-            self.feed_ack(now, interface, self.recovery.una(), true, out);
+            self.feed_ack(now, interface, self.recovery.una(), out);
         }
     }
 
     /// Sends what is due: data, ACKs, retransmissions, probes. Says whether there is more than one round may take.
     pub(in crate::transport) fn transmit(&mut self, now: Time, interface: &mut Interface, out: &mut Packets) -> bool {
-        let give_up = match self.state() {
-            TcpState::SynSent | TcpState::SynReceived => Some(GIVE_UP_SYN),
-            _ if self.descriptor.is_none() => Some(GIVE_UP_ORPHAN),
-            _ if self.socket().send_queue() > 0 => Some(GIVE_UP_DATA),
-            _ => None,
-        };
-        self.socket_mut()
-            .set_timeout(give_up.map(|span| smoltcp::time::Duration::from_micros(span.as_micros() as u64)));
         let start = out.bytes_used();
         if self.is_synchronized() {
             self.recovery.on_time(now);

@@ -8,6 +8,7 @@ mod end;
 mod exchange;
 mod gaps;
 mod info;
+mod patience;
 mod recovery;
 mod resend;
 mod rtt;
@@ -22,13 +23,17 @@ use smoltcp::socket::tcp;
 use smoltcp::wire::TcpSeqNumber;
 
 pub use info::TcpInfo;
+pub use patience::Keepalive;
+pub(in crate::transport) use patience::{Due, Patience, Waiting};
 pub(in crate::transport) use shadow::{fed_mss, fed_shift, offered_mss};
 
+use super::challenge::PER_CONNECTION;
 use super::medium::Sent;
 use super::sequence::add;
 use super::timestamp::Timestamps;
 use crate::config::Limits;
 use crate::error::Error;
+use crate::ip::Limiter;
 use crate::observe::{Close, Fate, Numbers, Ownership, SocketId, Summary, TcpState, Time};
 use gaps::Gaps;
 use recovery::Recovery;
@@ -73,8 +78,6 @@ pub struct Connection {
     is_rewound: bool,
     /// The latest moment at which smoltcp was let look at its timers.
     ahead: Time,
-    /// When smoltcp last heard anything.
-    fed_at: Time,
     /// The acknowledgment and window of our last segment.
     advertised: Option<(TcpSeqNumber, u32)>,
     /// The state that the trace has shown last.
@@ -87,6 +90,9 @@ pub struct Connection {
     pub(in crate::transport) reason: Option<Error>,
     /// An ICMP error that may pass: the reason if nothing more is heard (RFC 1122 §4.2.3.9).
     pub(in crate::transport) soft_error: Option<Error>,
+    pub(in crate::transport) patience: Patience,
+    /// SO_LINGER.
+    linger: Option<Duration>,
     /// The payload of a segment that the path carries, once a router has said so.
     path_mss: u16,
     pub(in crate::transport) summary: Summary,
@@ -100,7 +106,22 @@ pub struct Connection {
     pub(in crate::transport) is_dirty: bool,
     /// The entry in the timer heap that counts.
     pub(in crate::transport) armed: Option<Time>,
+    /// Answers to segments that do not fit (RFC 5961 §7).
+    pub(in crate::transport) challenges: Limiter,
     sent: Vec<Sent>,
+}
+
+/// An option of a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TcpOption {
+    /// TCP_NODELAY: small segments go out at once (RFC 9293 §3.7.4: Nagle's algorithm is off).
+    Nodelay(bool),
+    /// SO_KEEPALIVE and its three numbers; `None`: off.
+    Keepalive(Option<Keepalive>),
+    /// TCP_USER_TIMEOUT (RFC 5482): how long what was sent may stay unacknowledged; `None`: the system's default.
+    UserTimeout(Option<Duration>),
+    /// SO_LINGER (`socket(7)`); zero: closing discards what is unsent and sends a RST.
+    Linger(Option<Duration>),
 }
 
 /// What the peer said in its SYN and since.
@@ -163,13 +184,14 @@ impl Connection {
             shift,
             is_rewound: false,
             ahead: agreed.created,
-            fed_at: agreed.created,
             advertised: None,
             shown: state,
             closer: None,
             ended: None,
             reason: None,
             soft_error: None,
+            patience: Patience::new(agreed.created),
+            linger: None,
             path_mss: u16::MAX,
             summary: Summary::default(),
             is_asked_for: false,
@@ -177,6 +199,7 @@ impl Connection {
             descriptor: None,
             is_dirty: false,
             armed: None,
+            challenges: Limiter::new(PER_CONNECTION),
             sent: Vec::new(),
         }
     }
@@ -284,9 +307,14 @@ impl Connection {
         }
     }
 
-    /// TCP_NODELAY: sends small segments at once.
-    pub fn set_nodelay(&mut self, nodelay: bool) {
-        self.socket_mut().set_nagle_enabled(!nodelay);
+    /// Takes an option.
+    pub fn set(&mut self, option: TcpOption) {
+        match option {
+            TcpOption::Nodelay(nodelay) => self.socket_mut().set_nagle_enabled(!nodelay),
+            TcpOption::Keepalive(keepalive) => self.patience.keepalive = keepalive,
+            TcpOption::UserTimeout(timeout) => self.patience.user_timeout = timeout,
+            TcpOption::Linger(linger) => self.linger = linger,
+        }
     }
 
     fn note_closer(&mut self, who: Close) {

@@ -8,7 +8,6 @@
 use std::time::Duration;
 
 use smoltcp::iface::Interface;
-use smoltcp::socket::tcp;
 
 use super::Connection;
 use super::recovery::Due;
@@ -37,8 +36,7 @@ impl Connection {
             self.tell_window_until(now, end, interface, out);
         }
         let before = self.summary.retransmitted;
-        let (timeout, nagle) = (self.socket().timeout(), self.socket().nagle_enabled());
-        self.socket_mut().set_timeout(None);
+        let nagle = self.socket().nagle_enabled();
         self.socket_mut().set_nagle_enabled(false);
         let end = self.recovery.nxt();
         self.is_rewound = true;
@@ -57,9 +55,7 @@ impl Connection {
         }
         self.is_rewound = plan.reached.is_some();
         self.note_reached(&plan);
-        let socket: &mut tcp::Socket<'_> = self.socket_mut();
-        socket.set_nagle_enabled(nagle);
-        socket.set_timeout(timeout);
+        self.socket_mut().set_nagle_enabled(nagle);
     }
 
     /// A moment at which any timer of smoltcp's has gone off, those included that it has set at such a moment before.
@@ -70,8 +66,6 @@ impl Connection {
 
     /// Sends one byte beyond the closed window of the peer.
     pub(super) fn probe_window(&mut self, now: Time, interface: &mut Interface, out: &mut Packets) {
-        let timeout = self.socket().timeout();
-        self.socket_mut().set_timeout(None);
         let before = out.len();
         for _ in 0..2 {
             let mut plan = self.plan(now, Vec::new(), None);
@@ -83,18 +77,18 @@ impl Connection {
             // Its timer ran for what is on its way, or did not run at all; now it runs for the window.
             self.is_rewound |= self.recovery.is_outstanding();
             if self.state() != TcpState::LastAck {
-                self.feed_ack(now, interface, self.recovery.una(), true, out);
+                self.feed_ack(now, interface, self.recovery.una(), out);
             }
         }
-        self.socket_mut().set_timeout(timeout);
     }
 
     /// Three duplicate ACKs. Before them smoltcp forgets how many it has counted, because the window changes.
     fn ask_for_head(&mut self, now: Time, interface: &mut Interface, out: &mut Packets) {
         let una = self.recovery.una();
-        self.feed_ack(now, interface, una, false, out);
+        let field = (self.believed >> self.shift) as u16;
+        self.feed_window(now, interface, una, field.saturating_sub(1), out);
         for _ in 0..4 {
-            self.feed_ack(now, interface, una, true, out);
+            self.feed_window(now, interface, una, field, out);
         }
     }
 }

@@ -97,8 +97,8 @@ impl Connection {
         self.timestamps = handshake.timestamps;
         self.agree(handshake.irs, add(self.agreed.isn, 1));
         self.summary.packets_in = u64::from(handshake.syns);
-        self.summary.packets_out = u64::from(handshake.tries);
-        self.summary.retransmitted = u64::from(handshake.tries.saturating_sub(1));
+        self.summary.packets_out = u64::from(handshake.tries + handshake.repeats);
+        self.summary.retransmitted = u64::from((handshake.tries + handshake.repeats).saturating_sub(1));
     }
 
     fn agree(&mut self, seq: TcpSeqNumber, ack: TcpSeqNumber) {
