@@ -185,6 +185,10 @@ pub struct Limits {
     pub reassembly_bytes_per_source: usize,
     /// Destinations whose path is known to carry less than the link; the oldest entry makes room for a new one.
     pub path_mtus: usize,
+    /// Multicast groups that sockets of the stack are in, each counted once.
+    pub groups: usize,
+    /// Multicast groups that one socket is in (Linux's `net.ipv4.igmp_max_memberships`).
+    pub groups_per_socket: usize,
     /// ICMP errors and RSTs for what nobody owns, a second (RFC 1812 §4.3.2.8); echo is not limited.
     pub errors_per_second: u32,
     /// Addresses made from prefixes that routers advertise.
@@ -214,6 +218,8 @@ impl Default for Limits {
             reassembly_bytes: 4 << 20,
             reassembly_bytes_per_source: 1 << 20,
             path_mtus: 1024,
+            groups: 1024,
+            groups_per_socket: 20,
             errors_per_second: 1000,
             learned_addresses: 8,
             prefixes: 16,

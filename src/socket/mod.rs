@@ -11,7 +11,7 @@ mod service;
 
 pub use call::{Call, Completion, DatagramSocket, Handle, ListenerSocket, Outcome, StreamSocket, Verb};
 
-pub use crate::transport::TcpInfo;
+pub use crate::transport::{GroupOption, TcpInfo};
 
 use std::collections::VecDeque;
 

@@ -5,6 +5,7 @@ use smoltcp::socket::udp;
 use smoltcp::storage::PacketMetadata;
 use smoltcp::wire::{IpAddress, IpEndpoint};
 
+use super::group::GroupOptions;
 use super::medium::{Port, UdpOutlet, instant};
 use crate::error::{Error, Result};
 use crate::ip::Packets;
@@ -21,6 +22,9 @@ pub struct Datagram {
     pub(super) id: SocketId,
     pub(super) local: SocketAddr,
     pub(super) remote: Option<SocketAddr>,
+    /// Multicast groups that it has joined.
+    pub(super) groups: Vec<IpAddr>,
+    pub(super) options: GroupOptions,
     pub(super) descriptor: usize,
     pub(super) created: Time,
     pub(super) summary: Summary,
@@ -31,8 +35,18 @@ impl Datagram {
         let buffer = || udp::PacketBuffer::new(vec![PacketMetadata::EMPTY; QUEUE], vec![0; QUEUE * 2048]);
         let mut set = SocketSet::new(vec![SocketStorage::EMPTY]);
         let handle = set.add(udp::Socket::new(buffer(), buffer()));
-        let mut datagram =
-            Datagram { set, handle, id, local, remote: None, descriptor, created: now, summary: Summary::default() };
+        let mut datagram = Datagram {
+            set,
+            handle,
+            id,
+            local,
+            remote: None,
+            groups: Vec::new(),
+            options: GroupOptions::default(),
+            descriptor,
+            created: now,
+            summary: Summary::default(),
+        };
         // Which datagrams are ours is decided by the table of ports; smoltcp is told the port only. It cannot fail:
         // the socket is new and the port is not 0.
         let bound = datagram.socket_mut().bind(local.port());
@@ -52,6 +66,16 @@ impl Datagram {
     /// What it is bound to.
     pub fn local(&self) -> SocketAddr {
         self.local
+    }
+
+    /// Whether it wants a datagram from `remote`: a connected one hears its peer only (`connect(2)`).
+    pub(super) fn hears(&self, remote: SocketAddr) -> bool {
+        self.remote.is_none_or(|peer| peer == remote)
+    }
+
+    /// Whether it has the permission that broadcast needs (SO_BROADCAST, RFC 1122 §3.3.6).
+    pub(super) fn may_send_to_group(&self, group: IpAddr) -> Result<()> {
+        if group.is_multicast() || self.options.broadcast { Ok(()) } else { Err(Error::PermissionDenied) }
     }
 
     pub(super) fn owner(&self) -> Ownership {
@@ -102,6 +126,9 @@ impl Datagram {
         source: IpAddr,
         out: &mut Packets,
     ) -> Result<()> {
+        // smoltcp refuses 0.
+        let hops = peer.ip().is_multicast().then(|| self.options.hops.max(1));
+        self.socket_mut().set_hop_limit(hops);
         let metadata = udp::UdpMetadata {
             endpoint: IpEndpoint { addr: IpAddress::from(peer.ip()), port: peer.port() },
             local_address: Some(IpAddress::from(source)),

@@ -11,6 +11,7 @@
 //! | `guard` | what a segment must pass before smoltcp sees it |
 //! | `connection` | one TCP connection: smoltcp's socket and the sequence numbers it does not show |
 //! | `datagram` | one UDP socket |
+//! | `group` | datagrams to and from groups, and the options about them |
 //! | `ports` | who is bound where, ephemeral ports (RFC 6056) |
 //! | `isn` | initial sequence numbers (RFC 6528) |
 //! | `timestamp` | timestamps and PAWS (RFC 7323) |
@@ -24,6 +25,7 @@
 mod address;
 mod connection;
 mod datagram;
+mod group;
 mod guard;
 mod handshake;
 mod isn;
@@ -51,6 +53,7 @@ use smoltcp::wire::HardwareAddress;
 
 pub use connection::{Connection, TcpInfo};
 pub use datagram::Datagram;
+pub use group::GroupOption;
 pub use handshake::Listener;
 
 use crate::config::{Config, Limits};
@@ -187,6 +190,10 @@ pub struct Transport {
     handshakes: Slab<Handshake>,
     listeners: Slab<Listener>,
     datagrams: Slab<Datagram>,
+    /// Sockets that one datagram to a group goes to.
+    members: Vec<usize>,
+    /// A datagram of ours to a group that we are in.
+    looped: Vec<u8>,
     tuples: HashMap<FourTuple, Owner, Key>,
     ports: Ports<Bound>,
     isn_key: Key,
@@ -231,6 +238,8 @@ impl Transport {
             handshakes: Slab::new(),
             listeners: Slab::new(),
             datagrams: Slab::new(),
+            members: Vec::new(),
+            looped: Vec::new(),
             tuples: HashMap::with_hasher(Key::new(rng)),
             ports: Ports::new(config.ephemeral_ports.clone(), Key::new(rng)),
             isn_key: Key::new(rng),

@@ -2,6 +2,7 @@
 
 mod connections;
 mod datagrams;
+mod groups;
 mod life;
 mod loss;
 mod wire;
@@ -246,14 +247,14 @@ impl Net {
     }
 
     fn bind_a(&mut self, local: SocketAddr) -> DatagramSocket {
-        match self.call_a(Verb::BindUdp { local }) {
+        match self.call_a(Verb::BindUdp { local, reuse_address: false }) {
             Ok(Outcome::Datagram(socket)) => socket,
             other => panic!("{other:?}"),
         }
     }
 
     fn bind_b(&mut self, local: SocketAddr) -> DatagramSocket {
-        match self.call_b(Verb::BindUdp { local }) {
+        match self.call_b(Verb::BindUdp { local, reuse_address: false }) {
             Ok(Outcome::Datagram(socket)) => socket,
             other => panic!("{other:?}"),
         }

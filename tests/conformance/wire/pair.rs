@@ -150,7 +150,7 @@ impl Pair {
     }
 
     pub(crate) fn bind(&mut self, local: SocketAddr) -> DatagramSocket {
-        match self.call(Verb::BindUdp { local }) {
+        match self.call(Verb::BindUdp { local, reuse_address: false }) {
             Ok(Outcome::Datagram(socket)) => socket,
             other => panic!("{local}: {other:?}"),
         }
