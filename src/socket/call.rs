@@ -8,9 +8,6 @@ use crate::observe::{SocketId, Time};
 use crate::pipe::{Accepts, Datagrams, Stream};
 use crate::transport::{Below, GroupOption, TcpInfo, Transport};
 
-/// The largest datagram a UDP socket can carry: an IPv4 packet less its headers.
-const LARGEST_DATAGRAM: usize = 65_535 - 20 - 8;
-
 /// Names a socket in later calls. A closed socket's name is not used again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Handle {
@@ -73,6 +70,14 @@ pub enum Verb {
         socket: Handle,
         /// What is set, and to what.
         option: GroupOption,
+    },
+    /// IP_RECVERR and IPV6_RECVERR: whether a UDP socket is told of every ICMP error that a datagram of its caused,
+    /// also of those that may pass, and also while it is not connected (`ip(7)`).
+    SetReceiveErrors {
+        /// The socket.
+        socket: Handle,
+        /// Whether it wants them.
+        on: bool,
     },
     /// TCP_NODELAY.
     SetNodelay {
@@ -184,6 +189,7 @@ impl Sockets {
                 transport.set_group_option(slot, option);
                 Outcome::Done
             }),
+            Verb::SetReceiveErrors { socket, on } => self.set_receive_errors(socket, on, transport),
             Verb::SetNodelay { socket, nodelay } => self.set_nodelay(socket, nodelay, transport),
             Verb::Info { socket } => self.info(now, socket, transport),
         };
@@ -217,7 +223,7 @@ impl Sockets {
         let descriptor = self.table.vacant_key();
         let slot = transport.bind_udp(now, local, reuse_address, descriptor, below, rng)?;
         let bell = self.doorbell.bell(descriptor);
-        let (pipe, end) = Datagrams::new(self.limits.datagram_buffer, LARGEST_DATAGRAM, bell);
+        let (pipe, end) = Datagrams::new(self.limits.datagram_buffer, bell);
         let handle = self.insert(Socket::Datagram { slot, end });
         let datagram = transport.datagram(slot);
         Ok(Outcome::Datagram(DatagramSocket { handle, id: datagram.id(), local: datagram.local(), pipe }))
@@ -269,6 +275,11 @@ impl Sockets {
             return Err(Error::AddressNotAvailable);
         }
         self.datagram_slot(socket)
+    }
+
+    fn set_receive_errors(&self, socket: Handle, on: bool, transport: &mut Transport) -> Result<Outcome> {
+        transport.datagram(self.datagram_slot(socket)?).set_receive_errors(on);
+        Ok(Outcome::Done)
     }
 
     fn set_nodelay(&self, socket: Handle, nodelay: bool, transport: &mut Transport) -> Result<Outcome> {

@@ -55,12 +55,14 @@ pub use connection::{Connection, TcpInfo};
 pub use datagram::Datagram;
 pub use group::GroupOption;
 pub use handshake::Listener;
+pub use tcp::End;
 
 use crate::config::{Config, Limits};
 use crate::error::Error;
 use crate::ip::{Ip, Limiter, Packets};
 use crate::observe::{Close, Protocol, SocketId, Summary, Time};
 use connection::Connection as Tcp;
+use datagram::Sender;
 use handshake::Handshake;
 use keys::Key;
 use medium::{Discard, Port, instant};
@@ -194,6 +196,7 @@ pub struct Transport {
     members: Vec<usize>,
     /// A datagram of ours to a group that we are in.
     looped: Vec<u8>,
+    sender: Sender,
     tuples: HashMap<FourTuple, Owner, Key>,
     ports: Ports<Bound>,
     isn_key: Key,
@@ -240,6 +243,7 @@ impl Transport {
             datagrams: Slab::new(),
             members: Vec::new(),
             looped: Vec::new(),
+            sender: Sender::new(),
             tuples: HashMap::with_hasher(Key::new(rng)),
             ports: Ports::new(config.ephemeral_ports.clone(), Key::new(rng)),
             isn_key: Key::new(rng),
@@ -290,7 +294,12 @@ impl Transport {
 
     /// The largest segment's payload on the link, for the family of `remote`.
     fn link_mss(&self, remote: SocketAddr) -> u16 {
-        let (mtu, headers) = if remote.is_ipv4() { (self.mtu, 20 + 20) } else { (self.mtu6, 40 + 20) };
-        u16::try_from(mtu.saturating_sub(headers)).unwrap_or(u16::MAX)
+        segment_payload(if remote.is_ipv4() { self.mtu } else { self.mtu6 }, remote)
     }
+}
+
+/// The payload of the largest segment in a packet of `mtu` bytes to `remote`, without TCP options.
+fn segment_payload(mtu: usize, remote: SocketAddr) -> u16 {
+    let headers = if remote.is_ipv4() { 20 + 20 } else { 40 + 20 };
+    u16::try_from(mtu.saturating_sub(headers)).unwrap_or(u16::MAX)
 }

@@ -130,8 +130,8 @@ const LAST: usize = 64;
 
 /// Lines that do not hold yet.
 const LATER: &[usize] = &[
-    0, 13, 14, 15, 16, 28, 29, 30, 31, 32, 33, 34, 35, 36, 37, 38, 39, 40, 41, 42, 43, 44, 45, 46, 47, 48, 49, 50, 51,
-    52, 53, 54, 55, 56, 57, 58, 59, 60, 61, 62, 63, 64,
+    0, 16, 31, 34, 35, 36, 37, 38, 39, 40, 41, 42, 43, 44, 45, 46, 47, 49, 50, 53, 54, 55, 56, 57, 58, 59, 60, 61, 62,
+    63, 64,
 ];
 
 /// Each test by its module, its name, and whether it runs on a TAP too.
@@ -139,8 +139,10 @@ fn tests() -> Vec<(&'static str, &'static str, bool)> {
     let modules = [
         ("arp", crate::arp::TESTS),
         ("ip4", crate::ip4::TESTS),
+        ("fragments", crate::fragments::TESTS),
         ("icmp", crate::icmp::TESTS),
         ("udp", crate::udp::TESTS),
+        ("tcp_listen", crate::tcp_listen::TESTS),
     ];
     modules.iter().flat_map(|(module, tests)| tests.iter().map(|&(name, tap)| (*module, name, tap))).collect()
 }

@@ -17,8 +17,10 @@ mod namespace;
 mod wire;
 
 mod arp;
+mod fragments;
 mod icmp;
 mod ip4;
+mod tcp_listen;
 mod udp;
 
 mod catalogue;

@@ -26,6 +26,7 @@ use crate::config::{Cidr, Config};
 use crate::error::{Error, Result};
 use crate::link::{Frames, Notice};
 use crate::observe::{self, Address, Depth, Event, Fate, Lease, Neighbour, Observer, Router, Rule, Time};
+use crate::transport::Below;
 
 const ALL_ROUTERS: IpAddr = IpAddr::V6(Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 2));
 
@@ -80,6 +81,11 @@ impl Autoconf {
         let is_decided = addresses.all(|entry| entry.state != Address::Tentative);
         let has_been_given = self.table.iter().any(|entry| entry.origin != Origin::LinkLocal && is_usable(entry));
         self.is_settled |= is_decided && (has_chosen || (has_been_given && !is_likely));
+    }
+
+    #[cfg(test)]
+    pub(super) fn state_of(&self, address: IpAddr) -> Option<Address> {
+        self.table.get(address).map(|entry| entry.state)
     }
 
     fn has(&self, origin: Origin) -> bool {
@@ -218,7 +224,8 @@ impl Stack {
             Notice::Undelivered { packet, .. } => {
                 self.counters.count(Rule::NeighbourFailed);
                 if let Some(error) = self.ip.undelivered(&packet) {
-                    self.transport.receive_error(&error);
+                    let mut below = Below { ip: &mut self.ip, packets: &mut self.packets };
+                    self.transport.receive_error(now, &error, &mut below);
                 }
             }
         }

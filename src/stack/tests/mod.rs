@@ -1,8 +1,11 @@
 //! Two stacks on a link with seeded faults, in virtual time.
 
+mod autoconf;
 mod connections;
 mod datagrams;
+mod fragments;
 mod groups;
+mod icmp;
 mod life;
 mod loss;
 mod wire;
