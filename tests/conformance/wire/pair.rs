@@ -192,6 +192,7 @@ impl Pair {
         let Some(answer) = answer else { return };
         match here_i_am(&answer) {
             Some(reply) if self.neighbour_answers => self.to_stack.push_back(reply),
+            _ if answer.is_change_report() => {}
             _ => self.answers.push(answer),
         }
     }
