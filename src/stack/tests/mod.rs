@@ -8,6 +8,7 @@ mod groups;
 mod icmp;
 mod life;
 mod loss;
+mod remnants;
 mod wire;
 
 use std::net::SocketAddr;
