@@ -196,6 +196,8 @@ pub struct Limits {
     pub groups_per_socket: usize,
     /// ICMP errors and RSTs for what nobody owns, a second (RFC 1812 §4.3.2.8); echo is not limited.
     pub errors_per_second: u32,
+    /// ICMP errors to one peer, a second; more of what it sends goes unanswered, and others are not affected.
+    pub errors_per_second_and_peer: u32,
     /// Addresses made from prefixes that routers advertise.
     pub learned_addresses: usize,
     /// Prefixes on the link that routers advertise, and those read from one advertisement.
@@ -228,6 +230,7 @@ impl Default for Limits {
             groups: 1024,
             groups_per_socket: 20,
             errors_per_second: 1000,
+            errors_per_second_and_peer: 250,
             learned_addresses: 8,
             prefixes: 16,
             routers: 8,
