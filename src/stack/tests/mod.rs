@@ -8,6 +8,7 @@ mod groups;
 mod icmp;
 mod life;
 mod loss;
+mod regressions;
 mod remnants;
 mod wire;
 
