@@ -58,7 +58,7 @@ use slab::Slab;
 use smoltcp::iface::{self, Interface};
 use smoltcp::wire::HardwareAddress;
 
-pub use connection::{Connection, TcpInfo};
+pub use connection::{Connection, Keepalive, TcpInfo, TcpOption};
 pub use datagram::Datagram;
 pub use group::GroupOption;
 pub use handshake::Listener;
