@@ -148,6 +148,7 @@ rules! {
     TcpSynTableFull "tcp.drop.syn-table-full" "RFC 4987 §3" "too many handshakes are under way; the SYN is dropped";
     TcpBacklogFull "tcp.drop.backlog-full" "listen(2)" "the accept queue is full; the peer will try again";
     TcpSocketLimit "tcp.drop.socket-limit" "socket(2)" "the limit on sockets is reached; the peer will try again";
+    TcpMemoryLimit "tcp.drop.memory-limit" "RFC 9293 §3.8.6" "the limit on memory is reached: no new connection, and no data that would need more; what is sent again may find room";
     TcpChallengeSequence "tcp.challenge.sequence" "RFC 9293 §3.10.7.4" "the sequence number is far outside the window: answered with our own ACK";
     TcpChallengeReset "tcp.challenge.rst" "RFC 5961 §3.2" "a RST within the window but not at its start may be forged: answered with our own ACK";
     TcpChallengeSyn "tcp.challenge.syn" "RFC 5961 §4.2" "a SYN on a connection that exists: answered with our own ACK";

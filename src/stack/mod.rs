@@ -19,6 +19,7 @@ pub use crate::link::Frames;
 pub use crate::socket::{Call, Completion, Outcome, Verb};
 
 use crate::link::{Link, NeighbourMessage, Notice, Received};
+use crate::memory::Memory;
 use crate::observe::{Address, Cast, Counters, Depth, Direction, Event, Fate, Observer, Rule, Time};
 use crate::pipe::Doorbell;
 use crate::socket::Sockets;
@@ -72,12 +73,13 @@ impl Stack {
             ip.add_address(cidr);
             tentative.push(link_local);
         }
+        let memory = Memory::new(config.limits.memory);
         let hash_keys = [rng.next_u64(), rng.next_u64()];
         Stack {
             link: Link::new(config.mac, mtu, &config.limits, hash_keys),
             ip,
-            transport: Transport::new(&config, mtu, &mut rng),
-            sockets: Sockets::new(&config.limits, doorbell),
+            transport: Transport::new(&config, mtu, memory.clone(), &mut rng),
+            sockets: Sockets::new(&config.limits, memory, doorbell),
             packets: Packets::new(),
             counters: Counters::default(),
             rng,

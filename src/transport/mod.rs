@@ -55,6 +55,7 @@ pub use handshake::Listener;
 use crate::config::{Config, Limits};
 use crate::error::Error;
 use crate::ip::{Ip, Limiter, Packets};
+use crate::memory::Memory;
 use crate::observe::{Close, Protocol, SocketId, Summary, Time};
 use connection::Connection as Tcp;
 use handshake::Handshake;
@@ -197,6 +198,7 @@ pub struct Transport {
     lives: VecDeque<Life>,
     /// A packet that had to be changed before smoltcp may see it.
     scratch: Vec<u8>,
+    memory: Memory,
     limits: Limits,
     mtu: usize,
     next_number: u64,
@@ -220,8 +222,9 @@ impl fmt::Debug for Transport {
 }
 
 impl Transport {
-    /// An empty layer. `mtu` is that of the link, in bytes of IP packet; the keys come from `rng`.
-    pub fn new(config: &Config, mtu: usize, rng: &mut StdRng) -> Transport {
+    /// An empty layer. `mtu` is that of the link, in bytes of IP packet; the keys come from `rng`, buffers
+    /// from `memory`.
+    pub fn new(config: &Config, mtu: usize, memory: Memory, rng: &mut StdRng) -> Transport {
         Transport {
             interface: new_interface(rng.next_u64(), Time::ZERO),
             connections: Slab::new(),
@@ -238,6 +241,7 @@ impl Transport {
             notices: VecDeque::new(),
             lives: VecDeque::new(),
             scratch: Vec::new(),
+            memory,
             limits: config.limits.clone(),
             mtu,
             next_number: 1,
@@ -252,6 +256,11 @@ impl Transport {
     /// Takes what the observer must know.
     pub fn next_life(&mut self) -> Option<Life> {
         self.lives.pop_front()
+    }
+
+    /// Whether the limit on memory is reached.
+    pub fn is_short_of_memory(&self) -> bool {
+        self.memory.is_exhausted()
     }
 
     /// The moment of the next deadline.

@@ -5,6 +5,7 @@
 
 mod exchange;
 mod info;
+mod rest;
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -16,8 +17,12 @@ use smoltcp::wire::TcpSeqNumber;
 pub(in crate::transport) use exchange::offered_mss;
 pub use info::TcpInfo;
 
+use rest::Rest;
+
 use super::medium::Sent;
 use crate::config::Limits;
+use crate::error::Result;
+use crate::memory::{Buffer, Lodged, Memory};
 use crate::observe::{Close, Fate, Numbers, Ownership, SocketId, Summary, TcpState, Time};
 
 /// What both ends agreed on in their SYNs.
@@ -36,8 +41,9 @@ pub(in crate::transport) struct Handshaken {
 /// A TCP connection.
 #[derive(Debug)]
 pub struct Connection {
-    set: SocketSet<'static>,
+    set: Lodged<SocketSet<'static>, 2>,
     handle: SocketHandle,
+    rest: Rest,
     agreed: Handshaken,
     /// The peer's initial sequence number, once its SYN has come.
     irs: Option<TcpSeqNumber>,
@@ -97,23 +103,29 @@ fn state_of(state: tcp::State) -> TcpState {
     }
 }
 
-/// A socket of its own set, as smoltcp wants it.
-pub(in crate::transport) fn new_socket(limits: &Limits) -> tcp::Socket<'static> {
-    let mut socket = tcp::Socket::new(
-        tcp::SocketBuffer::new(vec![0; limits.receive_buffer]),
-        tcp::SocketBuffer::new(vec![0; limits.send_buffer]),
-    );
-    socket.set_congestion_control(tcp::CongestionControl::Cubic);
-    socket
+/// Buffers of a connection: the receive buffer and the send buffer.
+///
+/// # Errors
+///
+/// If there is no memory for them.
+pub(in crate::transport) fn buffers(limits: &Limits, memory: &Memory) -> Result<[Buffer; 2]> {
+    Ok([memory.buffer(limits.receive_buffer)?, memory.buffer(limits.send_buffer)?])
 }
 
 impl Connection {
-    pub(in crate::transport) fn new(socket: tcp::Socket<'static>, agreed: Handshaken, state: TcpState) -> Connection {
-        let mut set = SocketSet::new(vec![SocketStorage::EMPTY]);
-        let handle = set.add(socket);
+    pub(in crate::transport) fn new(buffers: [Buffer; 2], agreed: Handshaken, state: TcpState) -> Connection {
+        // A socket in a set of its own, as smoltcp wants it.
+        let (set, handle) = Lodged::new(buffers, |[receive, send]| {
+            let mut socket = tcp::Socket::new(tcp::SocketBuffer::new(receive), tcp::SocketBuffer::new(send));
+            socket.set_congestion_control(tcp::CongestionControl::Cubic);
+            let mut set = SocketSet::new(vec![SocketStorage::EMPTY]);
+            let handle = set.add(socket);
+            (set, handle)
+        });
         Connection {
             set,
             handle,
+            rest: Rest::default(),
             agreed,
             irs: None,
             peer: Peer::default(),
@@ -198,12 +210,16 @@ impl Connection {
     /// Ends when it writes none or nothing more fits.
     pub fn send(&mut self, mut fill: impl FnMut(&mut [u8]) -> usize) {
         while self.socket().can_send() {
+            let was_empty = self.socket().send_queue() == 0;
             let filled = self.socket_mut().send(|buffer| {
                 let count = fill(buffer);
                 (count, count)
             });
             match filled {
-                Ok(count) if count > 0 => self.summary.bytes_out += count as u64,
+                Ok(count) if count > 0 => {
+                    self.note_filled(count, was_empty);
+                    self.summary.bytes_out += count as u64;
+                }
                 _ => return,
             }
         }

@@ -6,7 +6,7 @@ mod verbs;
 
 use std::net::SocketAddr;
 
-use super::connection::{Connection, Handshaken, new_socket};
+use super::connection::{Connection, Handshaken, buffers};
 use super::guard::{self, Admission};
 use super::handshake::{Handshake, Listener};
 use super::segment::{self, Segment};
@@ -155,6 +155,9 @@ impl Transport {
         if self.sockets() >= self.limits.sockets {
             return handshake.fate(Some(Rule::TcpSocketLimit));
         }
+        if self.memory.is_exhausted() {
+            return handshake.fate(Some(Rule::TcpMemoryLimit));
+        }
         match self.establish(now, slot) {
             Ok(connection) => {
                 let fate = self.receive_connection(now, connection, packet, segment, out);
@@ -189,6 +192,7 @@ impl Transport {
 
     /// Makes a connection of a SYN entry, as smoltcp would have if it had seen the SYN.
     fn establish(&mut self, now: Time, slot: usize) -> Result<usize> {
+        let buffers = buffers(&self.limits, &self.memory)?;
         let handshake = self.handshakes.remove(slot);
         let agreed = handshake.agreed;
         let tuple = FourTuple { local: agreed.local, remote: agreed.remote };
@@ -198,7 +202,7 @@ impl Transport {
         self.scratch.clear();
         self.scratch.resize(ip.header_len() + syn.buffer_len(), 0);
         segment::write(&ip, &syn, &mut self.scratch);
-        let mut connection = Connection::new(new_socket(&self.limits), agreed, TcpState::SynReceived);
+        let mut connection = Connection::new(buffers, agreed, TcpState::SynReceived);
         let mut interface = new_interface(isn::seed(agreed.isn), now);
         connection.replay_syn(now, &mut interface, &self.scratch)?;
         connection.note_handshake(&handshake);
@@ -261,6 +265,11 @@ impl Transport {
             Admission::Drop(rule) => return Fate { rule: Some(rule), ..connection.fate() },
         };
         let connection = &mut self.connections[slot];
+        if connection.is_short_for(segment) {
+            // As if it had been lost: the peer sends it again, and its window stays as it was promised.
+            return Fate { rule: Some(Rule::TcpMemoryLimit), ..connection.fate() };
+        }
+        connection.note_extent(segment);
         connection.feed(now, &mut self.interface, packet, out);
         connection.note_received(segment, before);
         let fate = connection.fate();

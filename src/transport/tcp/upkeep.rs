@@ -78,7 +78,9 @@ impl Transport {
             }
         } else if has_more {
             self.mark(slot);
-        } else if let Some(at) = connection.deadline(now, &mut self.interface) {
+        } else if let Some(at) =
+            earlier(connection.deadline(now, &mut self.interface), connection.take_rest_deadline())
+        {
             // It has just sent all it could: what is due "now" waits for something that has not come.
             let at = at.max(now + Duration::from_millis(1));
             if connection.armed.is_none_or(|armed| at < armed) {
@@ -136,4 +138,9 @@ impl Transport {
             self.service(now, slot, out);
         }
     }
+}
+
+/// The earlier of two moments that may be.
+fn earlier(a: Option<Time>, b: Option<Time>) -> Option<Time> {
+    a.into_iter().chain(b).min()
 }

@@ -6,7 +6,7 @@ use rand::rngs::StdRng;
 
 use crate::error::{Error, Result};
 use crate::observe::{Close, Protocol, Summary, TcpState, Time};
-use crate::transport::connection::{Connection, new_socket};
+use crate::transport::connection::{Connection, buffers};
 use crate::transport::handshake::Listener;
 use crate::transport::{Below, Bound, FourTuple, Life, Owner, Transport, isn, new_interface};
 
@@ -62,7 +62,7 @@ impl Transport {
     /// # Errors
     ///
     /// [`Error::NetworkUnreachable`], [`Error::AddressNotAvailable`], [`Error::AddressInUse`],
-    /// [`Error::TooManySockets`].
+    /// [`Error::TooManySockets`], [`Error::NoBufferSpace`].
     pub fn connect(
         &mut self,
         now: Time,
@@ -73,6 +73,9 @@ impl Transport {
     ) -> Result<usize> {
         if self.sockets() >= self.limits.sockets {
             return Err(Error::TooManySockets);
+        }
+        if self.memory.is_exhausted() {
+            return Err(Error::NoBufferSpace);
         }
         if remote.port() == 0 || remote.ip().is_unspecified() || below.ip.is_group(remote.ip()) {
             return Err(Error::AddressNotAvailable);
@@ -95,7 +98,7 @@ impl Transport {
         let local = SocketAddr::new(address, port);
         let id = self.new_id(Protocol::Tcp);
         let agreed = self.agree(id, local, remote, now);
-        let mut connection = Connection::new(new_socket(&self.limits), agreed, TcpState::Closed);
+        let mut connection = Connection::new(buffers(&self.limits, &self.memory)?, agreed, TcpState::Closed);
         connection.descriptor = Some(descriptor);
         let mut interface = new_interface(isn::seed(agreed.isn), now);
         connection.connect(now, &mut interface, below.packets)?;
