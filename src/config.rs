@@ -187,6 +187,12 @@ pub struct Limits {
     pub path_mtus: usize,
     /// ICMP errors and RSTs for what nobody owns, a second (RFC 1812 §4.3.2.8); echo is not limited.
     pub errors_per_second: u32,
+    /// Addresses made from prefixes that routers advertise.
+    pub learned_addresses: usize,
+    /// Prefixes on the link that routers advertise, and those read from one advertisement.
+    pub prefixes: usize,
+    /// Routers known from their advertisements.
+    pub routers: usize,
     /// Bytes of a TCP socket's receive buffer; below 65 536 (FACTS §1: larger ones can be made to panic).
     pub receive_buffer: usize,
     /// Bytes of a TCP socket's send buffer.
@@ -212,6 +218,9 @@ impl Default for Limits {
             reassembly_bytes_per_source: 1 << 20,
             path_mtus: 1024,
             errors_per_second: 1000,
+            learned_addresses: 8,
+            prefixes: 16,
+            routers: 8,
             receive_buffer: 65_535,
             send_buffer: 256 * 1024,
             pipe: 128 * 1024,
@@ -233,6 +242,10 @@ impl Default for Limits {
 pub struct Config {
     /// The stack's own addresses. Where there is an IPv6 one, the stack adds its link-local address.
     pub addresses: Vec<Cidr>,
+    /// Ask a DHCP server for an IPv4 address and a gateway (RFC 2131).
+    pub dhcp: bool,
+    /// Make IPv6 addresses from what routers advertise, and use those routers (RFC 4862).
+    pub slaac: bool,
     /// Where packets for other networks go; at most one of each family.
     pub gateways: Vec<IpAddr>,
     /// The stack's own Ethernet address.
@@ -251,6 +264,8 @@ impl Default for Config {
         const V6: Cidr = Cidr { address: IpAddr::V6(Ipv6Addr::new(0xfd69, 0, 0, 0, 0, 0, 0, 1)), prefix: 64 };
         Config {
             addresses: vec![V4, V6],
+            dhcp: false,
+            slaac: false,
             gateways: Vec::new(),
             mac: Mac([0x02, 0x00, 0x5e, 0x10, 0x00, 0x01]),
             probe: Duration::from_secs(1),
@@ -269,8 +284,8 @@ impl Config {
     /// network contains, an empty port range or a buffer outside its bounds.
     pub fn validate(&self) -> Result<(), Invalid> {
         let refuse = |text: String| Err(Invalid(text));
-        if self.addresses.is_empty() {
-            return refuse("a stack needs an address; give --addr 192.168.69.1/24".into());
+        if self.addresses.is_empty() && !self.dhcp && !self.slaac {
+            return refuse("a stack needs an address; give --addr 192.168.69.1/24, or --addr dhcp".into());
         }
         if self.addresses.len() > 8 {
             return refuse("a stack has at most 8 addresses; leave some --addr out".into());
@@ -285,7 +300,9 @@ impl Config {
                 return refuse(format!("{gateway} is a second gateway of its family; leave one out"));
             }
             let link_local = matches!(gateway, IpAddr::V6(address) if address.is_unicast_link_local());
-            if !link_local && !self.addresses.iter().any(|cidr| cidr.contains(gateway)) {
+            // Whether it is on the link, only a DHCP server or a router will tell.
+            let is_learned = if gateway.is_ipv4() { self.dhcp } else { self.slaac };
+            if !link_local && !is_learned && !self.addresses.iter().any(|cidr| cidr.contains(gateway)) {
                 return refuse(format!(
                     "the gateway {gateway} is not in the network of any --addr; give an address beside it"
                 ));

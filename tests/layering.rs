@@ -61,6 +61,9 @@ const CRATES: &[(&str, &[&str])] = &[
     ("tun_tap", &["device"]),
     ("smoltcp", &["link", "ip", "transport", "loopback", "socket"]),
     ("smoltcp::storage", &["pipe"]),
+    // The messages of DHCP, and the packets around them, which exist before there is an address to send from.
+    ("smoltcp::wire", &["stack"]),
+    ("smoltcp::phy::ChecksumCapabilities", &["stack"]),
     ("tokio", &["engine", "net", "services", "control", "interpose", "daemon", "tools"]),
     ("hyper", &["services"]),
     ("clap", &["cli"]),

@@ -16,13 +16,19 @@ impl Own {
     /// Whether packets may be sent from it and are accepted for it.
     pub(super) fn is_usable(&self) -> bool {
         match self.state {
-            observe::Address::Preferred | observe::Address::Conflict { .. } => true,
-            observe::Address::Tentative | observe::Address::Duplicate { .. } => false,
+            observe::Address::Preferred | observe::Address::Deprecated | observe::Address::Conflict { .. } => true,
+            observe::Address::Tentative | observe::Address::Duplicate { .. } | observe::Address::Removed => false,
         }
+    }
+
+    /// Whether something new should rather begin from another one (RFC 6724 §5, rule 3).
+    pub(super) fn is_deprecated(&self) -> bool {
+        self.state == observe::Address::Deprecated
     }
 }
 
-/// A handful of addresses (at most 8 of a person's, and link-local ones), looked through in order.
+/// A handful of addresses (at most 8 of a person's, the link-local one, and the few that
+/// [`Limits`](crate::config::Limits) lets us learn), looked through in order.
 #[derive(Debug)]
 pub(super) struct Addresses(Vec<Own>);
 
@@ -42,8 +48,15 @@ impl Addresses {
         }
     }
 
+    pub(super) fn remove(&mut self, address: IpAddr) {
+        self.0.retain(|own| own.cidr.address() != address);
+    }
+
+    /// A conflict does not make a deprecated address young again.
     pub(super) fn set_state(&mut self, address: IpAddr, state: observe::Address) {
-        if let Some(own) = self.0.iter_mut().find(|own| own.cidr.address() == address) {
+        if let Some(own) = self.0.iter_mut().find(|own| own.cidr.address() == address)
+            && !(own.is_deprecated() && matches!(state, observe::Address::Conflict { .. }))
+        {
             own.state = state;
         }
     }
@@ -56,8 +69,8 @@ impl Addresses {
         self.0.iter()
     }
 
-    pub(super) fn usable(&self) -> impl Iterator<Item = Cidr> {
-        self.0.iter().filter(|own| own.is_usable()).map(|own| own.cidr)
+    pub(super) fn usable(&self) -> impl Iterator<Item = &Own> {
+        self.0.iter().filter(|own| own.is_usable())
     }
 
     pub(super) fn is_usable(&self, address: IpAddr) -> bool {
@@ -136,6 +149,11 @@ mod tests {
         assert!(addresses.is_usable(ours) && addresses.is_own_source(ours));
         addresses.set_state(ours, observe::Address::Duplicate { owner });
         assert!(!addresses.is_usable(ours) && !addresses.is_own_source(ours));
+        addresses.set_state(ours, observe::Address::Deprecated);
+        addresses.set_state(ours, observe::Address::Conflict { owner });
+        assert!(addresses.is_usable(ours) && addresses.find(ours).unwrap().is_deprecated());
+        addresses.remove(ours);
+        assert!(addresses.find(ours).is_none());
         addresses.set_state(ip("10.0.0.1"), observe::Address::Preferred);
         assert!(addresses.find(ip("10.0.0.1")).is_none(), "states do not make addresses");
     }

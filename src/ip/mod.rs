@@ -54,6 +54,7 @@ use self::quote::Quote;
 pub use self::reassembly::Whole;
 use self::reassembly::{Fragment, Progress, Reassembly};
 pub use self::route::Hop;
+use self::route::Routes;
 use crate::config::{Cidr, Config};
 use crate::observe::{self, Cast, Rule, Time};
 
@@ -77,8 +78,10 @@ const EXPIRED_PER_POLL: usize = 256;
 #[derive(Debug)]
 pub struct Ip {
     addresses: Addresses,
-    gateways: Vec<IpAddr>,
+    routes: Routes,
     mtu: usize,
+    /// For IPv6, where a router asks for less.
+    mtu6: usize,
     identifications: Identifications,
     errors: Limiter,
     paths: PathMtus,
@@ -94,8 +97,9 @@ impl Ip {
     pub fn new(config: &Config, mtu: usize, seed: u64) -> Ip {
         Ip {
             addresses: Addresses::new(&config.addresses),
-            gateways: config.gateways.clone(),
+            routes: Routes::new(&config.gateways),
             mtu,
+            mtu6: mtu,
             identifications: Identifications::new(seed),
             errors: Limiter::new(config.limits.errors_per_second),
             paths: PathMtus::new(config.limits.path_mtus),
@@ -107,6 +111,42 @@ impl Ip {
     /// Adds an address that is not in the settings, such as the link-local one; it starts tentative.
     pub fn add_address(&mut self, cidr: Cidr) {
         self.addresses.add(cidr);
+    }
+
+    /// Takes an address away: packets for it are another host's from here on.
+    pub fn remove_address(&mut self, address: IpAddr) {
+        self.addresses.remove(address);
+    }
+
+    /// A router that was learned; those of the settings are tried first.
+    pub fn add_gateway(&mut self, gateway: IpAddr) {
+        self.routes.add_gateway(gateway);
+    }
+
+    /// A router that is not to be used any more.
+    pub fn remove_gateway(&mut self, gateway: IpAddr) {
+        self.routes.remove_gateway(gateway);
+    }
+
+    /// A neighbour does not answer; if it is a gateway, another one is tried first (RFC 4861 §6.3.6).
+    pub fn demote_gateway(&mut self, gateway: IpAddr) {
+        self.routes.demote_gateway(gateway);
+    }
+
+    /// Whether the hosts of an IPv6 network are on the link (RFC 4861 §6.3.4).
+    pub fn set_on_link(&mut self, prefix: Cidr, is_on_link: bool) {
+        self.routes.set_on_link(prefix, is_on_link);
+    }
+
+    /// The bytes that an IPv6 packet may have on the link.
+    pub fn mtu6(&self) -> usize {
+        self.mtu6
+    }
+
+    /// The bytes that an IPv6 packet may have on the link, as a router says (RFC 4861 §6.3.4): at least 1280, at most
+    /// what the link itself can carry.
+    pub fn set_mtu6(&mut self, mtu: u32) {
+        self.mtu6 = usize::try_from(mtu).unwrap_or(usize::MAX).clamp(1280, self.mtu.max(1280)).min(self.mtu);
     }
 
     /// What became of one of our addresses. A preferred one is usable, and so is one in conflict.
@@ -129,6 +169,11 @@ impl Ip {
         self.addresses.is_usable(address)
     }
 
+    /// Whether a socket may be bound to it: it is ours, or will be if nobody objects.
+    pub fn is_bindable(&self, address: IpAddr) -> bool {
+        self.addresses.find(address).is_some_and(|own| !matches!(own.state, observe::Address::Duplicate { .. }))
+    }
+
     /// Whether it names several hosts: multicast, 255.255.255.255, or the directed broadcast of one of our
     /// networks.
     pub fn is_group(&self, address: IpAddr) -> bool {
@@ -143,7 +188,8 @@ impl Ip {
     /// The bytes that a packet to `destination` may have on its whole way, as far as we know: never more than
     /// [`mtu`](Ip::mtu). One comparison while no path is known to be narrower than the link.
     pub fn path_mtu(&self, destination: IpAddr) -> usize {
-        self.paths.get(destination, self.mtu).mtu
+        let link = if destination.is_ipv6() { self.mtu6 } else { self.mtu };
+        self.paths.get(destination, link).mtu
     }
 
     /// Takes the word of a router that a packet to `destination` was too big, and whether that lowered its path
@@ -199,7 +245,7 @@ impl Ip {
     ///
     /// [`Rule::IpNoRoute`] if nothing leads there, no usable address of ours fits, or it is our own address.
     pub fn route(&self, destination: IpAddr) -> Result<Hop, Rule> {
-        route::route(&self.addresses, &self.gateways, destination).ok_or(Rule::IpNoRoute)
+        route::route(&self.addresses, &self.routes, destination).ok_or(Rule::IpNoRoute)
     }
 
     /// What is to be told of a packet of ours that no neighbour took: the error that a router would have sent.

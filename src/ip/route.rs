@@ -1,12 +1,12 @@
 //! Where a packet goes next, and from which of our addresses.
 //!
-//! There is one link. A destination is a neighbour, a group on the link, or behind the gateway of its family;
-//! sources are chosen by the rules of RFC 6724 §5 that can matter here: appropriate scope, the network of the
-//! next hop, longest matching prefix.
+//! There is one link. A destination is a neighbour, a group on the link, or behind a gateway of its family;
+//! sources are chosen by the rules of RFC 6724 §5 that can matter here: appropriate scope, no deprecated address
+//! where there is another, the network of the next hop for IPv4, longest matching prefix for IPv6.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use super::address::Addresses;
+use super::address::{Addresses, Own};
 use crate::config::Cidr;
 
 /// The first step of a packet's way.
@@ -18,26 +18,71 @@ pub struct Hop {
     pub source: IpAddr,
 }
 
+/// The ways that are not in our addresses themselves.
+#[derive(Debug, Default)]
+pub(super) struct Routes {
+    /// In the order in which they are tried.
+    gateways: Vec<IpAddr>,
+    /// IPv6 networks that a router says are on the link (RFC 4861 §6.3.4). An address that we made from an
+    /// advertised prefix says nothing about that.
+    prefixes: Vec<Cidr>,
+}
+
+impl Routes {
+    pub(super) fn new(gateways: &[IpAddr]) -> Routes {
+        Routes { gateways: gateways.to_vec(), prefixes: Vec::new() }
+    }
+
+    /// Adds a gateway behind the others; one that is there keeps its place.
+    pub(super) fn add_gateway(&mut self, gateway: IpAddr) {
+        if !self.gateways.contains(&gateway) {
+            self.gateways.push(gateway);
+        }
+    }
+
+    pub(super) fn remove_gateway(&mut self, gateway: IpAddr) {
+        self.gateways.retain(|&other| other != gateway);
+    }
+
+    /// A gateway that does not answer is tried after those that may (RFC 4861 §6.3.6).
+    pub(super) fn demote_gateway(&mut self, gateway: IpAddr) {
+        if let Some(place) = self.gateways.iter().position(|&other| other == gateway) {
+            self.gateways[place..].rotate_left(1);
+        }
+    }
+
+    pub(super) fn set_on_link(&mut self, prefix: Cidr, is_on_link: bool) {
+        self.prefixes.retain(|&other| other != prefix);
+        if is_on_link {
+            self.prefixes.push(prefix);
+        }
+    }
+
+    fn gateway(&self, is_ipv4: bool) -> Option<IpAddr> {
+        self.gateways.iter().copied().find(|gateway| gateway.is_ipv4() == is_ipv4)
+    }
+}
+
 /// `None`: no route. Our own addresses have none on the link.
-pub(super) fn route(addresses: &Addresses, gateways: &[IpAddr], destination: IpAddr) -> Option<Hop> {
+pub(super) fn route(addresses: &Addresses, routes: &Routes, destination: IpAddr) -> Option<Hop> {
     if destination.is_unspecified() || destination.is_loopback() || addresses.find(destination).is_some() {
         return None;
     }
     match destination {
-        IpAddr::V4(to) => route4(addresses, gateways, to),
-        IpAddr::V6(to) => route6(addresses, gateways, to),
+        IpAddr::V4(to) => route4(addresses, routes, to),
+        IpAddr::V6(to) => route6(addresses, routes, to),
     }
 }
 
-fn route4(addresses: &Addresses, gateways: &[IpAddr], to: Ipv4Addr) -> Option<Hop> {
+fn route4(addresses: &Addresses, routes: &Routes, to: Ipv4Addr) -> Option<Hop> {
     let destination = IpAddr::V4(to);
-    let first = || addresses.usable().map(Cidr::address).find(IpAddr::is_ipv4);
+    let first = || nearest(addresses.usable(), destination);
     let broadcast = IpAddr::V4(Ipv4Addr::BROADCAST);
     if to.is_broadcast() || to.is_multicast() {
         return Some(Hop { next_hop: destination, source: first()? });
     }
-    if let Some(network) = addresses.usable().find(|cidr| cidr.broadcast() == Some(to)) {
-        return Some(Hop { next_hop: broadcast, source: network.address() });
+    if let Some(network) = addresses.usable().find(|own| own.cidr.broadcast() == Some(to)) {
+        return Some(Hop { next_hop: broadcast, source: network.cidr.address() });
     }
     if let Some(source) = on_link(addresses, destination) {
         return Some(Hop { next_hop: destination, source });
@@ -46,14 +91,14 @@ fn route4(addresses: &Addresses, gateways: &[IpAddr], to: Ipv4Addr) -> Option<Ho
         // RFC 3927 §2.6.2: always on the link, never through a router.
         return Some(Hop { next_hop: destination, source: first()? });
     }
-    let gateway = gateways.iter().copied().find(IpAddr::is_ipv4)?;
+    let gateway = routes.gateway(true)?;
     Some(Hop { next_hop: gateway, source: on_link(addresses, gateway)? })
 }
 
-fn route6(addresses: &Addresses, gateways: &[IpAddr], to: Ipv6Addr) -> Option<Hop> {
+fn route6(addresses: &Addresses, routes: &Routes, to: Ipv6Addr) -> Option<Hop> {
     let destination = IpAddr::V6(to);
-    let wide = || nearest(addresses.usable().filter(|cidr| !is_link_local(cidr.address())), destination);
-    let local = || nearest(addresses.usable().filter(|cidr| is_link_local(cidr.address())), destination);
+    let wide = || nearest(addresses.usable().filter(|own| !is_link_local(own.cidr.address())), destination);
+    let local = || nearest(addresses.usable().filter(|own| is_link_local(own.cidr.address())), destination);
     if to.is_multicast() {
         // RFC 4291 §2.7: scopes 1 and 2 end on this link.
         let source = if to.octets()[1] & 0xf <= 2 { local().or_else(wide) } else { wide().or_else(local) };
@@ -62,11 +107,11 @@ fn route6(addresses: &Addresses, gateways: &[IpAddr], to: Ipv6Addr) -> Option<Ho
     if to.is_unicast_link_local() {
         return Some(Hop { next_hop: destination, source: local()? });
     }
-    if let Some(source) = on_link(addresses, destination) {
-        return Some(Hop { next_hop: destination, source });
+    if on_link(addresses, destination).is_some() || routes.prefixes.iter().any(|prefix| prefix.contains(destination)) {
+        return Some(Hop { next_hop: destination, source: wide()? });
     }
-    let gateway = gateways.iter().copied().find(IpAddr::is_ipv6)?;
-    if !is_link_local(gateway) {
+    let gateway = routes.gateway(false)?;
+    if !is_link_local(gateway) && !routes.prefixes.iter().any(|prefix| prefix.contains(gateway)) {
         on_link(addresses, gateway)?;
     }
     Some(Hop { next_hop: gateway, source: wide()? })
@@ -74,22 +119,24 @@ fn route6(addresses: &Addresses, gateways: &[IpAddr], to: Ipv6Addr) -> Option<Ho
 
 /// Our address in the longest network that has this host on the link; of several, the one most like it.
 fn on_link(addresses: &Addresses, host: IpAddr) -> Option<IpAddr> {
-    let longest = addresses.usable().filter(|cidr| cidr.contains(host)).map(Cidr::prefix).max()?;
-    nearest(addresses.usable().filter(|cidr| cidr.contains(host) && cidr.prefix() == longest), host)
+    let longest = addresses.usable().map(|own| own.cidr).filter(|cidr| cidr.contains(host)).map(Cidr::prefix).max()?;
+    nearest(addresses.usable().filter(|own| own.cidr.contains(host) && own.cidr.prefix() == longest), host)
 }
 
-/// The address with the longest common prefix (RFC 6724 §5, rule 8); of several, the first. IPv4 addresses are
-/// taken in the order of the settings.
-fn nearest(candidates: impl Iterator<Item = Cidr>, destination: IpAddr) -> Option<IpAddr> {
-    let mut best: Option<(u32, IpAddr)> = None;
-    for address in candidates.map(Cidr::address) {
+/// An address that is not deprecated before one that is (RFC 6724 §5, rule 3), then the one with the longest common
+/// prefix (rule 8); of several, the first. IPv4 addresses are taken in the order of the settings.
+fn nearest<'a>(candidates: impl Iterator<Item = &'a Own>, destination: IpAddr) -> Option<IpAddr> {
+    let mut best: Option<((bool, u32), IpAddr)> = None;
+    for own in candidates {
+        let address = own.cidr.address();
         let common = match (address, destination) {
             (IpAddr::V6(a), IpAddr::V6(b)) => (a.to_bits() ^ b.to_bits()).leading_zeros(),
             (IpAddr::V4(_), IpAddr::V4(_)) => 0,
             _ => continue,
         };
-        if best.is_none_or(|(most, _)| common > most) {
-            best = Some((common, address));
+        let merit = (!own.is_deprecated(), common);
+        if best.is_none_or(|(most, _)| merit > most) {
+            best = Some((merit, address));
         }
     }
     best.map(|(_, address)| address)
@@ -116,8 +163,9 @@ mod tests {
             addresses.set_state(cidr.address(), observe::Address::Preferred);
         }
         let gateways: Vec<IpAddr> = gateways.iter().map(|text| ip(text)).collect();
+        let routes = Routes::new(&gateways);
         for &(destination, expected) in table {
-            let hop = route(&addresses, &gateways, ip(destination));
+            let hop = route(&addresses, &routes, ip(destination));
             let shown = hop.map_or("-".into(), |hop| format!("{} from {}", hop.next_hop, hop.source));
             assert_eq!(shown, expected, "{destination}");
         }
@@ -189,9 +237,63 @@ mod tests {
     #[test]
     fn an_address_that_is_not_ours_yet_routes_nothing() {
         let mut addresses = Addresses::new(&["192.168.69.1/24".parse().unwrap()]);
-        assert_eq!(route(&addresses, &[], ip("192.168.69.2")), None);
-        assert_eq!(route(&addresses, &[], ip("255.255.255.255")), None);
+        assert_eq!(route(&addresses, &Routes::default(), ip("192.168.69.2")), None);
+        assert_eq!(route(&addresses, &Routes::default(), ip("255.255.255.255")), None);
         addresses.set_state(ip("192.168.69.1"), observe::Address::Preferred);
-        assert!(route(&addresses, &[], ip("192.168.69.2")).is_some());
+        assert!(route(&addresses, &Routes::default(), ip("192.168.69.2")).is_some());
+    }
+
+    /// RFC 6724 §5, rule 3.
+    #[test]
+    fn a_deprecated_address_is_the_last_to_be_chosen() {
+        let own = ["2001:db8::1/64", "2001:db8:1::1/64", "192.168.69.1/24", "192.168.69.2/24"];
+        let cidrs: Vec<Cidr> = own.iter().map(|text| text.parse().unwrap()).collect();
+        let mut addresses = Addresses::new(&cidrs);
+        for cidr in &cidrs {
+            addresses.set_state(cidr.address(), observe::Address::Preferred);
+        }
+        let source =
+            |addresses: &Addresses, to: &str| route(addresses, &Routes::default(), ip(to)).map(|hop| hop.source);
+        for (deprecated, to, other) in
+            [("2001:db8::1", "2001:db8::2", "2001:db8:1::1"), ("192.168.69.1", "192.168.69.9", "192.168.69.2")]
+        {
+            assert_eq!(source(&addresses, to), Some(ip(deprecated)));
+            addresses.set_state(ip(deprecated), observe::Address::Deprecated);
+            assert_eq!(source(&addresses, to), Some(ip(other)));
+            addresses.remove(ip(other));
+            assert_eq!(source(&addresses, to), Some(ip(deprecated)), "better than none");
+        }
+    }
+
+    #[test]
+    fn an_advertised_prefix_is_on_the_link_while_it_lasts() {
+        let cidrs: [Cidr; 1] = ["2001:db8::1/128".parse().unwrap()];
+        let mut addresses = Addresses::new(&cidrs);
+        addresses.set_state(cidrs[0].address(), observe::Address::Preferred);
+        let mut routes = Routes::new(&[ip("fe80::1")]);
+        let hop = |routes: &Routes| route(&addresses, routes, ip("2001:db8::2")).unwrap().next_hop;
+        assert_eq!(hop(&routes), ip("fe80::1"));
+        let prefix = Cidr::new(ip("2001:db8::"), 64).unwrap();
+        routes.set_on_link(prefix, true);
+        assert_eq!(hop(&routes), ip("2001:db8::2"));
+        routes.set_on_link(prefix, false);
+        assert_eq!(hop(&routes), ip("fe80::1"));
+    }
+
+    #[test]
+    fn a_gateway_that_fails_gives_way_to_the_next() {
+        let cidrs: [Cidr; 1] = ["192.168.69.1/24".parse().unwrap()];
+        let mut addresses = Addresses::new(&cidrs);
+        addresses.set_state(cidrs[0].address(), observe::Address::Preferred);
+        let mut routes = Routes::new(&[ip("192.168.69.100")]);
+        routes.add_gateway(ip("192.168.69.101"));
+        routes.add_gateway(ip("192.168.69.100"));
+        let hop = |routes: &Routes| route(&addresses, routes, ip("203.0.113.9")).map(|hop| hop.next_hop);
+        assert_eq!(hop(&routes), Some(ip("192.168.69.100")));
+        routes.demote_gateway(ip("192.168.69.100"));
+        assert_eq!(hop(&routes), Some(ip("192.168.69.101")));
+        routes.remove_gateway(ip("192.168.69.101"));
+        routes.remove_gateway(ip("192.168.69.100"));
+        assert_eq!(hop(&routes), None);
     }
 }

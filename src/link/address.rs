@@ -88,7 +88,7 @@ impl Addresses {
         Some(Due::Probe(own.address))
     }
 
-    /// Whether it may be defended now; if so, not again for a while.
+    /// Whether it may be defended now; if so, not again for a while. `false`: somebody contests it for the second time.
     pub(super) fn defend(&mut self, now: Time, address: IpAddr) -> bool {
         let Some(own) = self.0.iter_mut().find(|own| own.address == address) else { return false };
         let may = own.defended.is_none_or(|last| now - last >= DEFEND);

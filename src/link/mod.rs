@@ -7,6 +7,7 @@
 //!
 //! - `ethernet`: which frames are for us; the header; the Ethernet addresses of groups.
 //! - `arp`, `ndp`: the two protocols that ask and answer for addresses.
+//! - `router`: router advertisements, read and checked; what follows from them is for `stack` to decide.
 //! - `neighbour`: the cache that both fill, and its timers.
 //! - `address`: our own addresses, asked about before they are used and defended afterwards.
 //! - [`Frames`]: what is to be sent.
@@ -28,9 +29,11 @@ mod ethernet;
 mod frames;
 mod ndp;
 mod neighbour;
+mod router;
 
 pub use frames::Frames;
 pub use ndp::NeighbourMessage;
+pub use router::{Prefix, RouterAdvertisement};
 
 use address::Addresses;
 use neighbour::{Due, Route, Table, Waiting};
@@ -59,6 +62,15 @@ pub enum Notice {
         /// Into this.
         state: observe::Address,
     },
+    /// Somebody contests an own address again, right after it was defended (RFC 5227 §2.4 (b)).
+    Contested {
+        /// Which.
+        address: IpAddr,
+        /// Who.
+        owner: Mac,
+    },
+    /// A router told about itself; only if [`Link::hear_routers`] was called.
+    Router(Box<RouterAdvertisement>),
     /// What is known of a neighbour changed.
     Neighbour {
         /// Who.
@@ -109,6 +121,8 @@ pub struct Link {
     /// Who sent the last frame. A neighbour message comes back to us while its frame is still the last one;
     /// where it does not say whose it is, its frame does.
     last_source: Mac,
+    /// Advertisements of routers are of interest, with at most so many prefixes.
+    heard_prefixes: Option<usize>,
 }
 
 impl Link {
@@ -122,6 +136,7 @@ impl Link {
             addresses: Addresses::default(),
             notices: Vec::new(),
             last_source: Mac([0; 6]),
+            heard_prefixes: None,
         }
     }
 
@@ -144,6 +159,27 @@ impl Link {
             self.notices.push(Notice::Address { address, state: observe::Address::Tentative });
             self.probe_addresses(now, out);
         }
+    }
+
+    /// Lets go of an own address: it is neither answered for nor defended any more.
+    pub fn remove_address(&mut self, address: IpAddr) {
+        self.addresses.remove(address);
+    }
+
+    /// From here on router advertisements become notices, with at most `prefixes` prefixes each.
+    pub fn hear_routers(&mut self, prefixes: usize) {
+        self.heard_prefixes = Some(prefixes);
+    }
+
+    /// How long a neighbour's answer is believed and how long it is waited for, as a router says (RFC 4861 §6.3.4).
+    /// Held within bounds: an hour, and 0.1 to 10 s.
+    pub fn set_neighbour_times(&mut self, reachable: Option<Duration>, retry: Option<Duration>) {
+        self.neighbours.set_times(reachable, retry);
+    }
+
+    /// Asks the routers of the link to tell about themselves (RFC 4861 §6.3.7).
+    pub fn solicit_routers(&self, source: Ipv6Addr, out: &mut Frames) {
+        ndp::solicit_routers(self.mac, source, out);
     }
 
     /// Takes one frame from the device. Answers to it are added to `out`.
@@ -285,11 +321,13 @@ impl Link {
     }
 
     /// Somebody uses the address that we use. We say so and claim it once more, both at most once in ten
-    /// seconds (RFC 5227 §2.4 (c)), and keep it.
+    /// seconds (RFC 5227 §2.4 (c)), and keep it, unless the layers above let it go.
     fn conflict(&mut self, now: Time, address: IpAddr, owner: Mac, out: &mut Frames) {
         if self.addresses.defend(now, address) {
             self.notices.push(Notice::Address { address, state: observe::Address::Conflict { owner } });
             self.announce(address, out);
+        } else {
+            self.notices.push(Notice::Contested { address, owner });
         }
     }
 }

@@ -21,13 +21,14 @@ const SOLICITATION: u8 = 135;
 const ADVERTISEMENT: u8 = 136;
 const REDIRECT: u8 = 137;
 
-const SOURCE_LINK_ADDRESS: u8 = 1;
+pub(super) const SOURCE_LINK_ADDRESS: u8 = 1;
 const TARGET_LINK_ADDRESS: u8 = 2;
 
 /// Type, code, checksum, flags or reserved, target.
 const FIXED: usize = 24;
 
 const ALL_NODES: Ipv6Addr = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 1);
+const ALL_ROUTERS: Ipv6Addr = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 2);
 
 /// An ICMPv6 message of types 133 to 137, whose checksum `ip` has verified. It is to be given back before the
 /// next frame is received.
@@ -65,7 +66,9 @@ impl Link {
         }
         match kind {
             SOLICITATION | ADVERTISEMENT => {}
-            ROUTER_SOLICITATION | ROUTER_ADVERTISEMENT | REDIRECT => return Err(Rule::NdpUnused),
+            ROUTER_ADVERTISEMENT => return self.router_advertisement(now, message, out),
+            ROUTER_SOLICITATION => return Err(Rule::NdpUnused),
+            REDIRECT => return Err(Rule::NdpRedirect),
             _ => return Err(Rule::NdpMalformed),
         }
         let (fixed, options) = message.body.split_at_checked(FIXED).ok_or(Rule::NdpMalformed)?;
@@ -169,16 +172,11 @@ impl Link {
 
     /// The Ethernet address in the first option of this kind. Options of other kinds are skipped whatever
     /// they hold (RFC 4861 §7.1.1), which smoltcp's parser does not do.
-    fn link_address(&self, mut options: &[u8], kind: u8) -> Result<Option<Mac>, Rule> {
+    pub(super) fn link_address(&self, options: &[u8], kind: u8) -> Result<Option<Mac>, Rule> {
         let mut found = None;
-        while !options.is_empty() {
-            let &[this, units, ..] = options else { return Err(Rule::NdpMalformed) };
-            if units == 0 {
-                return Err(Rule::NdpMalformed);
-            }
-            let (option, rest) = options.split_at_checked(usize::from(units) * 8).ok_or(Rule::NdpMalformed)?;
-            options = rest;
-            if this != kind || found.is_some() {
+        for option in Options(options) {
+            let option = option?;
+            if option[0] != kind || found.is_some() {
                 continue;
             }
             // RFC 2464 §6: for Ethernet it is one unit long.
@@ -191,6 +189,39 @@ impl Link {
         }
         Ok(found)
     }
+}
+
+/// The options of a neighbour message, one after the other, from their types on. Ends with an error where a length is
+/// wrong (RFC 4861 §4.6).
+pub(super) struct Options<'a>(pub(super) &'a [u8]);
+
+impl<'a> Iterator for Options<'a> {
+    type Item = Result<&'a [u8], Rule>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let &units = match self.0 {
+            [] => return None,
+            [_, units, ..] => units,
+            [_] => &0,
+        };
+        match self.0.split_at_checked(usize::from(units) * 8) {
+            Some((option, rest)) if units > 0 => {
+                self.0 = rest;
+                Some(Ok(option))
+            }
+            _ => {
+                self.0 = &[];
+                Some(Err(Rule::NdpMalformed))
+            }
+        }
+    }
+}
+
+/// Is there a router? (RFC 4861 §4.1)
+pub(super) fn solicit_routers(mac: Mac, source: Ipv6Addr, out: &mut Frames) {
+    let lladdr = Some(EthernetAddress(mac.0).into());
+    let message = Message { source, destination: ALL_ROUTERS, ndp: NdiscRepr::RouterSolicit { lladdr } };
+    message.push(out, group_mac(ALL_ROUTERS), mac, Fate::nobody(Rule::NdpRouterSolicit));
 }
 
 /// Who has `address`? Asked of its group, or of the one who had it.

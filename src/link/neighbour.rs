@@ -143,6 +143,8 @@ pub(super) struct Table {
     timers: BTreeSet<(Time, IpAddr)>,
     limit: usize,
     waiting_limit: usize,
+    /// REACHABLE and RETRY for IPv6, where a router says otherwise.
+    times6: (Duration, Duration),
 }
 
 impl Table {
@@ -152,7 +154,23 @@ impl Table {
             timers: BTreeSet::new(),
             limit: limits.neighbours,
             waiting_limit: limits.packets_per_neighbour,
+            times6: (REACHABLE, RETRY),
         }
+    }
+
+    /// A router says how long answers of IPv6 neighbours are good for, and how long to wait for one. A router that
+    /// says nonsense can make us ask rarely or often, within these bounds.
+    pub(super) fn set_times(&mut self, reachable: Option<Duration>, retry: Option<Duration>) {
+        let (known_reachable, known_retry) = self.times6;
+        self.times6 = (
+            reachable.map_or(known_reachable, |span| span.clamp(RETRY, Duration::from_secs(3600))),
+            retry.map_or(known_retry, |span| span.clamp(RETRY / 10, RETRY * 10)),
+        );
+    }
+
+    /// How long an answer is good for, and how long to wait for one.
+    fn times(&self, address: IpAddr) -> (Duration, Duration) {
+        if address.is_ipv6() { self.times6 } else { (REACHABLE, RETRY) }
     }
 
     /// How many neighbours there are, in any state.
@@ -210,9 +228,10 @@ impl Table {
         if !self.entries.contains_key(&address) && !self.make_room(now, true) {
             return Err(Rule::NeighbourTableFull);
         }
+        let (_, retry) = self.times(address);
         let state = State::Incomplete { asked: 1 };
         let mut entry = Entry { state, due: None, used: Some(now), told: None, source, waiting: Vec::new() };
-        set_timer(&mut self.timers, address, &mut entry, Some(now + RETRY));
+        set_timer(&mut self.timers, address, &mut entry, Some(now + retry));
         self.entries.insert(address, entry);
         notices.push(Notice::Neighbour { address, state: Neighbour::Incomplete });
         Ok(())
@@ -262,12 +281,13 @@ impl Table {
         answer: Answer,
         notices: &mut Vec<Notice>,
     ) -> Result<Vec<Waiting>, Answered> {
+        let until = now + self.times(address).0;
         let entry = self.entries.get_mut(&address).ok_or(Answered::Unasked)?;
         let solicited = answer.solicited && entry.state.asked();
         let Some(known) = entry.state.mac() else {
             let mac = answer.mac.ok_or(Answered::Useless)?;
             return Ok(if solicited {
-                reachable(&mut self.timers, now, address, entry, mac, notices)
+                reachable(&mut self.timers, until, address, entry, mac, notices)
             } else {
                 stale(&mut self.timers, now, address, entry, mac, notices)
             });
@@ -281,7 +301,7 @@ impl Table {
             return Err(Answered::Unasked);
         }
         if solicited {
-            Ok(reachable(&mut self.timers, now, address, entry, mac, notices))
+            Ok(reachable(&mut self.timers, until, address, entry, mac, notices))
         } else if mac != known {
             Ok(stale(&mut self.timers, now, address, entry, mac, notices))
         } else {
@@ -299,6 +319,7 @@ impl Table {
         loop {
             let &(due, address) = self.timers.first().filter(|(due, _)| *due <= now)?;
             self.timers.remove(&(due, address));
+            let (_, retry) = self.times(address);
             let Some(entry) = self.entries.get_mut(&address) else { continue };
             entry.due = None;
             let (state, to) = match entry.state {
@@ -322,7 +343,7 @@ impl Table {
             };
             entry.state = state;
             let source = entry.source;
-            set_timer(&mut self.timers, address, entry, Some(now + RETRY));
+            set_timer(&mut self.timers, address, entry, Some(now + retry));
             return Some(Due::Ask { address, source, to });
         }
     }
@@ -366,13 +387,13 @@ pub(super) enum Answered {
 
 fn reachable(
     timers: &mut BTreeSet<(Time, IpAddr)>,
-    now: Time,
+    until: Time,
     address: IpAddr,
     entry: &mut Entry,
     mac: Mac,
     notices: &mut Vec<Notice>,
 ) -> Vec<Waiting> {
-    entry.state = State::Reachable { mac, until: now + REACHABLE };
+    entry.state = State::Reachable { mac, until };
     set_timer(timers, address, entry, None);
     tell(address, entry, mac, notices);
     std::mem::take(&mut entry.waiting)

@@ -52,6 +52,22 @@ pub enum Event<'a> {
         /// Into this.
         state: Address,
     },
+    /// A router was learned or lost.
+    Router {
+        /// Which.
+        address: IpAddr,
+        /// What.
+        state: Router,
+    },
+    /// A DHCP server gave or took an address.
+    Lease {
+        /// The address.
+        address: IpAddr,
+        /// The server.
+        server: IpAddr,
+        /// What became of it.
+        state: Lease,
+    },
     /// What is known of a neighbour changed.
     Neighbour {
         /// Who.
@@ -195,6 +211,10 @@ pub enum Address {
     Tentative,
     /// It is ours.
     Preferred,
+    /// Its preferred lifetime is over: what uses it goes on, and nothing new begins from it.
+    Deprecated,
+    /// Its lifetime is over, or it was taken away: it is not ours any more.
+    Removed,
     /// Somebody else has it; we do not use it.
     Duplicate {
         /// Who.
@@ -205,6 +225,39 @@ pub enum Address {
         /// Who.
         owner: Mac,
     },
+}
+
+/// What is known of a router (RFC 4861 §6.3.4, RFC 2132 §3.5).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Router {
+    /// Packets for other networks may go through it.
+    Learned {
+        /// For how long, if it is not told again; `None`: until it is taken back.
+        lifetime: Option<Duration>,
+    },
+    /// It is not used any more.
+    Lost,
+}
+
+/// What became of our wish for an address from a DHCP server (RFC 2131).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Lease {
+    /// The server gave it; the link is asked before it is used.
+    Obtained {
+        /// For how long; `None`: for ever.
+        duration: Option<Duration>,
+    },
+    /// It was extended.
+    Renewed {
+        /// For how long from now; `None`: for ever.
+        duration: Option<Duration>,
+    },
+    /// It ended before a server extended it.
+    Expired,
+    /// The server does not let us have it (any more).
+    Refused,
+    /// Somebody else on the link has it; the server was told.
+    Declined,
 }
 
 /// The state of a neighbour (RFC 4861 §7.3.2; the same for ARP).
@@ -238,6 +291,8 @@ pub enum Close {
     TimedOut,
     /// No link address or no route.
     Unreachable,
+    /// The address it was bound to is not ours any more.
+    AddressGone,
     /// A bug: its poll panicked, and it was ended alone.
     Panicked,
     /// The stack stopped.
@@ -254,6 +309,7 @@ impl fmt::Display for Close {
             Close::Refused => "refused by the peer",
             Close::TimedOut => "given up: the peer does not answer",
             Close::Unreachable => "given up: the peer cannot be reached",
+            Close::AddressGone => "ended: its address is not ours any more",
             Close::Panicked => "ended: a bug in the stack, please report it",
             Close::Shutdown => "closed because the stack stops",
         })

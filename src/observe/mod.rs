@@ -16,7 +16,7 @@ mod socket;
 mod time;
 
 pub use counters::Counters;
-pub use event::{Address, Cast, Close, Direction, Event, Fate, Neighbour, Numbers, Ownership, Summary};
+pub use event::{Address, Cast, Close, Direction, Event, Fate, Lease, Neighbour, Numbers, Ownership, Router, Summary};
 pub use rule::Rule;
 pub use socket::{Protocol, SocketId, TcpState};
 pub use time::Time;

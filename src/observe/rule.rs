@@ -61,7 +61,11 @@ rules! {
     NdpMalformed "ndp.drop.malformed" "RFC 4861 §7.1" "the neighbour message breaks a validity rule";
     NdpForeign "ndp.drop.foreign" "RFC 4861 §7.2.3" "the neighbour solicitation asks for an address that is not ours";
     NdpUnasked "ndp.drop.unasked" "RFC 4861 §7.2.5" "a neighbour advertisement of an address we never asked for changes nothing";
-    NdpUnused "ndp.drop.unused" "RFC 4861 §6.2.6, §8.3" "router messages and redirects are not used by this stack";
+    NdpUnused "ndp.drop.unused" "RFC 4861 §6.2.6, §6.3.4" "router solicitations are for routers, and advertisements for hosts that were told to use them (--addr slaac)";
+    NdpRedirect "ndp.drop.redirect" "RFC 4861 §8.3" "redirects are ignored: any station could send our packets astray by one";
+    NdpRouterSource "ndp.drop.router-source" "RFC 4861 §6.1.2" "a router advertisement that does not come from a link-local address has no router behind it";
+    NdpRouter "ndp.router" "RFC 4861 §6.3.4" "a router told us about itself and its prefixes";
+    NdpRouterSolicit "ndp.router-solicit" "RFC 4861 §6.3.7" "is there a router, and which prefixes does it advertise?";
     NdpAnswered "ndp.answer" "RFC 4861 §7.2.4" "somebody asked for our address; we advertised it";
     NdpLearned "ndp.learned" "RFC 4861 §7.2.5" "the neighbour's Ethernet address was learned";
     NdpDuplicate "ndp.duplicate" "RFC 4862 §5.4" "another station has or wants our tentative address";
@@ -128,6 +132,19 @@ rules! {
     UdpNoChecksum "udp.drop.no-checksum" "RFC 8200 §8.1" "UDP over IPv6 must carry a checksum";
     UdpNoSocket "udp.answer.port-unreachable" "RFC 1122 §4.1.3.1" "no socket is bound to the port: Port Unreachable";
     UdpNoSocketGroup "udp.drop.no-socket" "RFC 1122 §4.1.3.1" "no socket is bound to the port, and a datagram to a group is never answered with an error";
+    DhcpDiscover "dhcp.discover" "RFC 2131 §3.1 (1)" "is there a DHCP server, and which address does it offer?";
+    DhcpRequest "dhcp.request" "RFC 2131 §3.1 (3)" "the offered address is asked for";
+    DhcpRenew "dhcp.renew" "RFC 2131 §4.4.5" "half of the lease is over: its server is asked to extend it";
+    DhcpRebind "dhcp.rebind" "RFC 2131 §4.4.5" "the lease's server does not answer: any server is asked to extend it";
+    DhcpDecline "dhcp.decline" "RFC 2131 §3.1 (5)" "somebody else has the address that the server gave; the server is told";
+    DhcpRelease "dhcp.release" "RFC 2131 §3.1 (6)" "the stack stops and gives its address back";
+    DhcpOffer "dhcp.offer" "RFC 2131 §4.4.1" "a server offers an address";
+    DhcpAck "dhcp.ack" "RFC 2131 §4.4.1" "the server gives us the address";
+    DhcpNak "dhcp.nak" "RFC 2131 §3.1 (5)" "the server refuses the address; we begin again";
+    DhcpMalformed "dhcp.drop.malformed" "RFC 2131 §2, RFC 2132" "the DHCP message is truncated, or an option has the wrong length";
+    DhcpForeign "dhcp.drop.foreign" "RFC 2131 §4.4.1" "the DHCP message answers another client or an older question";
+    DhcpUnusable "dhcp.drop.unusable" "RFC 2131 §4.4.1" "the offer lacks its server, or its address, mask or lease time cannot be used";
+    DhcpUnasked "dhcp.drop.unasked" "RFC 2131 §4.4" "a DHCP message that does not answer what was asked last";
     UdpBufferFull "udp.drop.buffer-full" "RFC 768" "the socket's receive buffer is full: its program does not read fast enough";
     // transport: TCP
     TcpMalformed "tcp.drop.malformed" "RFC 9293 §3.1" "the segment is truncated, its data offset is wrong, an option runs past the header or a port is 0";

@@ -141,6 +141,7 @@ impl Sockets {
             Close::Refused => Some(Error::ConnectionRefused),
             Close::TimedOut => Some(Error::TimedOut),
             Close::Unreachable => Some(Error::HostUnreachable),
+            Close::AddressGone => Some(Error::AddressNotAvailable),
             Close::Panicked => Some(Error::ConnectionAborted),
             Close::Shutdown => Some(Error::NetworkDown),
         };

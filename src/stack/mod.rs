@@ -3,6 +3,7 @@
 //! [`Stack::step`] takes the moment, frames and calls, and gives frames, completions and the next deadline.
 //! The engine drives it with a device and a clock; tests drive it in virtual time; both see the same machine.
 
+mod autoconf;
 mod send;
 mod show;
 #[cfg(test)]
@@ -14,13 +15,17 @@ use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 
 use crate::config::{Cidr, Config};
+use autoconf::Autoconf;
+
 use crate::ip::{Ip, Packets, Verdict};
+pub use autoconf::{Awaited, Lifetime, Origin};
+
 pub use crate::link::Frames;
 pub use crate::socket::{Call, Completion, Outcome, Verb};
 
-use crate::link::{Link, NeighbourMessage, Notice, Received};
+use crate::link::{Link, NeighbourMessage, Received};
 use crate::memory::Memory;
-use crate::observe::{Address, Cast, Counters, Depth, Direction, Event, Fate, Observer, Rule, Time};
+use crate::observe::{Cast, Counters, Depth, Direction, Event, Fate, Observer, Rule, Time};
 use crate::pipe::Doorbell;
 use crate::socket::Sockets;
 use crate::transport::{Below, Transport};
@@ -51,8 +56,7 @@ pub struct Stack {
     packets: Packets,
     counters: Counters,
     rng: StdRng,
-    /// Own addresses that are still being asked about.
-    tentative: Vec<IpAddr>,
+    autoconf: Autoconf,
     duplicates: Vec<(IpAddr, crate::config::Mac)>,
     config: Config,
     is_begun: bool,
@@ -63,27 +67,22 @@ impl Stack {
     /// `doorbell`.
     pub fn new(config: Config, mtu: usize, seed: [u8; 32], doorbell: Doorbell) -> Stack {
         let mut rng = StdRng::from_seed(seed);
-        let mut ip = Ip::new(&config, mtu, rng.next_u64());
-        let mut tentative: Vec<IpAddr> = config.addresses.iter().map(|cidr| cidr.address()).collect();
-        let link_local = IpAddr::V6(config.mac.link_local());
-        if tentative.iter().any(IpAddr::is_ipv6)
-            && !tentative.contains(&link_local)
-            && let Some(cidr) = Cidr::new(link_local, 64)
-        {
-            ip.add_address(cidr);
-            tentative.push(link_local);
-        }
+        let ip = Ip::new(&config, mtu, rng.next_u64());
         let memory = Memory::new(config.limits.memory);
         let hash_keys = [rng.next_u64(), rng.next_u64()];
+        let mut link = Link::new(config.mac, mtu, &config.limits, hash_keys);
+        if config.slaac {
+            link.hear_routers(config.limits.prefixes);
+        }
         Stack {
-            link: Link::new(config.mac, mtu, &config.limits, hash_keys),
+            link,
             ip,
             transport: Transport::new(&config, mtu, memory.clone(), &mut rng),
             sockets: Sockets::new(&config.limits, memory, doorbell),
             packets: Packets::new(),
             counters: Counters::default(),
             rng,
-            tentative,
+            autoconf: Autoconf::new(&config),
             duplicates: Vec::new(),
             config,
             is_begun: false,
@@ -100,9 +99,10 @@ impl Stack {
         &mut self.counters
     }
 
-    /// Whether every own address has been asked about: the stack answers from here on.
+    /// Whether every own address has been asked about, and those that routers and DHCP servers give have come or are
+    /// not likely to: the stack answers from here on. Where no address was chosen, there is one.
     pub fn is_ready(&self) -> bool {
-        self.is_begun && self.tentative.is_empty()
+        self.autoconf.is_settled()
     }
 
     /// Own addresses that somebody else has, and who.
@@ -128,19 +128,19 @@ impl Stack {
         let depth = observer.depth();
         if !self.is_begun {
             self.is_begun = true;
-            for address in self.tentative.clone() {
-                self.link.add_address(now, address, self.config.probe, out);
-            }
-            self.show_frames(now, 0, out, depth, observer);
-            self.take_link_notices(now, depth, observer);
+            let sent = out.len();
+            self.begin(now, out);
+            self.show_frames(now, sent, out, depth, observer);
+            self.take_link_notices(now, out, depth, observer);
         }
         for frame in frames {
             self.receive(now, frame, out, depth, observer);
         }
         let sent = out.len();
         self.link.poll(now, out);
+        self.poll_autoconf(now, out);
         self.show_frames(now, sent, out, depth, observer);
-        self.take_link_notices(now, depth, observer);
+        self.take_link_notices(now, out, depth, observer);
         self.ip.poll(now, &mut self.packets);
         self.count_given_up();
         self.transport.poll(now, &mut self.packets);
@@ -153,10 +153,13 @@ impl Stack {
         self.take_transport_notices(now);
         self.flush(now, out, depth, observer);
         let has_more = self.service(now, out, depth, observer);
-        self.take_link_notices(now, depth, observer);
+        self.take_link_notices(now, out, depth, observer);
+        self.autoconf.settle(!self.config.addresses.is_empty());
         self.show_lives(now, depth, observer);
-        let deadline =
-            [self.link.deadline(), self.ip.deadline(), self.transport.deadline()].into_iter().flatten().min();
+        let deadline = [self.link.deadline(), self.ip.deadline(), self.transport.deadline(), self.autoconf.deadline()]
+            .into_iter()
+            .flatten()
+            .min();
         Step { deadline, has_more }
     }
 
@@ -170,8 +173,26 @@ impl Stack {
         let depth = observer.depth();
         self.transport.shut_down(now, &mut self.packets);
         self.flush(now, out, depth, observer);
+        let sent = out.len();
+        self.release_lease(now, out);
+        self.show_frames(now, sent, out, depth, observer);
         self.sockets.shut_down();
         self.show_lives(now, depth, observer);
+    }
+
+    /// The addresses of the settings, and the one that every IPv6 station has (RFC 4291 §2.8).
+    fn begin(&mut self, now: Time, out: &mut Frames) {
+        let mut addresses: Vec<(Cidr, Origin)> =
+            self.config.addresses.iter().map(|&cidr| (cidr, Origin::Chosen)).collect();
+        if (self.config.slaac || addresses.iter().any(|(cidr, _)| cidr.address().is_ipv6()))
+            && let Some(cidr) = Cidr::new(self.config.mac.link_local().into(), 64)
+        {
+            addresses.push((cidr, Origin::LinkLocal));
+        }
+        for (cidr, origin) in addresses {
+            // A person may have chosen the link-local address; then it is there already.
+            let _ = self.join(now, cidr, origin, Lifetime::FOREVER, out);
+        }
     }
 
     fn receive(&mut self, now: Time, frame: &[u8], out: &mut Frames, depth: Depth, observer: &mut dyn Observer) {
@@ -189,13 +210,16 @@ impl Stack {
             observer.observe(now, &Event::Frame { direction: Direction::In, bytes: frame, fate });
         }
         self.show_frames(now, sent, out, depth, observer);
-        self.take_link_notices(now, depth, observer);
+        self.take_link_notices(now, out, depth, observer);
         self.take_transport_notices(now);
         self.flush(now, out, depth, observer);
         self.show_lives(now, depth, observer);
     }
 
     fn receive_packet(&mut self, now: Time, packet: &[u8], cast: Cast, out: &mut Frames) -> Fate {
+        if let Some(fate) = self.receive_dhcp(now, packet, out) {
+            return fate;
+        }
         let whole;
         let verdict = match self.ip.receive(now, packet, cast, &mut self.packets) {
             Ok(Verdict::Whole(datagram)) => {
@@ -230,37 +254,6 @@ impl Stack {
     fn count_given_up(&mut self) {
         while let Some(rule) = self.ip.next_given_up() {
             self.counters.count(rule);
-        }
-    }
-
-    fn take_link_notices(&mut self, now: Time, depth: Depth, observer: &mut dyn Observer) {
-        let (ip, transport) = (&mut self.ip, &mut self.transport);
-        for notice in self.link.notices() {
-            match notice {
-                Notice::Address { address, state } => {
-                    ip.set_address_state(address, state);
-                    if state != Address::Tentative {
-                        self.tentative.retain(|&other| other != address);
-                    }
-                    if let Address::Duplicate { owner } = state {
-                        self.duplicates.push((address, owner));
-                    }
-                    if depth >= Depth::Life {
-                        observer.observe(now, &Event::Address { address, state });
-                    }
-                }
-                Notice::Neighbour { address, state } => {
-                    if depth >= Depth::Life {
-                        observer.observe(now, &Event::Neighbour { address, state });
-                    }
-                }
-                Notice::Undelivered { packet, .. } => {
-                    self.counters.count(Rule::NeighbourFailed);
-                    if let Some(error) = ip.undelivered(&packet) {
-                        transport.receive_error(&error);
-                    }
-                }
-            }
         }
     }
 

@@ -1,12 +1,13 @@
 //! One line for a step in the life of a socket, an address or a neighbour.
 
 use std::fmt;
+use std::time::Duration;
 
 use log::Level;
 
 use super::quantity::{Bytes, Count, Span};
 use super::{ADDRESS, DEVICE, NEIGHBOUR, SOCKET};
-use crate::observe::{Address, Direction, Event, Neighbour, Protocol};
+use crate::observe::{Address, Direction, Event, Lease, Neighbour, Protocol, Router};
 
 /// An event that is not a frame.
 pub(super) struct Life<'a>(&'a Event<'a>);
@@ -18,7 +19,7 @@ impl<'a> Life<'a> {
 
     pub(super) fn target(&self) -> &'static str {
         match self.0 {
-            Event::Address { .. } => ADDRESS,
+            Event::Address { .. } | Event::Router { .. } | Event::Lease { .. } => ADDRESS,
             Event::Neighbour { .. } => NEIGHBOUR,
             Event::Device { .. } => DEVICE,
             _ => SOCKET,
@@ -31,6 +32,7 @@ impl<'a> Life<'a> {
         match self.0 {
             Event::Device { .. } => Level::Warn,
             Event::Address { state: Address::Duplicate { .. } | Address::Conflict { .. }, .. } => Level::Warn,
+            Event::Lease { state: Lease::Expired | Lease::Refused | Lease::Declined, .. } => Level::Warn,
             Event::Neighbour { state: Neighbour::Incomplete, .. } => Level::Debug,
             _ => Level::Info,
         }
@@ -44,8 +46,30 @@ impl fmt::Display for Life<'_> {
             Event::Address { address, state } => match state {
                 Address::Tentative => write!(f, "{address} is tentative: the link is asked whether somebody has it"),
                 Address::Preferred => write!(f, "{address} is ours"),
+                Address::Deprecated => write!(f, "{address} is deprecated: nothing new begins from it"),
+                Address::Removed => write!(f, "{address} is not ours any more"),
                 Address::Duplicate { owner } => write!(f, "{address} is not used: {owner} has it already"),
                 Address::Conflict { owner } => write!(f, "{address} is ours, but {owner} uses it too"),
+            },
+            Event::Router { address, state } => match state {
+                Router::Learned { lifetime: None } => write!(f, "{address} is a router for other networks"),
+                Router::Learned { lifetime: Some(lifetime) } => {
+                    write!(f, "{address} is a router for other networks, for {}", Span(*lifetime))
+                }
+                Router::Lost => write!(f, "{address} is not used as a router any more"),
+            },
+            Event::Lease { address, server, state } => match state {
+                Lease::Obtained { duration } => {
+                    write!(f, "{address} was leased by the DHCP server {server}, {}", ForAsLong(*duration))
+                }
+                Lease::Renewed { duration } => {
+                    write!(f, "{address} stays leased by the DHCP server {server}, {}", ForAsLong(*duration))
+                }
+                Lease::Expired => write!(f, "{address}: the lease has expired; no DHCP server has extended it"),
+                Lease::Refused => write!(f, "{address} is refused by the DHCP server {server}; we ask for another one"),
+                Lease::Declined => {
+                    write!(f, "{address} is taken already, though the DHCP server {server} gave it; the server is told")
+                }
             },
             Event::Neighbour { address, state } => match state {
                 Neighbour::Incomplete => write!(f, "{address} is asked for its Ethernet address"),
@@ -84,10 +108,20 @@ impl fmt::Display for Life<'_> {
     }
 }
 
+/// How long a lease is.
+struct ForAsLong(Option<Duration>);
+
+impl fmt::Display for ForAsLong {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Some(duration) => write!(f, "for {}", Span(duration)),
+            None => f.write_str("for ever"),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
     use crate::config::Mac;
     use crate::observe::{Close, SocketId, Summary};
@@ -175,6 +209,27 @@ mod tests {
             line(&Event::Device { direction: Direction::Out, error: "No buffer space available" }),
             "WARN tapsock::device the device did not take a frame, it is lost: No buffer space available"
         );
+    }
+
+    #[test]
+    fn leases_and_routers_come_and_go() {
+        let (address, server) = ("192.168.69.7".parse().unwrap(), "192.168.69.100".parse().unwrap());
+        let lease = |state| line(&Event::Lease { address, server, state });
+        assert_eq!(
+            lease(Lease::Obtained { duration: Some(Duration::from_secs(3600)) }),
+            "INFO tapsock::address 192.168.69.7 was leased by the DHCP server 192.168.69.100, for 1 h 0 min"
+        );
+        assert!(
+            lease(Lease::Renewed { duration: None })
+                .ends_with("stays leased by the DHCP server 192.168.69.100, for ever")
+        );
+        assert!(lease(Lease::Expired).starts_with("WARN"));
+        let router = |state| line(&Event::Router { address: server, state });
+        assert_eq!(
+            router(Router::Learned { lifetime: Some(Duration::from_secs(30)) }),
+            "INFO tapsock::address 192.168.69.100 is a router for other networks, for 30.0 s"
+        );
+        assert!(router(Router::Lost).ends_with("is not used as a router any more"));
     }
 
     #[test]

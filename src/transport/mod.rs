@@ -21,6 +21,7 @@
 //! Nothing here waits or calls upwards. A packet's [`Fate`](crate::observe::Fate) is returned; what the socket
 //! room must know is left as a [`Notice`]; connections that need looking after stand in the dirty list.
 
+mod address;
 mod connection;
 mod datagram;
 mod guard;
@@ -201,6 +202,8 @@ pub struct Transport {
     memory: Memory,
     limits: Limits,
     mtu: usize,
+    /// For IPv6, where a router asks for less.
+    mtu6: usize,
     next_number: u64,
 }
 
@@ -244,6 +247,7 @@ impl Transport {
             memory,
             limits: config.limits.clone(),
             mtu,
+            mtu6: mtu,
             next_number: 1,
         }
     }
@@ -273,6 +277,11 @@ impl Transport {
         self.connections.len() + self.listeners.len() + self.datagrams.len()
     }
 
+    /// New connections over IPv6 use segments for a link of this MTU.
+    pub fn set_mtu6(&mut self, mtu: usize) {
+        self.mtu6 = mtu;
+    }
+
     fn new_id(&mut self, protocol: Protocol) -> SocketId {
         let number = self.next_number;
         self.next_number += 1;
@@ -281,7 +290,7 @@ impl Transport {
 
     /// The largest segment's payload on the link, for the family of `remote`.
     fn link_mss(&self, remote: SocketAddr) -> u16 {
-        let headers = if remote.is_ipv4() { 20 + 20 } else { 40 + 20 };
-        u16::try_from(self.mtu.saturating_sub(headers)).unwrap_or(u16::MAX)
+        let (mtu, headers) = if remote.is_ipv4() { (self.mtu, 20 + 20) } else { (self.mtu6, 40 + 20) };
+        u16::try_from(mtu.saturating_sub(headers)).unwrap_or(u16::MAX)
     }
 }

@@ -104,7 +104,7 @@ impl Transport {
         if self.sockets() >= self.limits.sockets {
             return Err(Error::TooManySockets);
         }
-        if !local.ip().is_unspecified() && !below.ip.is_own(local.ip()) {
+        if !local.ip().is_unspecified() && !below.ip.is_bindable(local.ip()) {
             return Err(Error::AddressNotAvailable);
         }
         if local.port() != 0 {
@@ -148,6 +148,10 @@ impl Transport {
         let socket = &mut self.datagrams[slot];
         let hop = below.ip.route(peer.ip()).map_err(|_| Error::NetworkUnreachable)?;
         let bound = Some(socket.local.ip()).filter(|address| !address.is_unspecified());
+        // The address it was bound to may have been taken away since.
+        if bound.is_some_and(|bound| !below.ip.is_group(bound) && !below.ip.is_usable(bound)) {
+            return Err(Error::AddressNotAvailable);
+        }
         let source = source.or(bound).filter(|address| below.ip.is_usable(*address)).unwrap_or(hop.source);
         if source.is_ipv4() != peer.is_ipv4() {
             return Err(Error::FamilyNotSupported);

@@ -221,7 +221,8 @@ fn a_conflict_is_noticed_and_defended_once_in_ten_seconds() {
         assert_eq!(station.done(&announcement(OTHER, V4)), Ok(Rule::ArpConflict));
         let first = millis == 0;
         assert_eq!(station.sent(), if first { vec![our_announcement()] } else { vec![] });
-        assert_eq!(station.notices(), if first { vec![conflict()] } else { vec![] });
+        let contested = Notice::Contested { address: V4.into(), owner: OTHER };
+        assert_eq!(station.notices(), [if first { conflict() } else { contested }]);
         station.pass(Duration::from_millis(1));
     }
     station.pass(Duration::from_millis(1));

@@ -5,12 +5,14 @@ use smoltcp::wire::{
 
 use super::ethernet::HEADER;
 use super::*;
+use crate::config::Cidr;
 
 mod arp;
 mod ethernet;
 mod hostile;
 mod ndp;
 mod neighbour;
+mod router;
 
 const US: Mac = Mac([0x02, 0, 0x5e, 0x10, 0, 1]);
 const PEER: Mac = Mac([0x02, 0, 0, 0, 0, 0x64]);
@@ -139,6 +141,10 @@ fn decode(frame: &[u8], fate: &Fate) -> Sent {
                 }
                 NdiscRepr::NeighborAdvert { flags, target_addr, lladdr } => {
                     let repr = NdiscRepr::NeighborAdvert { flags, target_addr, lladdr };
+                    Sent::Ndp { to, rule, source, destination, repr }
+                }
+                NdiscRepr::RouterSolicit { lladdr } => {
+                    let repr = NdiscRepr::RouterSolicit { lladdr };
                     Sent::Ndp { to, rule, source, destination, repr }
                 }
                 other => panic!("{other:?}"),

@@ -171,12 +171,12 @@ fn who_asked_for_us_needs_no_question_of_ours() {
 }
 
 #[test]
-fn router_messages_and_redirects_are_not_used() {
+fn router_messages_are_not_used_unasked_and_redirects_never() {
     let mut station = Station::new();
-    for kind in [133, 134, 137] {
+    for (kind, rule) in [(133, Rule::NdpUnused), (134, Rule::NdpUnused), (137, Rule::NdpRedirect)] {
         let mut body = vec![0; 40];
         body[0] = kind;
-        assert_eq!(station.neighbour(&question(PEER6, V6, 255, &body)), Err(Rule::NdpUnused));
+        assert_eq!(station.neighbour(&question(PEER6, V6, 255, &body)), Err(rule));
         assert_eq!(station.neighbour(&question(PEER6, V6, 64, &body)), Err(Rule::NdpHopLimit));
     }
 }
@@ -322,7 +322,8 @@ fn a_conflict_is_noticed_and_defended_once_in_ten_seconds() {
             assert_eq!(station.neighbour(&frame), Ok(Rule::NdpConflict));
             let state = observe::Address::Conflict { owner: OTHER };
             let conflict = Notice::Address { address: V6.into(), state };
-            assert_eq!(station.notices(), if first { vec![conflict] } else { vec![] });
+            let contested = Notice::Contested { address: V6.into(), owner: OTHER };
+            assert_eq!(station.notices(), [if first { conflict } else { contested }]);
             assert_eq!(station.sent(), if first { vec![our_announcement()] } else { vec![] });
         }
         station.pass(10 * SECOND);

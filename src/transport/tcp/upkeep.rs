@@ -53,7 +53,7 @@ impl Transport {
             connection.abort();
         }
         let has_more = match connection.ended {
-            Some(Close::Panicked | Close::Unreachable) => false,
+            Some(Close::Panicked | Close::Unreachable | Close::AddressGone) => false,
             _ => connection.transmit(now, &mut self.interface, out),
         };
         let was_over = connection.was_over;
@@ -64,8 +64,8 @@ impl Transport {
             let summary = Summary { age: connection.age(now), ..connection.summary };
             self.lives.push_back(Life::Closed { socket: connection.id(), how, summary });
         }
-        let is_gone =
-            connection.state() == TcpState::Closed || matches!(over, Some(Close::Panicked | Close::Unreachable));
+        let is_gone = connection.state() == TcpState::Closed
+            || matches!(over, Some(Close::Panicked | Close::Unreachable | Close::AddressGone));
         // What came before the end is still there for a program that has not read it yet.
         let is_drained = connection.descriptor.is_none() || connection.unread() == 0;
         if is_gone {
