@@ -105,7 +105,6 @@ impl Memory {
     pub fn is_exhausted(&self) -> bool {
         self.used() >= self.shared.limit
     }
-
 }
 
 /// A buffer of a slab. Dropped, its slot goes back.
@@ -163,7 +162,8 @@ impl Buffer {
 
     /// Whether bytes up to `end` would need memory that is not there yet, while there is none left.
     pub fn is_short_of(&self, end: usize) -> bool {
-        pages(end.min(self.length)) > pages(self.touched()) && self.shared.used.load(Ordering::Relaxed) >= self.shared.limit
+        pages(end.min(self.length)) > pages(self.touched())
+            && self.shared.used.load(Ordering::Relaxed) >= self.shared.limit
     }
 
     /// Gives the memory back to the kernel and keeps the buffer. What is in it is lost.
@@ -231,7 +231,8 @@ mod tests {
     fn buffers_do_not_overlap_and_slots_are_used_again() {
         let memory = Memory::new(usize::MAX);
         let all = |value: u8| -> Vec<_> {
-            let mut all: Vec<_> = [4096, 65_535, 65_537].into_iter().cycle().take(300).map(|length| lodge(&memory, length)).collect();
+            let mut all: Vec<_> =
+                [4096, 65_535, 65_537].into_iter().cycle().take(300).map(|length| lodge(&memory, length)).collect();
             for (i, buffer) in all.iter_mut().enumerate() {
                 let end = buffer.len();
                 buffer[0] = value.wrapping_add(i as u8);

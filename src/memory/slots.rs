@@ -44,7 +44,8 @@ impl Slot {
     pub(super) fn discard(&self, length: usize) {
         // SAFETY: the range is one slot of a private anonymous mapping that lives as long as any slot, and its owner
         // has said that the bytes in it are of no value. It is still mapped, readable and writable afterwards.
-        let result = unsafe { madvise(self.start.cast::<c_void>(), length.next_multiple_of(GRAIN), MmapAdvise::MADV_DONTNEED) };
+        let result =
+            unsafe { madvise(self.start.cast::<c_void>(), length.next_multiple_of(GRAIN), MmapAdvise::MADV_DONTNEED) };
         debug_assert_eq!(result, Ok(()));
     }
 }

@@ -108,8 +108,8 @@ impl Stream {
             return Ok(0);
         }
         // The flags first: if they say that nothing more will come, everything is in the ring already.
-        let over =
-            self.shared.flags.end_of_stream.load(Ordering::Acquire) || self.shared.flags.reading_over.load(Ordering::Acquire);
+        let over = self.shared.flags.end_of_stream.load(Ordering::Acquire)
+            || self.shared.flags.reading_over.load(Ordering::Acquire);
         let count = lock(&self.shared.incoming).pop_slice(buffer);
         if count > 0 {
             if self.shared.flags.stack_waits.swap(false, Ordering::AcqRel) {

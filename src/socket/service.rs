@@ -185,7 +185,7 @@ enum Hold {
 }
 
 fn move_bytes(now: Time, slot: usize, end: &mut StreamEnd, transport: &mut Transport) -> Hold {
-    let is_short = transport.is_short_of_memory();
+    let is_short = transport.memory().is_exhausted();
     let Some(connection) = transport.connection(slot) else { return Hold::Keep };
     let is_dropped = end.is_dropped();
     if is_dropped && (end.unread() > 0 || connection.unread() > 0) {

@@ -115,6 +115,11 @@ impl Stack {
         self.transport.sockets()
     }
 
+    /// Bytes of memory that the buffers of its connections use.
+    pub fn memory_used(&self) -> usize {
+        self.transport.memory().used()
+    }
+
     /// Lets everything happen that is due: `frames` came in, programs asked `calls`, and it is `now`. Frames to
     /// be sent are appended to `out`; finished calls wait in [`Stack::next_completion`].
     pub fn step<'f>(

@@ -262,9 +262,9 @@ impl Transport {
         self.lives.pop_front()
     }
 
-    /// Whether the limit on memory is reached.
-    pub fn is_short_of_memory(&self) -> bool {
-        self.memory.is_exhausted()
+    /// Where buffers come from.
+    pub fn memory(&self) -> &Memory {
+        &self.memory
     }
 
     /// The moment of the next deadline.

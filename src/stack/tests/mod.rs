@@ -4,6 +4,7 @@ mod connections;
 mod datagrams;
 mod life;
 mod loss;
+mod memory;
 mod wire;
 
 use std::net::SocketAddr;

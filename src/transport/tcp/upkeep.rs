@@ -78,8 +78,7 @@ impl Transport {
             }
         } else if has_more {
             self.mark(slot);
-        } else if let Some(at) =
-            earlier(connection.deadline(now, &mut self.interface), connection.take_rest_deadline())
+        } else if let Some(at) = earlier(connection.deadline(now, &mut self.interface), connection.take_rest_deadline())
         {
             // It has just sent all it could: what is due "now" waits for something that has not come.
             let at = at.max(now + Duration::from_millis(1));
