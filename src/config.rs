@@ -176,8 +176,10 @@ pub struct Limits {
     pub backlog: usize,
     /// Neighbours whose link address is known or asked for.
     pub neighbours: usize,
-    /// Packets that wait for one neighbour's link address.
+    /// Packets that wait for one neighbour's link address; a datagram of 64 KiB is 46 on Ethernet.
     pub packets_per_neighbour: usize,
+    /// Bytes of packets that wait for link addresses, over all neighbours.
+    pub neighbour_queue_bytes: usize,
     /// Bytes of datagrams of which fragments are missing, with all that keeping them costs; at the bound the oldest
     /// makes room (Linux's `ipfrag_high_thresh`).
     pub reassembly_bytes: usize,
@@ -213,7 +215,8 @@ impl Default for Limits {
             syn_entries: 1024,
             backlog: 4096,
             neighbours: 1024,
-            packets_per_neighbour: 16,
+            packets_per_neighbour: 64,
+            neighbour_queue_bytes: 4 << 20,
             reassembly_bytes: 4 << 20,
             reassembly_bytes_per_source: 1 << 20,
             path_mtus: 1024,

@@ -50,7 +50,7 @@ errors! {
     BadDescriptor = 9, "the socket is closed";
     /// EAGAIN: it would have to wait.
     WouldBlock = 11, "the call would have to wait";
-    /// EACCES: a broadcast without permission.
+    /// EACCES: a broadcast without permission; a router or a host says that it is forbidden.
     PermissionDenied = 13, "permission denied";
     /// EINVAL: the call does not fit the socket's state or its arguments.
     InvalidInput = 22, "invalid argument";
@@ -58,10 +58,16 @@ errors! {
     TooManySockets = 24, "the limit on sockets is reached";
     /// EPIPE: this direction was shut down.
     BrokenPipe = 32, "the sending side is shut down";
+    /// ENONET: a router says that the host is isolated.
+    HostIsolated = 64, "the host is not on the network";
+    /// EPROTO: a host or a router says that a header of ours makes no sense.
+    ProtocolError = 71, "the other side could not make sense of a header";
     /// EDESTADDRREQ: no destination was given and none is set.
     DestinationRequired = 89, "a destination address is required";
     /// EMSGSIZE: the datagram does not fit.
     MessageTooLong = 90, "the datagram is too long";
+    /// ENOPROTOOPT: the host does not speak the protocol.
+    ProtocolNotAvailable = 92, "the host does not speak the protocol";
     /// EOPNOTSUPP: this type of socket cannot do that.
     NotSupported = 95, "this socket cannot do that";
     /// EAFNOSUPPORT: the address is of another family than the socket.
@@ -88,6 +94,8 @@ errors! {
     TimedOut = 110, "the peer did not answer in time";
     /// ECONNREFUSED: nobody listens there.
     ConnectionRefused = 111, "the connection was refused";
+    /// EHOSTDOWN: a router says that there is no such host.
+    HostDown = 112, "the host is down";
     /// EHOSTUNREACH: the neighbour does not answer, or a router said so.
     HostUnreachable = 113, "the host cannot be reached";
     /// EALREADY: a connect is under way.

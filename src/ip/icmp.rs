@@ -4,10 +4,11 @@ use std::net::IpAddr;
 
 use super::address::Addresses;
 use super::header::Header;
-use super::packet::{ErrorKind, IcmpError, Packet, Verdict, protocol};
+use super::packet::{ErrorKind, IcmpError, Packet, Told, Verdict, protocol};
 use super::packets::Packets;
 use super::quote::Quote;
 use super::{Ip, checksum};
+use crate::error::Error;
 use crate::observe::{Cast, Fate, Rule};
 
 const HEADER: usize = 8;
@@ -28,7 +29,7 @@ impl Ip {
         if checksum::of(message) != 0 {
             return Err(Rule::IcmpChecksum);
         }
-        let kind = match (kind, code) {
+        let meaning = match (kind, code) {
             (ECHO_REPLY, _) => return Err(Rule::IcmpEchoReply),
             // A group ping would make every host of the network answer at once.
             (ECHO_REQUEST, _) if packet.cast == Cast::Group => return Err(Rule::IcmpEchoGroup),
@@ -36,19 +37,16 @@ impl Ip {
                 echo(&packet, packet.destination, ECHO_REPLY, out);
                 return Ok(Verdict::Done(Rule::IcmpEcho));
             }
-            (3, 0 | 6 | 11) => ErrorKind::NetworkUnreachable,
-            (3, 1 | 7 | 8 | 12) => ErrorKind::HostUnreachable,
-            (3, 2) => ErrorKind::ProtocolUnreachable,
-            (3, 3) => ErrorKind::PortUnreachable,
             // RFC 1191 §4: the MTU is in the second half of the word.
-            (3, 4) => ErrorKind::PacketTooBig { mtu: u32::from_be_bytes([0, 0, c, d]) },
-            (3, 5) => ErrorKind::SourceRouteFailed,
-            (3, 9 | 10 | 13..=15) => ErrorKind::Prohibited,
-            (11, _) => ErrorKind::TimeExceeded,
-            (12, _) => ErrorKind::ParameterProblem,
+            (3, 4) => {
+                (ErrorKind::PacketTooBig { mtu: u32::from_be_bytes([0, 0, c, d]) }, Told::hard(Error::MessageTooLong))
+            }
+            (3, code) => unreachable4(code).ok_or(Rule::IcmpType)?,
+            (11, _) => (ErrorKind::TimeExceeded, Told::soft(Error::HostUnreachable)),
+            (12, _) => (ErrorKind::ParameterProblem, Told::hard(Error::ProtocolError)),
             _ => return Err(Rule::IcmpType),
         };
-        error(&packet, kind, &self.addresses).map(Verdict::Error)
+        error(&packet, meaning, &self.addresses).map(Verdict::Error)
     }
 
     /// `fragment_header`: the message came in fragments, or in an atomic one.
@@ -68,7 +66,7 @@ impl Ip {
             return if fragment_header { Err(Rule::Ip6FragmentNeighbour) } else { Ok(Verdict::Neighbour(packet)) };
         }
         let &[a, b, c, d, ..] = body else { return Err(Rule::IcmpMalformed) };
-        let kind = match (kind, code) {
+        let meaning = match (kind, code) {
             (ECHO_REPLY_6, _) => return Err(Rule::IcmpEchoReply),
             (ECHO_REQUEST_6, _) => {
                 let asked = packet.destination;
@@ -76,18 +74,17 @@ impl Ip {
                 echo(&packet, source, ECHO_REPLY_6, out);
                 return Ok(Verdict::Done(Rule::IcmpEcho));
             }
-            (1, 0) => ErrorKind::NetworkUnreachable,
-            (1, 1 | 5 | 6) => ErrorKind::Prohibited,
-            (1, 2 | 3) => ErrorKind::HostUnreachable,
-            (1, 4) => ErrorKind::PortUnreachable,
-            (2, _) => ErrorKind::PacketTooBig { mtu: u32::from_be_bytes([a, b, c, d]) },
-            (3, _) => ErrorKind::TimeExceeded,
+            (1, code) => unreachable6(code).ok_or(Rule::IcmpType)?,
+            (2, _) => {
+                (ErrorKind::PacketTooBig { mtu: u32::from_be_bytes([a, b, c, d]) }, Told::hard(Error::MessageTooLong))
+            }
+            (3, _) => (ErrorKind::TimeExceeded, Told::soft(Error::HostUnreachable)),
             // RFC 4443 §3.4: the next header that is not known there is our transport protocol.
-            (4, 1) => ErrorKind::ProtocolUnreachable,
-            (4, _) => ErrorKind::ParameterProblem,
+            (4, 1) => (ErrorKind::ProtocolUnreachable, Told::hard(Error::ProtocolError)),
+            (4, _) => (ErrorKind::ParameterProblem, Told::hard(Error::ProtocolError)),
             _ => return Err(Rule::IcmpType),
         };
-        error(&packet, kind, &self.addresses).map(Verdict::Error)
+        error(&packet, meaning, &self.addresses).map(Verdict::Error)
     }
 }
 
@@ -108,14 +105,42 @@ fn echo(request: &Packet<'_>, source: IpAddr, kind: u8, out: &mut Packets) {
     });
 }
 
+/// Destination Unreachable of IPv4: what it means, and Linux's table of what a program is told (`icmp_err_convert`).
+fn unreachable4(code: u8) -> Option<(ErrorKind, Told)> {
+    Some(match code {
+        0 | 11 => (ErrorKind::NetworkUnreachable, Told::soft(Error::NetworkUnreachable)),
+        1 | 12 => (ErrorKind::HostUnreachable, Told::soft(Error::HostUnreachable)),
+        2 => (ErrorKind::ProtocolUnreachable, Told::hard(Error::ProtocolNotAvailable)),
+        3 => (ErrorKind::PortUnreachable, Told::hard(Error::ConnectionRefused)),
+        5 => (ErrorKind::SourceRouteFailed, Told::soft(Error::NotSupported)),
+        6 => (ErrorKind::NetworkUnreachable, Told::hard(Error::NetworkUnreachable)),
+        7 => (ErrorKind::HostUnreachable, Told::hard(Error::HostDown)),
+        8 => (ErrorKind::HostUnreachable, Told::hard(Error::HostIsolated)),
+        9 => (ErrorKind::Prohibited, Told::hard(Error::NetworkUnreachable)),
+        10 | 13..=15 => (ErrorKind::Prohibited, Told::hard(Error::HostUnreachable)),
+        _ => return None,
+    })
+}
+
+/// The same for IPv6 (`icmpv6_err_convert`).
+fn unreachable6(code: u8) -> Option<(ErrorKind, Told)> {
+    Some(match code {
+        0 => (ErrorKind::NetworkUnreachable, Told::soft(Error::NetworkUnreachable)),
+        1 | 5 | 6 => (ErrorKind::Prohibited, Told::hard(Error::PermissionDenied)),
+        2 | 3 => (ErrorKind::HostUnreachable, Told::soft(Error::HostUnreachable)),
+        4 => (ErrorKind::PortUnreachable, Told::hard(Error::ConnectionRefused)),
+        _ => return None,
+    })
+}
+
 /// The error, if it is about something that we sent.
-fn error(packet: &Packet<'_>, kind: ErrorKind, addresses: &Addresses) -> Result<IcmpError, Rule> {
+fn error(packet: &Packet<'_>, (kind, told): (ErrorKind, Told), addresses: &Addresses) -> Result<IcmpError, Rule> {
     let quote = Quote::read(&packet.payload[HEADER..])?;
     // What we sent came from the address that the error was sent to; this also refuses errors to groups.
     if quote.source.ip() != packet.destination || !addresses.is_usable(packet.destination) {
         return Err(Rule::IcmpErrorUnmatched);
     }
-    Ok(quote.into_error(kind, packet.source))
+    Ok(quote.into_error(kind, told, packet.source))
 }
 
 #[cfg(test)]

@@ -46,7 +46,7 @@ use self::icmp_error::Message;
 use self::identification::Identifications;
 pub use self::limiter::Limiter;
 use self::packet::protocol;
-pub use self::packet::{ErrorKind, IcmpError, Packet, Verdict};
+pub use self::packet::{ErrorKind, IcmpError, Packet, Told, Verdict};
 pub use self::packets::{Outgoing, Packets};
 use self::path_mtu::PathMtus;
 pub use self::piece::{Piece, Pieces};
@@ -56,6 +56,7 @@ use self::reassembly::{Fragment, Progress, Reassembly};
 pub use self::route::Hop;
 use self::route::Routes;
 use crate::config::{Cidr, Config};
+use crate::error::Error;
 use crate::observe::{self, Cast, Rule, Time};
 
 /// How many incomplete datagrams are given up at once; if more are due, the deadline stays in the past.
@@ -252,7 +253,8 @@ impl Ip {
     /// `None` for what no socket sent.
     pub fn undelivered(&self, packet: &[u8]) -> Option<IcmpError> {
         let quote = Quote::read(packet).ok()?;
-        Some(quote.into_error(ErrorKind::HostUnreachable, quote.source.ip()))
+        let told = Told::soft(Error::HostUnreachable);
+        Some(quote.into_error(ErrorKind::HostUnreachable, told, quote.source.ip()))
     }
 
     /// Judges a packet from the link. `cast` says how the frame was addressed. Answers go to `out`.

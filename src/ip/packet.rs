@@ -3,6 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 
 use super::reassembly::Whole;
+use crate::error::Error;
 use crate::observe::{Cast, Rule};
 
 /// Protocol numbers (RFC 5237, IANA) that this room tells apart.
@@ -65,6 +66,8 @@ pub enum Verdict<'p> {
 pub struct IcmpError {
     /// What went wrong.
     pub kind: ErrorKind,
+    /// What a program is told of it.
+    pub told: Told,
     /// Who says so: the destination, or a router on the way.
     pub from: IpAddr,
     /// Our end, as quoted.
@@ -75,6 +78,25 @@ pub struct IcmpError {
     pub protocol: u8,
     /// The quoted sequence number, for TCP.
     pub sequence: Option<u32>,
+}
+
+/// An ICMP error as a program sees it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Told {
+    /// The error number that Linux gives it.
+    pub error: Error,
+    /// It will not pass: a program that is connected is told unasked.
+    pub is_hard: bool,
+}
+
+impl Told {
+    pub(super) const fn hard(error: Error) -> Told {
+        Told { error, is_hard: true }
+    }
+
+    pub(super) const fn soft(error: Error) -> Told {
+        Told { error, is_hard: false }
+    }
 }
 
 /// What an ICMP error complains about. Which of them are soft errors is for the transport to say

@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
-use super::packet::{ErrorKind, IcmpError, protocol};
+use super::packet::{ErrorKind, IcmpError, Told, protocol};
 use crate::observe::Rule;
 
 /// The ends of a segment or datagram, read from its first bytes.
@@ -36,9 +36,9 @@ impl Quote {
     }
 
     /// The error of this kind about it, told by `from`.
-    pub(super) fn into_error(self, kind: ErrorKind, from: IpAddr) -> IcmpError {
+    pub(super) fn into_error(self, kind: ErrorKind, told: Told, from: IpAddr) -> IcmpError {
         let Quote { source, destination, protocol, sequence } = self;
-        IcmpError { kind, from, source, destination, protocol, sequence }
+        IcmpError { kind, told, from, source, destination, protocol, sequence }
     }
 }
 

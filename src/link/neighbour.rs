@@ -143,6 +143,9 @@ pub(super) struct Table {
     timers: BTreeSet<(Time, IpAddr)>,
     limit: usize,
     waiting_limit: usize,
+    /// The bytes of all packets that wait, and how many there may be.
+    waiting_bytes: usize,
+    bytes_limit: usize,
     /// REACHABLE and RETRY for IPv6, where a router says otherwise.
     times6: (Duration, Duration),
 }
@@ -154,6 +157,8 @@ impl Table {
             timers: BTreeSet::new(),
             limit: limits.neighbours,
             waiting_limit: limits.packets_per_neighbour,
+            waiting_bytes: 0,
+            bytes_limit: limits.neighbour_queue_bytes,
             times6: (REACHABLE, RETRY),
         }
     }
@@ -187,7 +192,8 @@ impl Table {
     /// begins its DELAY.
     pub(super) fn route(&mut self, now: Time, address: IpAddr) -> Result<Route, Rule> {
         let Some(entry) = self.entries.get_mut(&address) else {
-            return if self.waiting_limit == 0 { Err(Rule::NeighbourQueueFull) } else { Ok(Route::Unknown) };
+            let has_room = self.waiting_limit > 0 && self.waiting_bytes < self.bytes_limit;
+            return if has_room { Ok(Route::Unknown) } else { Err(Rule::NeighbourQueueFull) };
         };
         entry.used = Some(now);
         match entry.state {
@@ -198,7 +204,11 @@ impl Table {
                 set_timer(&mut self.timers, address, entry, Some(now + DELAY));
                 Ok(Route::Known(mac))
             }
-            State::Incomplete { .. } if entry.waiting.len() < self.waiting_limit => Ok(Route::Asked),
+            State::Incomplete { .. }
+                if entry.waiting.len() < self.waiting_limit && self.waiting_bytes < self.bytes_limit =>
+            {
+                Ok(Route::Asked)
+            }
             State::Incomplete { .. } => Err(Rule::NeighbourQueueFull),
             State::Failed { until } if now < until => Err(Rule::NeighbourFailed),
             State::Failed { .. } => Ok(Route::Unknown),
@@ -213,6 +223,7 @@ impl Table {
     /// One more packet waits. Only after [`Route::Asked`] or [`Table::ask`].
     pub(super) fn wait(&mut self, address: IpAddr, waiting: Waiting) {
         if let Some(entry) = self.entries.get_mut(&address) {
+            self.waiting_bytes += waiting.packet.len();
             entry.waiting.push(waiting);
         }
     }
@@ -254,7 +265,8 @@ impl Table {
             if entry.state.mac() == Some(mac) {
                 return (false, Vec::new());
             }
-            return (true, stale(&mut self.timers, now, address, entry, mac, notices));
+            let released = stale(&mut self.timers, now, address, entry, mac, notices);
+            return (true, self.release(released));
         }
         // An entry that only somebody else's talk would fill may not push out one that we use: it is an
         // optimisation, and a station could talk under a thousand names.
@@ -286,11 +298,12 @@ impl Table {
         let solicited = answer.solicited && entry.state.asked();
         let Some(known) = entry.state.mac() else {
             let mac = answer.mac.ok_or(Answered::Useless)?;
-            return Ok(if solicited {
+            let released = if solicited {
                 reachable(&mut self.timers, until, address, entry, mac, notices)
             } else {
                 stale(&mut self.timers, now, address, entry, mac, notices)
-            });
+            };
+            return Ok(self.release(released));
         };
         let mac = answer.mac.unwrap_or(known);
         if mac != known && !answer.overriding {
@@ -300,13 +313,20 @@ impl Table {
             }
             return Err(Answered::Unasked);
         }
-        if solicited {
-            Ok(reachable(&mut self.timers, until, address, entry, mac, notices))
+        let released = if solicited {
+            reachable(&mut self.timers, until, address, entry, mac, notices)
         } else if mac != known {
-            Ok(stale(&mut self.timers, now, address, entry, mac, notices))
+            stale(&mut self.timers, now, address, entry, mac, notices)
         } else {
-            Err(Answered::Unasked)
-        }
+            return Err(Answered::Unasked);
+        };
+        Ok(self.release(released))
+    }
+
+    /// These packets wait no longer.
+    fn release(&mut self, waiting: Vec<Waiting>) -> Vec<Waiting> {
+        self.waiting_bytes -= waiting.iter().map(|waiting| waiting.packet.len()).sum::<usize>();
+        waiting
     }
 
     /// Whether a request of ours for this neighbour is under way.
@@ -331,7 +351,7 @@ impl Table {
                     entry.told = None;
                     let waiting = std::mem::take(&mut entry.waiting);
                     notices.push(Notice::Neighbour { address, state: Neighbour::Failed });
-                    return Some(Due::Failed { address, waiting });
+                    return Some(Due::Failed { address, waiting: self.release(waiting) });
                 }
                 State::Probe { .. } => {
                     // The next packet asks everybody (RFC 4861 §7.3.3): the address may have moved.

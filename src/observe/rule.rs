@@ -75,7 +75,7 @@ rules! {
     NdpDad "ndp.dad" "RFC 4862 §5.4.2" "before we use an address we ask whether somebody has it";
     NdpAdvertise "ndp.advertise" "RFC 4861 §7.2.6" "the address is ours now; neighbours may forget who had it before";
     NeighbourFailed "neighbour.failed" "RFC 4861 §7.2.2" "the neighbour did not answer; packets for it cannot be sent";
-    NeighbourQueueFull "neighbour.drop.queue-full" "RFC 4861 §7.2.2" "too many packets wait for this neighbour; this one is dropped";
+    NeighbourQueueFull "neighbour.drop.queue-full" "RFC 4861 §7.2.2" "too many packets wait for this neighbour, or for all together; this one is dropped";
     NeighbourTableFull "neighbour.drop.table-full" "RFC 4861 §7.2.2" "too many neighbours are being asked for; this packet is dropped";
     NeighbourNoSource "neighbour.drop.no-source" "RFC 4861 §7.2.2" "we have no address of this family yet that a neighbour could answer to";
     // ip
@@ -125,6 +125,8 @@ rules! {
     IcmpErrorLimited "icmp.drop.error-limit" "RFC 1812 §4.3.2.8, RFC 4443 §2.4" "an error was due, but the limit on errors is reached";
     IcmpErrorForbidden "icmp.drop.error-forbidden" "RFC 1122 §3.2.2, RFC 4443 §2.4" "no error may be sent about an error, a group address or a fragment";
     IcmpErrorUnmatched "icmp.drop.error-unmatched" "RFC 5927 §4.1" "an ICMP error that quotes no socket of ours";
+    IcmpErrorSequence "icmp.drop.error-sequence" "RFC 5927 §4.1" "an ICMP error that quotes a sequence number of no segment on its way: forged or late";
+    PathMtuLowered "icmp.path-mtu" "RFC 1191 §6, RFC 8201 §4" "a link on the way carries less: segments to this host become smaller";
     IcmpErrorDelivered "icmp.error" "RFC 1122 §3.2.2, §4.2.3.9" "an ICMP error for one of our sockets";
     // transport: UDP
     UdpMalformed "udp.drop.malformed" "RFC 768" "the datagram is truncated or its length field is wrong";

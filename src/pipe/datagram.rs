@@ -1,16 +1,25 @@
+use std::collections::VecDeque;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
 
 use atomic_waker::AtomicWaker;
-use smoltcp::storage::{PacketBuffer, PacketMetadata};
 
 use super::{Bell, lock, stream};
 use crate::error::{Error, Result};
 
 /// How many datagrams wait at most, however small they are.
 const DATAGRAMS: usize = 256;
+
+/// What a waiting datagram costs besides its bytes.
+const COST: usize = 64;
+
+/// The longest payload that IP can carry behind a UDP header: an IPv4 packet counts its own header, an IPv6 packet
+/// does not (RFC 768, RFC 8200 §3).
+const fn largest(is_v4: bool) -> usize {
+    if is_v4 { 65_535 - 20 - 8 } else { 65_535 - 8 }
+}
 
 /// Whom a datagram is from or for.
 #[derive(Debug, Clone, Copy)]
@@ -19,10 +28,42 @@ struct Addresses {
     local: Option<IpAddr>,
 }
 
+/// Datagrams in order. Each has memory of its own, so that a socket through which one large datagram went keeps
+/// nothing of it.
+#[derive(Debug)]
+struct Queue {
+    datagrams: VecDeque<(Addresses, Box<[u8]>)>,
+    bytes: usize,
+    capacity: usize,
+}
+
+impl Queue {
+    fn new(capacity: usize) -> Mutex<Queue> {
+        Mutex::new(Queue { datagrams: VecDeque::new(), bytes: 0, capacity })
+    }
+
+    /// Says whether there was room.
+    fn push(&mut self, addresses: Addresses, bytes: &[u8]) -> bool {
+        let cost = bytes.len() + COST;
+        if self.datagrams.len() >= DATAGRAMS || self.bytes + cost > self.capacity {
+            return false;
+        }
+        self.bytes += cost;
+        self.datagrams.push_back((addresses, bytes.into()));
+        true
+    }
+
+    fn pop(&mut self) -> Option<(Addresses, Box<[u8]>)> {
+        let (addresses, bytes) = self.datagrams.pop_front()?;
+        self.bytes -= bytes.len() + COST;
+        Some((addresses, bytes))
+    }
+}
+
 #[derive(Debug)]
 struct Shared {
-    incoming: Mutex<PacketBuffer<'static, Addresses>>,
-    outgoing: Mutex<PacketBuffer<'static, Addresses>>,
+    incoming: Mutex<Queue>,
+    outgoing: Mutex<Queue>,
     error: AtomicI32,
     /// The stack has stopped.
     closed: AtomicBool,
@@ -39,7 +80,7 @@ struct Shared {
 pub struct Datagrams {
     shared: Arc<Shared>,
     bell: Arc<Bell>,
-    largest: usize,
+    capacity: usize,
 }
 
 /// The stack's end of a datagram socket.
@@ -49,16 +90,13 @@ pub struct DatagramEnd {
     bell: Arc<Bell>,
 }
 
-fn queue(capacity: usize) -> Mutex<PacketBuffer<'static, Addresses>> {
-    Mutex::new(PacketBuffer::new(vec![PacketMetadata::EMPTY; DATAGRAMS], vec![0; capacity]))
-}
-
 impl Datagrams {
-    /// Two queues of `capacity` bytes of payload. Datagrams of more than `largest` bytes cannot be sent.
-    pub fn new(capacity: usize, largest: usize, bell: Arc<Bell>) -> (Datagrams, DatagramEnd) {
+    /// Two queues of `capacity` bytes, with a little for each datagram besides its payload. None of it is taken
+    /// before datagrams come.
+    pub fn new(capacity: usize, bell: Arc<Bell>) -> (Datagrams, DatagramEnd) {
         let shared = Arc::new(Shared {
-            incoming: queue(capacity),
-            outgoing: queue(capacity),
+            incoming: Queue::new(capacity),
+            outgoing: Queue::new(capacity),
             error: AtomicI32::new(0),
             closed: AtomicBool::new(false),
             dropped: AtomicBool::new(false),
@@ -66,7 +104,7 @@ impl Datagrams {
             reader: AtomicWaker::new(),
             writer: AtomicWaker::new(),
         });
-        (Datagrams { shared: Arc::clone(&shared), bell: Arc::clone(&bell), largest }, DatagramEnd { shared, bell })
+        (Datagrams { shared: Arc::clone(&shared), bell: Arc::clone(&bell), capacity }, DatagramEnd { shared, bell })
     }
 
     fn take_error(&self) -> Result<()> {
@@ -85,20 +123,19 @@ impl Datagrams {
     /// [`Error::NetworkDown`] after the stack has stopped.
     pub fn try_receive(&self, buffer: &mut [u8]) -> Result<(usize, SocketAddr, Option<IpAddr>)> {
         self.take_error()?;
-        let mut incoming = lock(&self.shared.incoming);
-        match incoming.dequeue() {
-            Ok((addresses, bytes)) => {
+        let next = lock(&self.shared.incoming).pop();
+        match next {
+            Some((addresses, bytes)) => {
                 let count = bytes.len().min(buffer.len());
                 buffer[..count].copy_from_slice(&bytes[..count]);
                 let received = (count, addresses.peer, addresses.local);
-                drop(incoming);
                 if self.shared.stack_waits.swap(false, Ordering::AcqRel) {
                     self.bell.ring();
                 }
                 Ok(received)
             }
-            Err(_) if self.shared.closed.load(Ordering::Acquire) => Err(Error::NetworkDown),
-            Err(_) => Err(Error::WouldBlock),
+            None if self.shared.closed.load(Ordering::Acquire) => Err(Error::NetworkDown),
+            None => Err(Error::WouldBlock),
         }
     }
 
@@ -106,20 +143,19 @@ impl Datagrams {
     ///
     /// # Errors
     ///
-    /// [`Error::MessageTooLong`]; [`Error::WouldBlock`] while too many wait; an ICMP error that an earlier
+    /// [`Error::MessageTooLong`] if IP or the queue cannot hold it; [`Error::WouldBlock`] while too many wait; an ICMP error that an earlier
     /// one caused, once; [`Error::NetworkDown`] after the stack has stopped.
     pub fn try_send(&self, bytes: &[u8], peer: SocketAddr, local: Option<IpAddr>) -> Result<()> {
         self.take_error()?;
         if self.shared.closed.load(Ordering::Acquire) {
             return Err(Error::NetworkDown);
         }
-        if bytes.len() > self.largest {
+        if bytes.len() > largest(peer.is_ipv4()) || bytes.len() + COST > self.capacity {
             return Err(Error::MessageTooLong);
         }
-        let mut outgoing = lock(&self.shared.outgoing);
-        let space = outgoing.enqueue(bytes.len(), Addresses { peer, local }).map_err(|_| Error::WouldBlock)?;
-        space.copy_from_slice(bytes);
-        drop(outgoing);
+        if !lock(&self.shared.outgoing).push(Addresses { peer, local }, bytes) {
+            return Err(Error::WouldBlock);
+        }
         self.bell.ring();
         Ok(())
     }
@@ -161,11 +197,10 @@ impl DatagramEnd {
     /// Queues a received datagram; `false` if there is no room, and then the bell rings when there is.
     pub fn deliver(&self, bytes: &[u8], peer: SocketAddr, local: IpAddr) -> bool {
         let mut incoming = lock(&self.shared.incoming);
-        let Ok(space) = incoming.enqueue(bytes.len(), Addresses { peer, local: Some(local) }) else {
+        if !incoming.push(Addresses { peer, local: Some(local) }, bytes) {
             self.shared.stack_waits.store(true, Ordering::Release);
             return false;
-        };
-        space.copy_from_slice(bytes);
+        }
         drop(incoming);
         self.shared.reader.wake();
         true
@@ -173,17 +208,15 @@ impl DatagramEnd {
 
     /// Takes a datagram that the application sent and gives it to `send`; `None` if there is none.
     pub fn take<R>(&self, send: impl FnOnce(&[u8], SocketAddr, Option<IpAddr>) -> R) -> Option<R> {
-        let mut outgoing = lock(&self.shared.outgoing);
-        let (addresses, bytes) = outgoing.dequeue().ok()?;
-        let result = send(bytes, addresses.peer, addresses.local);
-        drop(outgoing);
+        let (addresses, bytes) = lock(&self.shared.outgoing).pop()?;
+        let result = send(&bytes, addresses.peer, addresses.local);
         self.shared.writer.wake();
         Some(result)
     }
 
     /// Whether the application has sent what the stack has not taken.
     pub fn has_unsent(&self) -> bool {
-        !lock(&self.shared.outgoing).is_empty()
+        !lock(&self.shared.outgoing).datagrams.is_empty()
     }
 
     /// Asks the engine to come back in its next round.
@@ -218,7 +251,7 @@ mod tests {
 
     #[test]
     fn datagrams_keep_their_boundaries_and_their_addresses() {
-        let (application, stack) = Datagrams::new(1024, 512, Doorbell::default().bell(0));
+        let (application, stack) = Datagrams::new(1024, Doorbell::default().bell(0));
         let peer = "192.0.2.1:9".parse().unwrap();
         let local = "192.0.2.2".parse().unwrap();
         assert!(stack.deliver(b"one", peer, local));
@@ -227,11 +260,35 @@ mod tests {
         assert_eq!(application.try_receive(&mut buffer), Ok((2, peer, Some(local))));
         assert_eq!(application.try_receive(&mut buffer), Ok((0, peer, Some(local))));
         assert_eq!(application.try_receive(&mut buffer), Err(Error::WouldBlock));
-        assert_eq!(application.try_send(&[0; 513], peer, None), Err(Error::MessageTooLong));
+        assert_eq!(application.try_send(&[0; 961], peer, None), Err(Error::MessageTooLong));
         assert_eq!(application.try_send(b"two", peer, None), Ok(()));
         assert_eq!(stack.take(|bytes, to, _| (bytes.to_vec(), to)), Some((b"two".to_vec(), peer)));
         stack.fail(Error::ConnectionRefused);
         assert_eq!(application.try_receive(&mut buffer), Err(Error::ConnectionRefused));
         assert_eq!(application.try_receive(&mut buffer), Err(Error::WouldBlock));
+    }
+
+    #[test]
+    fn the_longest_datagrams_of_both_families_can_be_sent_and_longer_ones_cannot() {
+        let (application, stack) = Datagrams::new(208 * 1024, Doorbell::default().bell(0));
+        for (peer, longest) in [("192.0.2.1:9", 65_507), ("[fd69::1]:9", 65_527)] {
+            let peer = peer.parse().unwrap();
+            assert_eq!(application.try_send(&vec![0; longest + 1], peer, None), Err(Error::MessageTooLong));
+            assert_eq!(application.try_send(&vec![0; longest], peer, None), Ok(()));
+            assert_eq!(stack.take(|bytes, _, _| bytes.len()), Some(longest));
+        }
+    }
+
+    #[test]
+    fn a_queue_is_bounded_in_bytes_and_in_datagrams() {
+        let peer = "192.0.2.1:9".parse().unwrap();
+        let (application, stack) = Datagrams::new(10_000, Doorbell::default().bell(0));
+        let sent = (0..1000).filter(|_| application.try_send(&[0; 936], peer, None).is_ok()).count();
+        assert_eq!(sent, 10);
+        assert_eq!(stack.take(|_, _, _| ()), Some(()));
+        assert_eq!(application.try_send(&[0; 936], peer, None), Ok(()), "there is room again");
+        let (_application, stack) = Datagrams::new(1 << 20, Doorbell::default().bell(0));
+        let delivered = (0..1000).filter(|_| stack.deliver(b"", peer, peer.ip())).count();
+        assert_eq!(delivered, DATAGRAMS);
     }
 }

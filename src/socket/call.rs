@@ -8,9 +8,6 @@ use crate::observe::{SocketId, Time};
 use crate::pipe::{Accepts, Datagrams, Stream};
 use crate::transport::{Below, TcpInfo, Transport};
 
-/// The largest datagram a UDP socket can carry: an IPv4 packet less its headers.
-const LARGEST_DATAGRAM: usize = 65_535 - 20 - 8;
-
 /// Names a socket in later calls. A closed socket's name is not used again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Handle {
@@ -46,6 +43,14 @@ pub enum Verb {
         socket: Handle,
         /// The only peer from here on.
         peer: SocketAddr,
+    },
+    /// IP_RECVERR and IPV6_RECVERR: whether a UDP socket is told of every ICMP error that a datagram of its caused,
+    /// also of those that may pass, and also while it is not connected (`ip(7)`).
+    SetReceiveErrors {
+        /// The socket.
+        socket: Handle,
+        /// Whether it wants them.
+        on: bool,
     },
     /// TCP_NODELAY.
     SetNodelay {
@@ -145,6 +150,7 @@ impl Sockets {
                 Err(error) => Err(error),
             },
             Verb::ConnectUdp { socket, peer } => self.connect_udp(socket, peer, transport, below),
+            Verb::SetReceiveErrors { socket, on } => self.set_receive_errors(socket, on, transport),
             Verb::SetNodelay { socket, nodelay } => self.set_nodelay(socket, nodelay, transport),
             Verb::Info { socket } => self.info(now, socket, transport),
         };
@@ -177,7 +183,7 @@ impl Sockets {
         let descriptor = self.table.vacant_key();
         let slot = transport.bind_udp(now, local, descriptor, below, rng)?;
         let bell = self.doorbell.bell(descriptor);
-        let (pipe, end) = Datagrams::new(self.limits.datagram_buffer, LARGEST_DATAGRAM, bell);
+        let (pipe, end) = Datagrams::new(self.limits.datagram_buffer, bell);
         let handle = self.insert(Socket::Datagram { slot, end });
         let datagram = transport.datagram(slot);
         Ok(Outcome::Datagram(DatagramSocket { handle, id: datagram.id(), local: datagram.local(), pipe }))
@@ -214,6 +220,17 @@ impl Sockets {
     ) -> Result<Outcome> {
         match self.find(socket) {
             Some(&Socket::Datagram { slot, .. }) => transport.connect_udp(slot, peer, below).map(|()| Outcome::Done),
+            Some(_) => Err(Error::NotSupported),
+            None => Err(Error::BadDescriptor),
+        }
+    }
+
+    fn set_receive_errors(&self, socket: Handle, on: bool, transport: &mut Transport) -> Result<Outcome> {
+        match self.find(socket) {
+            Some(&Socket::Datagram { slot, .. }) => {
+                transport.datagram(slot).set_receive_errors(on);
+                Ok(Outcome::Done)
+            }
             Some(_) => Err(Error::NotSupported),
             None => Err(Error::BadDescriptor),
         }

@@ -4,7 +4,7 @@ use super::{Completion, Connecting, Descriptor, Outcome, Socket, Sockets, Stream
 use crate::error::Error;
 use crate::observe::{Close, Time};
 use crate::pipe::{Stream, StreamEnd};
-use crate::transport::{Below, Notice, Transport};
+use crate::transport::{Below, End, Notice, Transport};
 
 /// How many datagrams of one socket are sent in one round.
 const DATAGRAMS_PER_ROUND: usize = 64;
@@ -118,8 +118,8 @@ impl Sockets {
             self.release(descriptor, slot, transport);
         }
         let over = transport.service(now, slot, below.packets);
-        if let Some(how) = over {
-            self.finish(descriptor, slot, how, transport);
+        if let Some(end) = over {
+            self.finish(descriptor, slot, end, transport);
         }
     }
 
@@ -134,8 +134,8 @@ impl Sockets {
     }
 
     /// The connection is over: the program is told how.
-    fn finish(&mut self, descriptor: Option<usize>, slot: usize, how: Close, transport: &mut Transport) {
-        let error = match how {
+    fn finish(&mut self, descriptor: Option<usize>, slot: usize, end: End, transport: &mut Transport) {
+        let error = end.reason.or(match end.how {
             Close::ByPeer | Close::ByUs | Close::Aborted => None,
             Close::Reset => Some(Error::ConnectionReset),
             Close::Refused => Some(Error::ConnectionRefused),
@@ -144,7 +144,7 @@ impl Sockets {
             Close::AddressGone => Some(Error::AddressNotAvailable),
             Close::Panicked => Some(Error::ConnectionAborted),
             Close::Shutdown => Some(Error::NetworkDown),
-        };
+        });
         let Some(entry) = descriptor.and_then(|descriptor| self.table.try_remove(descriptor)) else { return };
         if let Some(connection) = transport.connection(slot) {
             connection.disown();

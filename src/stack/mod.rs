@@ -248,7 +248,10 @@ impl Stack {
                     Ok(rule) | Err(rule) => Fate::nobody(rule),
                 }
             }
-            Ok(Verdict::Error(error)) => self.transport.receive_error(&error),
+            Ok(Verdict::Error(error)) => {
+                let mut below = Below { ip: &mut self.ip, packets: &mut self.packets };
+                self.transport.receive_error(now, &error, &mut below)
+            }
             // What was put together once is not put together again.
             Ok(Verdict::Whole(_)) => Fate::nobody(Rule::Ip6Extension),
             Ok(Verdict::Done(rule)) | Err(rule) => Fate::nobody(rule),

@@ -6,6 +6,7 @@ use super::Stack;
 use crate::ip::Outgoing;
 use crate::link::Frames;
 use crate::observe::{Depth, Observer, Rule, Time};
+use crate::transport::Below;
 
 impl Stack {
     /// Sends every packet that waits.
@@ -14,20 +15,23 @@ impl Stack {
             return;
         }
         let sent = out.len();
+        let mut failed = Vec::new();
         let mut packets = std::mem::take(&mut self.packets);
         for packet in packets.iter() {
             if let Err(rule) = self.send(now, &packet, out) {
                 self.counters.count(rule);
                 // The neighbour failed a moment ago; whoever asks now is told at once.
-                if rule == Rule::NeighbourFailed
-                    && let Some(error) = self.ip.undelivered(packet.packet)
-                {
-                    self.transport.receive_error(&error);
+                if rule == Rule::NeighbourFailed {
+                    failed.extend(self.ip.undelivered(packet.packet));
                 }
             }
         }
         packets.clear();
         self.packets = packets;
+        for error in failed {
+            let mut below = Below { ip: &mut self.ip, packets: &mut self.packets };
+            self.transport.receive_error(now, &error, &mut below);
+        }
         self.show_frames(now, sent, out, depth, observer);
     }
 

@@ -1,23 +1,33 @@
 use std::net::{IpAddr, SocketAddr};
 
-use smoltcp::iface::{Interface, SocketHandle, SocketSet, SocketStorage};
+use smoltcp::iface::{self, Interface, SocketHandle, SocketSet, SocketStorage};
 use smoltcp::socket::udp;
 use smoltcp::storage::PacketMetadata;
-use smoltcp::wire::{IpAddress, IpEndpoint};
+use smoltcp::wire::{HardwareAddress, IpAddress, IpEndpoint};
 
-use super::medium::{Port, UdpOutlet, instant};
+use super::medium::{LARGEST_PACKET, Port, UdpOutlet, instant};
 use crate::error::{Error, Result};
 use crate::ip::Packets;
-use crate::observe::{Fate, Ownership, SocketId, Summary, Time};
+use crate::observe::{Fate, Ownership, Rule, SocketId, Summary, Time};
 
-/// Datagrams that smoltcp's socket holds for the moment between a packet's arrival and the end of the round.
+/// Datagrams that smoltcp's socket holds for the moment between a packet's arrival and the end of the round, and while
+/// its program does not read.
 const QUEUE: usize = 64;
 
-/// A UDP socket.
+/// Bytes of the buffer that a socket begins with, and those it grows to when large datagrams come. A datagram lies in one
+/// piece, so that half the buffer can be used at any time.
+const SMALLEST_BUFFER: usize = 16 * 1024;
+const LARGEST_BUFFER: usize = 2 * 65_536;
+
+/// A UDP socket. It receives; [`Sender`] sends for all of them.
 #[derive(Debug)]
 pub struct Datagram {
     set: SocketSet<'static>,
     handle: SocketHandle,
+    /// Datagrams that smoltcp holds.
+    waiting: usize,
+    /// Also soft ICMP errors, and those of peers it is not connected to (IP_RECVERR).
+    pub(super) wants_errors: bool,
     pub(super) id: SocketId,
     pub(super) local: SocketAddr,
     pub(super) remote: Option<SocketAddr>,
@@ -26,18 +36,61 @@ pub struct Datagram {
     pub(super) summary: Summary,
 }
 
+/// The one smoltcp socket through which every UDP socket sends: between two datagrams it is empty, so one large buffer
+/// is enough for all.
+pub(super) struct Sender {
+    /// A context of its own, for packets larger than TCP makes.
+    interface: Interface,
+    set: SocketSet<'static>,
+    handle: SocketHandle,
+}
+
+/// A buffer for received datagrams.
+fn receive_buffer(bytes: usize) -> udp::PacketBuffer<'static> {
+    // A ring that wraps around has one entry more, for what is left at its end.
+    udp::PacketBuffer::new(vec![PacketMetadata::EMPTY; QUEUE + 1], vec![0; bytes])
+}
+
+fn no_buffer() -> udp::PacketBuffer<'static> {
+    udp::PacketBuffer::new(Vec::new(), Vec::new())
+}
+
+/// A set with one socket, bound to `port`. Which datagrams are whose is decided by the table of ports; smoltcp is told
+/// the port only.
+fn set_of(socket: udp::Socket<'static>) -> (SocketSet<'static>, SocketHandle) {
+    let mut set = SocketSet::new(vec![SocketStorage::EMPTY]);
+    let handle = set.add(socket);
+    (set, handle)
+}
+
+fn receiver(buffer: udp::PacketBuffer<'static>, port: u16) -> udp::Socket<'static> {
+    let mut socket = udp::Socket::new(buffer, no_buffer());
+    // It cannot fail: the socket is new and the port is not 0.
+    let bound = socket.bind(port);
+    debug_assert_eq!(bound, Ok(()));
+    socket
+}
+
 impl Datagram {
     pub(super) fn new(id: SocketId, local: SocketAddr, descriptor: usize, now: Time) -> Datagram {
-        let buffer = || udp::PacketBuffer::new(vec![PacketMetadata::EMPTY; QUEUE], vec![0; QUEUE * 2048]);
-        let mut set = SocketSet::new(vec![SocketStorage::EMPTY]);
-        let handle = set.add(udp::Socket::new(buffer(), buffer()));
-        let mut datagram =
-            Datagram { set, handle, id, local, remote: None, descriptor, created: now, summary: Summary::default() };
-        // Which datagrams are ours is decided by the table of ports; smoltcp is told the port only. It cannot fail:
-        // the socket is new and the port is not 0.
-        let bound = datagram.socket_mut().bind(local.port());
-        debug_assert_eq!(bound, Ok(()));
-        datagram
+        let (set, handle) = set_of(receiver(receive_buffer(SMALLEST_BUFFER), local.port()));
+        Datagram {
+            set,
+            handle,
+            waiting: 0,
+            wants_errors: false,
+            id,
+            local,
+            remote: None,
+            descriptor,
+            created: now,
+            summary: Summary::default(),
+        }
+    }
+
+    /// Whether it is told of every ICMP error.
+    pub fn set_receive_errors(&mut self, on: bool) {
+        self.wants_errors = on;
     }
 
     fn socket_mut(&mut self) -> &mut udp::Socket<'static> {
@@ -58,16 +111,41 @@ impl Datagram {
         Ownership::Port { socket: self.id, bound: self.local }
     }
 
-    /// Whether a datagram of `length` bytes fits.
+    /// Whether a datagram of `length` bytes fits, if need be into a larger buffer.
     pub(super) fn has_room(&mut self, length: usize) -> bool {
+        if self.waiting >= QUEUE {
+            return false;
+        }
         let socket = self.socket_mut();
-        socket.recv_queue() + length <= socket.payload_recv_capacity() / 2
+        let (needed, capacity) = (2 * (socket.recv_queue() + length), socket.payload_recv_capacity());
+        if needed <= capacity {
+            return true;
+        }
+        if needed > LARGEST_BUFFER {
+            return false;
+        }
+        self.grow(needed.next_power_of_two());
+        true
+    }
+
+    /// Moves what waits into a larger buffer.
+    fn grow(&mut self, bytes: usize) {
+        let mut buffer = receive_buffer(bytes);
+        let socket = self.socket_mut();
+        let port = socket.endpoint().port;
+        while let Ok((datagram, metadata)) = socket.recv() {
+            if let Ok(space) = buffer.enqueue(datagram.len(), metadata) {
+                space.copy_from_slice(datagram);
+            }
+        }
+        (self.set, self.handle) = set_of(receiver(buffer, port));
     }
 
     pub(super) fn feed(&mut self, now: Time, interface: &mut Interface, packet: &[u8], out: &mut Packets) {
         let outlet = UdpOutlet { out, fate: Fate::of(self.owner()) };
         let mut port = Port { incoming: Some(packet), outlet };
         interface.poll_ingress_single(instant(now), &mut port, &mut self.set);
+        self.waiting += 1;
         self.summary.packets_in += 1;
     }
 
@@ -84,35 +162,62 @@ impl Datagram {
                     }
                     bytes.len()
                 }
-                Err(_) => return,
+                Err(_) => {
+                    self.waiting = 0;
+                    return;
+                }
             };
             self.summary.bytes_in += length as u64;
             if socket.recv().is_err() {
                 return;
             }
+            self.waiting = self.waiting.saturating_sub(1);
         }
     }
 
+    pub(super) fn note_sent(&mut self, bytes: usize) {
+        self.summary.packets_out += 1;
+        self.summary.bytes_out += bytes as u64;
+    }
+}
+
+impl Sender {
+    pub(super) fn new() -> Sender {
+        let buffer = udp::PacketBuffer::new(vec![PacketMetadata::EMPTY; 1], vec![0; LARGEST_PACKET]);
+        let (set, handle) = set_of(udp::Socket::new(no_buffer(), buffer));
+        let (fate, mut out) = (Fate::nobody(Rule::UdpMalformed), Packets::new());
+        let mut port = Port { incoming: None, outlet: UdpOutlet { out: &mut out, fate } };
+        // It draws no random numbers.
+        let config = iface::Config::new(HardwareAddress::Ip);
+        Sender { interface: Interface::new(config, &mut port, instant(Time::ZERO)), set, handle }
+    }
+
+    /// Sends one datagram from `local`, for the owner in `fate`.
     pub(super) fn send(
         &mut self,
         now: Time,
-        interface: &mut Interface,
         bytes: &[u8],
-        peer: SocketAddr,
-        source: IpAddr,
+        (local, peer): (SocketAddr, SocketAddr),
+        fate: Fate,
         out: &mut Packets,
     ) -> Result<()> {
         let metadata = udp::UdpMetadata {
             endpoint: IpEndpoint { addr: IpAddress::from(peer.ip()), port: peer.port() },
-            local_address: Some(IpAddress::from(source)),
+            local_address: Some(IpAddress::from(local.ip())),
             meta: Default::default(),
         };
-        self.socket_mut().send_slice(bytes, metadata).map_err(|_| Error::NoBufferSpace)?;
-        let outlet = UdpOutlet { out, fate: Fate::of(self.owner()) };
-        let mut port = Port { incoming: None, outlet };
-        interface.poll_egress(instant(now), &mut port, &mut self.set);
-        self.summary.packets_out += 1;
-        self.summary.bytes_out += bytes.len() as u64;
+        let socket = self.set.get_mut::<udp::Socket<'_>>(self.handle);
+        socket.close();
+        socket.bind(local.port()).map_err(|_| Error::AddressNotAvailable)?;
+        socket.send_slice(bytes, metadata).map_err(|error| match error {
+            udp::SendError::BufferFull => Error::MessageTooLong,
+            udp::SendError::Unaddressable => Error::InvalidInput,
+        })?;
+        let mut port = Port { incoming: None, outlet: UdpOutlet { out, fate } };
+        self.interface.poll_egress(instant(now), &mut port, &mut self.set);
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests;

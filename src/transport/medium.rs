@@ -28,6 +28,9 @@ pub(super) struct Sent {
 
 /// Where packets go.
 pub(super) trait Outlet {
+    /// The largest packet that it takes.
+    const LARGEST: usize = LARGEST_PACKET;
+
     fn push<R>(&mut self, length: usize, write: impl FnOnce(&mut [u8]) -> R) -> R;
 }
 
@@ -59,7 +62,7 @@ impl<O: Outlet> Device for Port<'_, O> {
     fn capabilities(&self) -> DeviceCapabilities {
         let mut capabilities = DeviceCapabilities::default();
         capabilities.medium = Medium::Ip;
-        capabilities.max_transmission_unit = LARGEST_PACKET;
+        capabilities.max_transmission_unit = O::LARGEST;
         capabilities.checksum = ChecksumCapabilities::ignored();
         capabilities.segmentation.tcpv4 = NonZeroUsize::new(LARGEST_PACKET);
         capabilities.segmentation.tcpv6 = NonZeroUsize::new(LARGEST_PACKET);
@@ -128,6 +131,9 @@ pub(super) struct UdpOutlet<'a> {
 }
 
 impl Outlet for UdpOutlet<'_> {
+    /// The payload of an IPv6 packet can have as many bytes as an IPv4 packet with its header.
+    const LARGEST: usize = LARGEST_PACKET + 40;
+
     fn push<R>(&mut self, length: usize, write: impl FnOnce(&mut [u8]) -> R) -> R {
         self.out.push(length, self.fate, None, write)
     }

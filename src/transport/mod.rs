@@ -52,6 +52,7 @@ use smoltcp::wire::HardwareAddress;
 pub use connection::{Connection, TcpInfo};
 pub use datagram::Datagram;
 pub use handshake::Listener;
+pub use tcp::End;
 
 use crate::config::{Config, Limits};
 use crate::error::Error;
@@ -59,6 +60,7 @@ use crate::ip::{Ip, Limiter, Packets};
 use crate::memory::Memory;
 use crate::observe::{Close, Protocol, SocketId, Summary, Time};
 use connection::Connection as Tcp;
+use datagram::Sender;
 use handshake::Handshake;
 use keys::Key;
 use medium::{Discard, Port, instant};
@@ -188,6 +190,7 @@ pub struct Transport {
     handshakes: Slab<Handshake>,
     listeners: Slab<Listener>,
     datagrams: Slab<Datagram>,
+    sender: Sender,
     tuples: HashMap<FourTuple, Owner, Key>,
     ports: Ports<Bound>,
     isn_key: Key,
@@ -234,6 +237,7 @@ impl Transport {
             handshakes: Slab::new(),
             listeners: Slab::new(),
             datagrams: Slab::new(),
+            sender: Sender::new(),
             tuples: HashMap::with_hasher(Key::new(rng)),
             ports: Ports::new(config.ephemeral_ports.clone(), Key::new(rng)),
             isn_key: Key::new(rng),
@@ -290,7 +294,12 @@ impl Transport {
 
     /// The largest segment's payload on the link, for the family of `remote`.
     fn link_mss(&self, remote: SocketAddr) -> u16 {
-        let (mtu, headers) = if remote.is_ipv4() { (self.mtu, 20 + 20) } else { (self.mtu6, 40 + 20) };
-        u16::try_from(mtu.saturating_sub(headers)).unwrap_or(u16::MAX)
+        segment_payload(if remote.is_ipv4() { self.mtu } else { self.mtu6 }, remote)
     }
+}
+
+/// The payload of the largest segment in a packet of `mtu` bytes to `remote`, without TCP options.
+fn segment_payload(mtu: usize, remote: SocketAddr) -> u16 {
+    let headers = if remote.is_ipv4() { 20 + 20 } else { 40 + 20 };
+    u16::try_from(mtu.saturating_sub(headers)).unwrap_or(u16::MAX)
 }

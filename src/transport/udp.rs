@@ -156,11 +156,15 @@ impl Transport {
         if source.is_ipv4() != peer.is_ipv4() {
             return Err(Error::FamilyNotSupported);
         }
-        let header = if peer.is_ipv4() { 20 } else { 40 };
-        if header + HEADER + bytes.len() > below.ip.mtu() {
+        let longest = usize::from(u16::MAX) - HEADER - if peer.is_ipv4() { 20 } else { 0 };
+        if bytes.len() > longest {
             return Err(Error::MessageTooLong);
         }
-        socket.send(now, &mut self.interface, bytes, peer, source, below.packets)
+        let ends = (SocketAddr::new(source, socket.local.port()), peer);
+        let fate = Fate::of(socket.owner());
+        self.sender.send(now, bytes, ends, fate, below.packets)?;
+        socket.note_sent(bytes.len());
+        Ok(())
     }
 
     /// Closes a UDP socket.
@@ -171,21 +175,21 @@ impl Transport {
         self.lives.push_back(Life::Closed { socket: socket.id, how: Close::ByUs, summary });
     }
 
-    /// An ICMP error about a datagram of ours: told to a connected socket (RFC 1122 §4.1.3.3, `udp(7)`).
-    pub(super) fn udp_error(&mut self, error: &IcmpError) -> Fate {
+    /// An ICMP error about a datagram of ours (RFC 1122 §4.1.3.3). What is too big for its way is cut from now on.
+    /// As Linux does, a connected socket is told of errors that will not pass, and one that asked of all.
+    pub(super) fn udp_error(&mut self, now: Time, error: &IcmpError, below: &mut Below<'_>) -> Fate {
         let owner = self.ports.owner(Protocol::Udp, error.source);
-        let Some(Bound::Datagram(slot)) = owner else { return Fate::nobody(Rule::IcmpErrorUnmatched) };
-        let socket = &self.datagrams[slot];
-        if socket.remote != Some(error.destination) {
+        let Some(Bound::Datagram(slot)) = owner.filter(|&owner| self.accepts_from(owner, error.destination)) else {
             return Fate::nobody(Rule::IcmpErrorUnmatched);
-        }
-        let told = match error.kind {
-            ErrorKind::PortUnreachable => Error::ConnectionRefused,
-            ErrorKind::NetworkUnreachable => Error::NetworkUnreachable,
-            ErrorKind::PacketTooBig { .. } => Error::MessageTooLong,
-            _ => Error::HostUnreachable,
         };
-        self.notices.push_back(Notice::Undelivered { descriptor: socket.descriptor, error: told });
+        if let ErrorKind::PacketTooBig { mtu } = error.kind {
+            below.ip.learn_path_mtu(now, error.destination.ip(), mtu);
+        }
+        let socket = &self.datagrams[slot];
+        if socket.wants_errors || (socket.remote.is_some() && error.told.is_hard) {
+            let (descriptor, error) = (socket.descriptor, error.told.error);
+            self.notices.push_back(Notice::Undelivered { descriptor, error });
+        }
         Fate { rule: Some(Rule::IcmpErrorDelivered), ..Fate::of(socket.owner()) }
     }
 }

@@ -20,6 +20,23 @@ fn ping_of_every_size_up_to_the_mtu_is_answered() {
     });
 }
 
+/// WIRE 16: in fragments, both ways.
+#[test]
+fn ping_of_every_size_beyond_the_mtu_is_answered_from_the_first_on() {
+    alone(|| {
+        let _host = Host::start(&[]);
+        for (address, largest) in [(V4, 65_507), (V6, 65_527)] {
+            for size in [65_000, 1473, 8000, largest] {
+                let said = run(&format!("ping -c 5 -i 0.2 -W 2 -s {size} {address}")).well();
+                assert!(said.contains("5 received, 0% packet loss"), "{size} bytes: {said}");
+                for flaw in ["wrong data byte", "truncated", "DUP!", "checksum"] {
+                    assert!(!said.contains(flaw), "{size} bytes: {said}");
+                }
+            }
+        }
+    });
+}
+
 #[test]
 fn a_flood_of_pings_loses_nothing() {
     alone(|| {

@@ -1,8 +1,9 @@
 use std::net::IpAddr;
 
 use crate::config::Config;
+use crate::error::Error;
 use crate::ip::fixture::*;
-use crate::ip::{ErrorKind, IcmpError, Ip, Verdict};
+use crate::ip::{ErrorKind, IcmpError, Ip, Told, Verdict};
 use crate::observe::{Address, Rule};
 
 // ---- echo ----
@@ -111,6 +112,7 @@ fn an_error_with_the_shortest_quote_names_the_connection() {
     let mut ip = ready();
     let expected = |kind, from: &str, source: &str, destination: &str| IcmpError {
         kind,
+        told: Told { error: Error::MessageTooLong, is_hard: true },
         from: addr(from),
         source: source.parse().unwrap(),
         destination: destination.parse().unwrap(),
@@ -180,6 +182,55 @@ fn every_code_has_its_meaning() {
     }
     assert_eq!(error(&mut ip, 3, 16, [0; 4], &four), Err(Rule::IcmpType));
     assert_eq!(error(&mut ip, 1, 7, [0; 4], &six), Err(Rule::IcmpType));
+}
+
+/// `icmp(7)` and the kernel's icmp_err_convert and icmpv6_err_convert.
+#[test]
+fn a_program_is_told_what_linux_would_tell_it() {
+    let mut ip = ready();
+    let (four, six) = (quote(OURS, HOST, 17), quote(OURS6, HOST6, 17));
+    let (soft, hard) = (false, true);
+    for (code, errno, is_hard) in [
+        (0, 101, soft),
+        (1, 113, soft),
+        (2, 92, hard),
+        (3, 111, hard),
+        (4, 90, hard),
+        (5, 95, soft),
+        (6, 101, hard),
+        (7, 112, hard),
+        (8, 64, hard),
+        (9, 101, hard),
+        (10, 113, hard),
+        (11, 101, soft),
+        (12, 113, soft),
+        (13, 113, hard),
+        (14, 113, hard),
+        (15, 113, hard),
+    ] {
+        let told = error(&mut ip, 3, code, [0; 4], &four).unwrap().told;
+        assert_eq!((told.error.errno(), told.is_hard), (errno, is_hard), "3/{code}");
+    }
+    for (kind, errno, is_hard) in [(11, 113, soft), (12, 71, hard)] {
+        let told = error(&mut ip, kind, 0, [0; 4], &four).unwrap().told;
+        assert_eq!((told.error.errno(), told.is_hard), (errno, is_hard), "{kind}");
+    }
+    for (kind, code, errno, is_hard) in [
+        (1, 0, 101, soft),
+        (1, 1, 13, hard),
+        (1, 2, 113, soft),
+        (1, 3, 113, soft),
+        (1, 4, 111, hard),
+        (1, 5, 13, hard),
+        (1, 6, 13, hard),
+        (2, 0, 90, hard),
+        (3, 0, 113, soft),
+        (4, 0, 71, hard),
+        (4, 1, 71, hard),
+    ] {
+        let told = error(&mut ip, kind, code, [0, 0, 5, 0], &six).unwrap().told;
+        assert_eq!((told.error.errno(), told.is_hard), (errno, is_hard), "{kind}/{code}");
+    }
 }
 
 #[test]

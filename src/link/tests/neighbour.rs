@@ -113,6 +113,29 @@ fn too_many_waiting_packets_are_refused_and_the_oldest_stay() {
 }
 
 #[test]
+fn what_waits_for_all_neighbours_together_is_bounded_and_the_bound_is_free_again_when_they_fail() {
+    let (bytes, other) = (3 * packet4(0).len(), std::net::Ipv4Addr::new(192, 168, 69, 101));
+    let mut station = Station::with(&Limits { neighbour_queue_bytes: bytes, ..Limits::default() });
+    for number in 0..3 {
+        assert_eq!(station.send(PEER4, &packet4(number)), Ok(()));
+    }
+    assert_eq!(station.send(PEER4, &packet4(4)), Err(Rule::NeighbourQueueFull));
+    assert_eq!(station.send(other, &packet4(4)), Err(Rule::NeighbourQueueFull));
+    station.done(&reply(PEER)).unwrap();
+    assert_eq!(station.send(other, &packet4(5)), Ok(()), "the first three have gone");
+    for _ in 0..4 {
+        station.pass(SECOND);
+    }
+    for number in 0..3 {
+        assert_eq!(
+            station.send(std::net::Ipv4Addr::new(192, 168, 69, 102), &packet4(number)),
+            Ok(()),
+            "the fifth was given up"
+        );
+    }
+}
+
+#[test]
 fn a_known_neighbour_is_used_without_asking_for_thirty_seconds() {
     let mut station = reachable();
     for number in 0..29 {

@@ -26,6 +26,7 @@ use crate::config::{Cidr, Config};
 use crate::error::{Error, Result};
 use crate::link::{Frames, Notice};
 use crate::observe::{self, Address, Depth, Event, Fate, Lease, Neighbour, Observer, Router, Rule, Time};
+use crate::transport::Below;
 
 const ALL_ROUTERS: IpAddr = IpAddr::V6(Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 2));
 
@@ -218,7 +219,8 @@ impl Stack {
             Notice::Undelivered { packet, .. } => {
                 self.counters.count(Rule::NeighbourFailed);
                 if let Some(error) = self.ip.undelivered(&packet) {
-                    self.transport.receive_error(&error);
+                    let mut below = Below { ip: &mut self.ip, packets: &mut self.packets };
+                    self.transport.receive_error(now, &error, &mut below);
                 }
             }
         }

@@ -2,6 +2,8 @@
 
 mod connections;
 mod datagrams;
+mod fragments;
+mod icmp;
 mod life;
 mod loss;
 mod memory;

@@ -11,7 +11,7 @@ use crate::observe::{Rule, TcpState};
 
 const CLIENT: u16 = 5000;
 
-fn segment(control: TcpControl, seq: u32, ack: Option<u32>) -> TcpRepr<'static> {
+pub(super) fn segment(control: TcpControl, seq: u32, ack: Option<u32>) -> TcpRepr<'static> {
     TcpRepr {
         src_port: CLIENT,
         dst_port: 80,
@@ -64,13 +64,13 @@ fn here_is_b() -> Vec<u8> {
 }
 
 /// A alone, with a listener on port 80, and a hand that crafts B's segments.
-struct Bench {
-    net: Net,
-    listener: ListenerSocket,
+pub(super) struct Bench {
+    pub(super) net: Net,
+    pub(super) listener: ListenerSocket,
 }
 
 impl Bench {
-    fn new() -> Bench {
+    pub(super) fn new() -> Bench {
         let mut net = Net::new();
         let listener = net.listen_a(at("0.0.0.0", 80), 16);
         // So that A knows B's Ethernet address.
@@ -81,34 +81,53 @@ impl Bench {
         Bench { net, listener }
     }
 
-    /// Gives A one frame, and returns the segments with which it answers within `span`.
-    fn send(&mut self, repr: &TcpRepr<'_>, span: Duration) -> Vec<Answer> {
-        let bytes = frame(repr);
-        self.net.a.seen.frames.clear();
+    /// Gives A one segment, and returns the segments with which it answers within `span`.
+    pub(super) fn send(&mut self, repr: &TcpRepr<'_>, span: Duration) -> Vec<Answer> {
+        self.inject(&frame(repr), span)
+    }
+
+    /// The same with any frame.
+    pub(super) fn inject(&mut self, frame: &[u8], span: Duration) -> Vec<Answer> {
+        self.step(Some(frame), span)
+    }
+
+    /// Lets A do what it does by itself within `span`.
+    pub(super) fn idle(&mut self, span: Duration) -> Vec<Answer> {
+        self.step(None, span)
+    }
+
+    fn step(&mut self, frame: Option<&[u8]>, span: Duration) -> Vec<Answer> {
+        let host = &mut self.net.a;
+        host.seen.frames.clear();
         let mut out = Frames::new();
         let until = self.net.now + span;
-        let step =
-            self.net.a.stack.step(self.net.now, [bytes.as_slice()], &mut Vec::new(), &mut out, &mut self.net.a.seen);
-        let mut deadline = step.deadline;
+        let mut step = host.stack.step(self.net.now, frame, &mut host.calls, &mut out, &mut host.seen);
         // B is a hand, but it is there: it says so when A asks.
         let here = here_is_b();
-        while let Some(due) = deadline.filter(|&at| at <= until) {
+        let mut seen = 0;
+        while let Some(due) = step.deadline.filter(|&at| at <= until).or(step.has_more.then_some(self.net.now)) {
             self.net.now = due.max(self.net.now);
-            let is_asked = out.iter().last().is_some_and(|(frame, _)| frame[12..14] == [8, 6]);
+            let is_asked = out.iter().skip(seen).any(|(frame, _)| frame[12..14] == [8, 6]);
+            seen = out.len();
             let frames = is_asked.then_some(here.as_slice());
-            let now = self.net.now;
-            deadline = self.net.a.stack.step(now, frames, &mut Vec::new(), &mut out, &mut self.net.a.seen).deadline;
+            step = host.stack.step(self.net.now, frames, &mut Vec::new(), &mut out, &mut host.seen);
         }
         self.net.now = until;
+        host.deadline = step.deadline;
         out.iter().filter_map(|(frame, _)| Answer::read(frame)).collect()
     }
 
-    fn fate(&self) -> Fate {
+    /// What A has finished.
+    pub(super) fn completion(&mut self) -> Option<crate::socket::Completion> {
+        self.net.a.stack.next_completion()
+    }
+
+    pub(super) fn fate(&self) -> Fate {
         self.net.a.seen.frames.iter().find(|(_, direction, ..)| *direction == Direction::In).unwrap().3
     }
 
     /// Through the handshake; returns A's initial sequence number.
-    fn establish(&mut self, isn: u32) -> u32 {
+    pub(super) fn establish(&mut self, isn: u32) -> u32 {
         let answers = self.send(&segment(TcpControl::Syn, isn, None), Duration::ZERO);
         let theirs = answers[0].seq;
         self.send(&segment(TcpControl::None, isn.wrapping_add(1), Some(theirs.wrapping_add(1))), Duration::ZERO);
@@ -118,13 +137,13 @@ impl Bench {
 
 /// A TCP segment that A sent, its checksums verified.
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Answer {
-    control: TcpControl,
-    seq: u32,
-    ack: Option<u32>,
-    window: u16,
-    mss: Option<u16>,
-    payload: Vec<u8>,
+pub(super) struct Answer {
+    pub(super) control: TcpControl,
+    pub(super) seq: u32,
+    pub(super) ack: Option<u32>,
+    pub(super) window: u16,
+    pub(super) mss: Option<u16>,
+    pub(super) payload: Vec<u8>,
 }
 
 impl Answer {

@@ -99,7 +99,7 @@ impl Connection {
     /// The MSS of our own segments.
     pub(in crate::transport) fn send_mss(&self) -> u16 {
         let offered = if self.peer.mss == 0 { default_mss(self.agreed.remote) } else { self.peer.mss };
-        offered.min(self.agreed.link_mss)
+        offered.min(self.agreed.link_mss).min(self.path_mss)
     }
 
     /// Lets smoltcp see a segment that has passed the guards. `packet` is the IP packet with it.
@@ -228,6 +228,7 @@ impl Connection {
     pub(in crate::transport) fn note_received(&mut self, segment: &Segment<'_>, before: TcpState) {
         let shift = if segment.is_syn() { 0 } else { self.peer.window_scale.unwrap_or(0) };
         self.peer.window = u32::from(segment.repr.window_len) << shift;
+        self.note_acknowledged(segment);
         match (before, self.state()) {
             (TcpState::Established | TcpState::SynReceived, TcpState::CloseWait) => {
                 self.closer.get_or_insert(Close::ByPeer);
@@ -255,7 +256,8 @@ impl Connection {
             }
             // Neither an orderly end nor a RST has been noted: smoltcp's own timer gave up.
             TcpState::Closed => {
-                self.ended.get_or_insert(Close::TimedOut);
+                let told = self.soft_error.unwrap_or(Error::TimedOut);
+                self.end(Close::TimedOut, told);
             }
             _ => {}
         }

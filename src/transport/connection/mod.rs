@@ -3,6 +3,7 @@
 //! A segment passes `transport::guard` before smoltcp sees it. What smoltcp sends is noted on its way
 //! out, so that the connection always knows its own sequence numbers; smoltcp does not show them.
 
+mod end;
 mod exchange;
 mod info;
 mod rest;
@@ -21,7 +22,7 @@ use rest::Rest;
 
 use super::medium::Sent;
 use crate::config::Limits;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::memory::{Buffer, Lodged, Memory};
 use crate::observe::{Close, Fate, Numbers, Ownership, SocketId, Summary, TcpState, Time};
 
@@ -60,6 +61,14 @@ pub struct Connection {
     closer: Option<Close>,
     /// How it ended.
     pub(in crate::transport) ended: Option<Close>,
+    /// What its program is told of that, where the way it ended does not say it alone.
+    pub(in crate::transport) reason: Option<Error>,
+    /// An ICMP error that may pass: the reason if nothing more is heard (RFC 1122 §4.2.3.9).
+    pub(in crate::transport) soft_error: Option<Error>,
+    /// The payload of a segment that the path carries, once a router has said so.
+    path_mss: u16,
+    /// The oldest sequence number that the peer has not acknowledged.
+    snd_una: TcpSeqNumber,
     pub(in crate::transport) summary: Summary,
     /// A program of ours asked for it, and has not been told that it stands.
     pub(in crate::transport) is_asked_for: bool,
@@ -135,6 +144,10 @@ impl Connection {
             shown: state,
             closer: None,
             ended: None,
+            reason: None,
+            soft_error: None,
+            path_mss: u16::MAX,
+            snd_una: agreed.isn,
             summary: Summary::default(),
             is_asked_for: false,
             was_over: false,

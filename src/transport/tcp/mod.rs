@@ -1,8 +1,11 @@
 //! A segment's way: check it, find its connection, handshake or listener, pass the guards, and let the state
 //! machine see it; or answer as RFC 9293 §3.10.7 says for what nobody owns.
 
+mod icmp;
 mod upkeep;
 mod verbs;
+
+pub use upkeep::End;
 
 use std::net::SocketAddr;
 
@@ -13,7 +16,7 @@ use super::segment::{self, Segment};
 use super::{Alarm, Below, Bound, FourTuple, Life, Notice, Owner, Transport, isn, new_interface};
 use crate::error::Result;
 use crate::ip::{IcmpError, Packet, Packets};
-use crate::observe::{Cast, Close, Fate, Ownership, Protocol, Rule, SocketId, TcpState, Time};
+use crate::observe::{Cast, Fate, Ownership, Protocol, Rule, SocketId, TcpState, Time};
 
 impl Transport {
     /// A TCP or UDP packet came.
@@ -25,10 +28,10 @@ impl Transport {
     }
 
     /// An ICMP error about a packet of ours came.
-    pub fn receive_error(&mut self, error: &IcmpError) -> Fate {
+    pub fn receive_error(&mut self, now: Time, error: &IcmpError, below: &mut Below<'_>) -> Fate {
         match error.protocol {
-            6 => self.tcp_error(error),
-            17 => self.udp_error(error),
+            6 => self.tcp_error(now, error, below),
+            17 => self.udp_error(now, error, below),
             _ => Fate::nobody(Rule::IcmpErrorUnmatched),
         }
     }
@@ -281,23 +284,6 @@ impl Transport {
             self.lives.push_back(Life::Connected { socket, local, remote });
         }
         self.mark(slot);
-        fate
-    }
-
-    /// An ICMP error about a segment of ours. It ends a connection that is only asked for; an established one
-    /// goes on, because the error may be forged or pass (RFC 1122 §4.2.3.9, RFC 5927 §5.2).
-    fn tcp_error(&mut self, error: &IcmpError) -> Fate {
-        let tuple = FourTuple { local: error.source, remote: error.destination };
-        let Some(&Owner::Connection(slot)) = self.tuples.get(&tuple) else {
-            return Fate::nobody(Rule::IcmpErrorUnmatched);
-        };
-        let connection = &mut self.connections[slot];
-        let is_quoted = error.sequence.is_none_or(|sequence| sequence == connection.numbers().local);
-        let fate = Fate { rule: Some(Rule::IcmpErrorDelivered), ..connection.fate() };
-        if connection.state() == TcpState::SynSent && is_quoted {
-            connection.ended.get_or_insert(Close::Unreachable);
-            self.mark(slot);
-        }
         fate
     }
 }

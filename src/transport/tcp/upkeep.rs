@@ -2,10 +2,20 @@
 
 use std::time::Duration;
 
+use crate::error::Error;
 use crate::ip::Packets;
 use crate::observe::{Close, Rule, Summary, TcpState, Time};
 use crate::transport::connection::Connection;
 use crate::transport::{Alarm, FourTuple, Life, Owner, Transport};
+
+/// The end of a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct End {
+    /// How it came.
+    pub how: Close,
+    /// What its program is told, where `how` does not say it alone.
+    pub reason: Option<Error>,
+}
 
 impl Transport {
     /// The connection of a slot; `None` once it is gone.
@@ -44,9 +54,9 @@ impl Transport {
         !self.dirty.is_empty()
     }
 
-    /// Lets a connection send what is due, arms its timer, and removes it if it is over. How it ended is returned
+    /// Lets a connection send what is due, arms its timer, and removes it if it is over. Its end is returned
     /// when its program has taken everything; in TIME-WAIT the connection lives on without its program.
-    pub fn service(&mut self, now: Time, slot: usize, out: &mut Packets) -> Option<Close> {
+    pub fn service(&mut self, now: Time, slot: usize, out: &mut Packets) -> Option<End> {
         let connection = self.connections.get_mut(slot)?;
         if connection.descriptor.is_none() && connection.unread() > 0 {
             // RFC 1122 §4.2.2.13: nobody will read this any more, and the peer must know.
@@ -59,6 +69,7 @@ impl Transport {
         let was_over = connection.was_over;
         connection.settle();
         let over = connection.ended();
+        let reason = connection.reason;
         if let (Some(how), false) = (over, was_over) {
             connection.was_over = true;
             let summary = Summary { age: connection.age(now), ..connection.summary };
@@ -87,7 +98,7 @@ impl Transport {
                 self.timers.arm(at, Alarm::Connection { slot, number: connection.id().number });
             }
         }
-        over.filter(|_| is_drained)
+        over.filter(|_| is_drained).map(|how| End { how, reason })
     }
 
     /// Deadlines that have come: marks connections dirty, sends SYN-ACKs again.

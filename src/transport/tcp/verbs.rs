@@ -8,7 +8,7 @@ use crate::error::{Error, Result};
 use crate::observe::{Close, Protocol, Summary, TcpState, Time};
 use crate::transport::connection::{Connection, buffers};
 use crate::transport::handshake::Listener;
-use crate::transport::{Below, Bound, FourTuple, Life, Owner, Transport, isn, new_interface};
+use crate::transport::{Below, Bound, FourTuple, Life, Owner, Transport, isn, new_interface, segment_payload};
 
 impl Transport {
     /// Makes a listener.
@@ -100,6 +100,7 @@ impl Transport {
         let agreed = self.agree(id, local, remote, now);
         let mut connection = Connection::new(buffers(&self.limits, &self.memory)?, agreed, TcpState::Closed);
         connection.descriptor = Some(descriptor);
+        connection.narrow(segment_payload(below.ip.path_mtu(remote.ip()), remote));
         let mut interface = new_interface(isn::seed(agreed.isn), now);
         connection.connect(now, &mut interface, below.packets)?;
         let slot = self.connections.insert(connection);
