@@ -1,12 +1,13 @@
 //! What can be typed.
 
+use std::fmt;
 use std::net::IpAddr;
 use std::str::FromStr;
 use std::time::Duration;
 
 use clap::{ArgAction, Args, Parser, Subcommand};
 
-use crate::config::{Cidr, Config, Mac};
+use crate::config::{Cidr, Config, Invalid, Mac};
 use crate::daemon::{Service, Settings, UnknownService};
 
 /// A userspace TCP/IP stack on a Linux TAP that explains every packet.
@@ -70,12 +71,13 @@ pub struct Daemon {
     #[arg(long, value_name = "NAME", default_value = "tap0")]
     pub tap: String,
 
-    /// An address of the stack with its prefix length; may be given several times
+    /// An address of the stack with its prefix length, dhcp or slaac; may be given several times
     ///
-    /// The host needs another address of the same network on its side of the TAP. What is given here replaces the
-    /// defaults of both families.
-    #[arg(long = "addr", value_name = "CIDR", default_values_t = Config::default().addresses)]
-    pub addresses: Vec<Cidr>,
+    /// The host needs another address of the same network on its side of the TAP. dhcp asks a DHCP server there for an
+    /// IPv4 address and a gateway; slaac makes IPv6 addresses from what a router there advertises. What is given here
+    /// replaces the defaults of both families.
+    #[arg(long = "addr", value_name = "CIDR|dhcp|slaac", default_values_t = default_addresses())]
+    pub addresses: Vec<Address>,
 
     /// Where packets for other networks go: one address of each family
     ///
@@ -98,6 +100,46 @@ pub struct Daemon {
     /// Say more: -v one line for each packet, -vv all its layers. RUST_LOG, if it is set, wins
     #[arg(short, long, action = ArgAction::Count)]
     pub verbose: u8,
+}
+
+/// Where an address comes from, as typed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Address {
+    /// A person.
+    Fixed(Cidr),
+    /// A DHCP server.
+    Dhcp,
+    /// Router advertisements.
+    Slaac,
+}
+
+impl FromStr for Address {
+    type Err = Invalid;
+
+    fn from_str(text: &str) -> Result<Address, Invalid> {
+        match text {
+            "dhcp" => Ok(Address::Dhcp),
+            "slaac" => Ok(Address::Slaac),
+            text if text.contains('/') => text.parse().map(Address::Fixed),
+            text => Err(Invalid(format!(
+                "'{text}' is not an address with a prefix; write it like 192.168.69.1/24 or fd69::1/64, or say dhcp or slaac"
+            ))),
+        }
+    }
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Address::Fixed(cidr) => cidr.fmt(f),
+            Address::Dhcp => f.write_str("dhcp"),
+            Address::Slaac => f.write_str("slaac"),
+        }
+    }
+}
+
+fn default_addresses() -> Vec<Address> {
+    Config::default().addresses.into_iter().map(Address::Fixed).collect()
 }
 
 /// A list of services as typed.
@@ -127,10 +169,17 @@ impl FromStr for Services {
 
 impl From<Daemon> for Settings {
     fn from(arguments: Daemon) -> Settings {
+        let fixed = arguments.addresses.iter().filter_map(|&address| match address {
+            Address::Fixed(cidr) => Some(cidr),
+            Address::Dhcp | Address::Slaac => None,
+        });
+        let fixed = fixed.collect();
         Settings {
             tap: arguments.tap,
             config: Config {
-                addresses: arguments.addresses,
+                addresses: fixed,
+                dhcp: arguments.addresses.contains(&Address::Dhcp),
+                slaac: arguments.addresses.contains(&Address::Slaac),
                 gateways: arguments.gateways,
                 mac: arguments.mac,
                 probe: Duration::from_millis(arguments.probe),
@@ -191,6 +240,17 @@ mod tests {
     }
 
     #[test]
+    fn addresses_can_be_asked_for_beside_those_that_are_chosen() {
+        let config = parse("daemon --addr dhcp --addr slaac").unwrap().config;
+        assert_eq!((config.addresses.len(), config.dhcp, config.slaac), (0, true, true));
+        assert_eq!(config.validate(), Ok(()));
+        let config = parse("daemon --addr 10.0.0.2/8 --addr slaac --gateway fd00::1").unwrap().config;
+        assert_eq!((config.addresses.len(), config.dhcp, config.slaac), (1, false, true));
+        assert_eq!(config.validate(), Ok(()), "a router may tell that the gateway is on the link");
+        assert!(parse("daemon --addr dhcp --gateway fd00::1").unwrap().config.validate().is_err());
+    }
+
+    #[test]
     fn no_services_are_a_choice() {
         assert_eq!(parse("daemon --services none").unwrap().services, []);
     }
@@ -199,6 +259,7 @@ mod tests {
     fn mistakes_get_the_sentence_of_the_value() {
         for (line, sentence) in [
             ("daemon --addr 10.0.0.2", "write it like 192.168.69.1/24"),
+            ("daemon --addr DHCP", "or say dhcp or slaac"),
             ("daemon --addr 224.0.0.1/24", "cannot be the address of a host"),
             ("daemon --mac 01:00:5e:00:00:01", "group address"),
             ("daemon --services echo,ftp", "there is no service 'ftp'; there are echo, discard"),

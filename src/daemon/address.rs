@@ -1,10 +1,17 @@
 //! Addresses that somebody has already.
 
+use std::convert::Infallible;
 use std::net::IpAddr;
+use std::time::Duration;
 
 use super::{Failure, refused};
 use crate::config::{Config, Mac};
 use crate::device::host_addresses;
+use crate::net::Stack;
+use crate::stack::Awaited;
+
+/// How long an answer may take before a person wonders.
+const PATIENCE: Duration = Duration::from_secs(8);
 
 /// The host would answer for its own address, and nothing would reach the stack.
 pub(super) fn refuse_those_of_the_host(config: &Config) -> Result<(), Failure> {
@@ -39,6 +46,32 @@ pub(super) fn refuse_those_of_neighbours(
     }
 }
 
+/// Says, after a while and once more after a minute, what a daemon that is not ready is waiting for.
+pub(super) async fn hint(stack: &Stack, tap: &str) -> Infallible {
+    for patience in [PATIENCE, PATIENCE * 7] {
+        tokio::time::sleep(patience).await;
+        for line in missing(stack.awaited(), tap) {
+            log::warn!("{line}");
+        }
+    }
+    std::future::pending().await
+}
+
+fn missing(awaited: Awaited, tap: &str) -> Vec<String> {
+    let mut lines = Vec::new();
+    if awaited.dhcp {
+        lines.push(format!(
+            "no DHCP server on {tap} has given an address yet; we ask on. Is one running on the host's side, and is {tap} up?"
+        ));
+    }
+    if awaited.slaac {
+        lines.push(format!(
+            "no router on {tap} has advertised a prefix yet; we listen on. Is one running on the host's side, and is {tap} up?"
+        ));
+    }
+    lines
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -55,6 +88,13 @@ mod tests {
         let sentence = "192.168.69.1 is the host's own address (on tap0); choose another --addr";
         assert_eq!(refused, Failure::Mistake(sentence.into()));
         assert!(check_host(&Config::default(), &hosts("fd69::1")).is_err());
+    }
+
+    #[test]
+    fn what_is_missing_is_said_with_what_to_look_for() {
+        assert_eq!(missing(Awaited::default(), "tap0"), Vec::<String>::new());
+        let lines = missing(Awaited { dhcp: true, slaac: true }, "tap7");
+        assert!(lines[0].contains("DHCP server on tap7") && lines[1].contains("router on tap7"), "{lines:?}");
     }
 
     #[test]

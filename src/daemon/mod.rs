@@ -131,7 +131,10 @@ async fn live(settings: Settings) -> Result<Ended, Failure> {
 
 /// From the first question about an address to `ready`.
 async fn begin(stack: &Stack, tap: &str, config: &Config, services: &[Service]) -> Result<(), Failure> {
-    let duplicates = stack.ready().await.map_err(|error| refused("the stack's start", &error))?;
+    let duplicates = tokio::select! {
+        ready = stack.ready() => ready.map_err(|error| refused("the stack's start", &error))?,
+        never = address::hint(stack, tap) => match never {},
+    };
     address::refuse_those_of_neighbours(config, tap, &duplicates)?;
     services::run(stack.clone(), services).await.map_err(|error| Failure::Broken(error.to_string()))?;
     announce();

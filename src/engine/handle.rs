@@ -8,7 +8,7 @@ use crate::config::Mac;
 use crate::error::{Error, Result};
 use crate::observe::Counters;
 use crate::pipe::Doorbell;
-use crate::stack::{Outcome, Verb};
+use crate::stack::{Awaited, Outcome, Verb};
 
 /// What a handle tells the engine.
 #[derive(Debug)]
@@ -31,6 +31,8 @@ pub struct Status {
     pub is_ready: bool,
     /// Own addresses that somebody else has, and who.
     pub duplicates: Vec<(IpAddr, Mac)>,
+    /// What was asked for and has not been given.
+    pub awaited: Awaited,
     /// As of the last time somebody asked, or the end.
     pub counters: Counters,
 }
@@ -100,6 +102,11 @@ impl Handle {
         let mut status = self.status.clone();
         let ready = status.wait_for(|status| status.is_ready).await.map_err(|_| Error::NetworkDown)?;
         Ok(ready.duplicates.clone())
+    }
+
+    /// What routers and DHCP servers were asked for and have not given yet.
+    pub fn awaited(&self) -> Awaited {
+        self.status.borrow().awaited
     }
 
     /// What the stack has counted up to now, or up to its end.

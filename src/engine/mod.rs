@@ -233,8 +233,14 @@ impl<D: Device + 'static> Engine<D> {
 
     /// Tells the handles what has changed.
     fn publish(&mut self) {
-        if self.inbox.wants_counters() || self.status.borrow().is_ready != self.stack.is_ready() {
+        let awaited = self.stack.awaited();
+        let has_changed = {
+            let status = self.status.borrow();
+            status.is_ready != self.stack.is_ready() || status.awaited != awaited
+        };
+        if self.inbox.wants_counters() || has_changed {
             let status = Status {
+                awaited,
                 is_ready: self.stack.is_ready(),
                 duplicates: self.stack.duplicates().to_vec(),
                 counters: self.stack.counters().clone(),

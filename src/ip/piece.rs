@@ -145,8 +145,9 @@ impl Ip {
 
     /// What the way to the packet's destination can carry.
     fn way(&self, packet: &[u8], v4: bool) -> PathMtu {
+        let link = if v4 { self.mtu } else { self.mtu6 };
         if self.paths.is_empty() {
-            return PathMtu { mtu: self.mtu, is_narrow: false };
+            return PathMtu { mtu: link, is_narrow: false };
         }
         let destination = if v4 {
             packet
@@ -159,7 +160,7 @@ impl Ip {
                 .and_then(|octets| octets.first_chunk())
                 .map(|&octets| Ipv6Addr::from_octets(octets).into())
         };
-        self.paths.get(destination.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED)), self.mtu)
+        self.paths.get(destination.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED)), link)
     }
 
     /// For as many IPv4 packets that may be cut.

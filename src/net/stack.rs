@@ -10,6 +10,7 @@ use crate::error::{Error, Result};
 use crate::observe::Counters;
 use crate::pipe::wait::block_on;
 use crate::socket::{Outcome, Verb};
+use crate::stack::Awaited;
 
 type Thread = JoinHandle<io::Result<Stopped>>;
 
@@ -30,7 +31,8 @@ impl Stack {
         Builder::default()
     }
 
-    /// Waits until the stack answers: each address has been asked about. Gives the addresses that somebody else
+    /// Waits until the stack answers: each address has been asked about, and where none was chosen, a router or a DHCP
+    /// server has given one, which may take for ever. Gives the addresses that somebody else
     /// has, which the stack does not use, and who has them.
     ///
     /// # Errors
@@ -47,6 +49,11 @@ impl Stack {
     /// `NetworkDown` if the stack stops first.
     pub fn wait_ready(&self) -> io::Result<Vec<(IpAddr, Mac)>> {
         block_on(self.ready(), None).unwrap_or(Err(Error::NetworkDown.into()))
+    }
+
+    /// What routers and DHCP servers were asked for and have not given yet.
+    pub fn awaited(&self) -> Awaited {
+        self.handle.awaited()
     }
 
     /// What it has counted.

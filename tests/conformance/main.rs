@@ -18,9 +18,14 @@ mod wire;
 
 mod arp;
 mod fragments;
+mod hostile;
 mod icmp;
 mod ip4;
+mod ip6;
+mod tcp_close;
+mod tcp_data;
 mod tcp_listen;
+mod tcp_loss;
 mod udp;
 
 mod catalogue;

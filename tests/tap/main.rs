@@ -6,6 +6,7 @@
 // Clippy excuses the functions marked #[test] only, and not what they are made of.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout)]
 
+mod autoconf;
 mod host;
 mod namespace;
 

@@ -83,6 +83,11 @@ impl Autoconf {
         self.is_settled |= is_decided && (has_chosen || (has_been_given && !is_likely));
     }
 
+    #[cfg(test)]
+    pub(super) fn state_of(&self, address: IpAddr) -> Option<Address> {
+        self.table.get(address).map(|entry| entry.state)
+    }
+
     fn has(&self, origin: Origin) -> bool {
         self.table.iter().any(|entry| entry.origin == origin && is_usable(entry))
     }

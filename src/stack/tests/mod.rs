@@ -1,5 +1,6 @@
 //! Two stacks on a link with seeded faults, in virtual time.
 
+mod autoconf;
 mod connections;
 mod datagrams;
 mod fragments;

@@ -3,7 +3,7 @@
 use crate::error::Error;
 use crate::ip::{ErrorKind, IcmpError};
 use crate::observe::{Close, Fate, Rule, TcpState, Time};
-use crate::transport::{Below, FourTuple, Owner, Transport, segment_payload};
+use crate::transport::{Below, Connection, FourTuple, Owner, Transport, segment_payload};
 
 impl Transport {
     /// An ICMP error about a segment of ours.
@@ -20,7 +20,7 @@ impl Transport {
             None => return Fate::nobody(Rule::IcmpErrorUnmatched),
         };
         let connection = &mut self.connections[slot];
-        let fate = |rule, connection: &mut super::Connection| Fate { rule: Some(rule), ..connection.fate() };
+        let fate = |rule, connection: &mut Connection| Fate { rule: Some(rule), ..connection.fate() };
         // 8 quoted bytes hold the sequence number: a quote without one is not of a segment that we sent.
         if !error.sequence.is_some_and(|sequence| connection.is_outstanding(sequence)) {
             return fate(Rule::IcmpErrorSequence, connection);

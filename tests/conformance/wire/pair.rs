@@ -305,6 +305,7 @@ impl Wire for Pair {
     }
 
     fn send(&mut self, frame: &[u8]) {
+        assert!(frame.len() <= MTU + 14, "the link does not carry {} bytes", frame.len());
         self.to_stack.push_back(frame.to_vec());
     }
 

@@ -8,7 +8,7 @@ use tapsock::config::Config;
 use tapsock::net::{Stack, TcpListener};
 
 use super::answer::{Answer, Reader};
-use super::frame::{OUR_MAC, PEER_MAC, V4, icmp_packet};
+use super::frame::{OUR_MAC, V4, icmp_packet};
 use super::pair::here_i_am;
 use super::socket::PacketSocket;
 use super::{CLOSES, NEVER_READS, PATIENCE, Wire};
@@ -97,16 +97,13 @@ impl Tap {
         let mut buffer = vec![0; 65_536];
         let Some(length) = self.socket.receive(span, &mut buffer).unwrap() else { return false };
         let frame = &buffer[..length];
-        // The kernel is another neighbour, and nobody asked it.
+        // The kernel is another neighbour, though it has no address and so nothing to say.
         if frame.len() < 14 || frame[6..12] != OUR_MAC {
             return true;
         }
         let answer = self.reader.read(self.began.elapsed(), frame);
         let answer = answer.unwrap_or_else(|wrong| panic!("the stack sent a wrong frame: {wrong}: {frame:02x?}"));
         let Some(answer) = answer else { return true };
-        if answer.to != PEER_MAC && answer.to[0] & 1 == 0 {
-            return true;
-        }
         match here_i_am(&answer) {
             Some(reply) => self.socket.send(&reply).unwrap(),
             None => self.answers.push_back(answer),
