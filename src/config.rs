@@ -172,6 +172,9 @@ pub struct Limits {
     pub sockets: usize,
     /// Connections that have been asked for by a SYN and not completed, over all listeners.
     pub syn_entries: usize,
+    /// Connections in TIME-WAIT, and in FIN-WAIT-2 without a program. When there are more, the newcomer is forgotten at
+    /// once (as with Linux's tcp_max_tw_buckets).
+    pub remnants: usize,
     /// The longest accept queue that `listen` can ask for (`net.core.somaxconn`).
     pub backlog: usize,
     /// Neighbours whose link address is known or asked for.
@@ -213,6 +216,7 @@ impl Default for Limits {
         Limits {
             sockets: 120_000,
             syn_entries: 1024,
+            remnants: 65_536,
             backlog: 4096,
             neighbours: 1024,
             packets_per_neighbour: 64,

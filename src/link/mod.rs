@@ -71,6 +71,8 @@ pub enum Notice {
     },
     /// A router told about itself; only if [`Link::hear_routers`] was called.
     Router(Box<RouterAdvertisement>),
+    /// A neighbour that was asked says that it is no router; only if [`Link::hear_routers`] was called.
+    NotRouter(Ipv6Addr),
     /// What is known of a neighbour changed.
     Neighbour {
         /// Who.

@@ -11,7 +11,7 @@ use smoltcp::wire::{
 };
 
 use super::neighbour::{Answer, Answered};
-use super::{Frames, Link, ethernet};
+use super::{Frames, Link, Notice, ethernet};
 use crate::config::Mac;
 use crate::observe::{Fate, Rule, Time};
 
@@ -166,6 +166,9 @@ impl Link {
         })?;
         if let Some(mac) = self.neighbours.mac(address) {
             self.release(address, mac, waiting, out);
+        }
+        if self.heard_prefixes.is_some() && !flags.contains(NdiscNeighborFlags::ROUTER) {
+            self.notices.push(Notice::NotRouter(target));
         }
         Ok(Rule::NdpLearned)
     }

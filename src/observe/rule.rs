@@ -65,6 +65,7 @@ rules! {
     NdpRedirect "ndp.drop.redirect" "RFC 4861 §8.3" "redirects are ignored: any station could send our packets astray by one";
     NdpRouterSource "ndp.drop.router-source" "RFC 4861 §6.1.2" "a router advertisement that does not come from a link-local address has no router behind it";
     NdpRouter "ndp.router" "RFC 4861 §6.3.4" "a router told us about itself and its prefixes";
+    NdpLearnLimit "ndp.drop.learn-limit" "RFC 4861 §6.3.4, RFC 6104" "more routers, prefixes or addresses are advertised than we want to know; the newest are ignored";
     NdpRouterSolicit "ndp.router-solicit" "RFC 4861 §6.3.7" "is there a router, and which prefixes does it advertise?";
     NdpAnswered "ndp.answer" "RFC 4861 §7.2.4" "somebody asked for our address; we advertised it";
     NdpLearned "ndp.learned" "RFC 4861 §7.2.5" "the neighbour's Ethernet address was learned";
@@ -174,6 +175,14 @@ rules! {
     TcpChallengeAck "tcp.challenge.ack" "RFC 9293 §3.10.7.4" "it acknowledges what we never sent: answered with our own ACK";
     TcpChallengeLimited "tcp.drop.challenge-limit" "RFC 5961 §7" "an ACK for an unacceptable segment was due, but the limit is reached";
     TcpOutsideWindow "tcp.drop.outside-window" "RFC 9293 §3.10.7.4" "the payload lies beyond the window that we advertised: answered with our own ACK";
+    TcpPaws "tcp.drop.paws" "RFC 7323 §5.3" "the timestamp is older than the last one: a copy from an earlier turn of the sequence numbers, answered with our own ACK";
+    TcpTimeWait "tcp.time-wait" "RFC 9293 §3.10.7.4" "the peer's FIN after our own: both directions are done, and copies of old segments have a minute to die out";
+    TcpTimeWaitAck "tcp.time-wait.ack" "RFC 9293 §3.10.7.4" "a segment of a connection in TIME-WAIT: our ACK of the peer's FIN may have been lost, so it is sent again";
+    TcpTimeWaitReset "tcp.time-wait.rst" "RFC 1337 §3" "a RST does not end TIME-WAIT: it may be an old one";
+    TcpRemnantReset "tcp.fin-wait-2.rst" "RFC 9293 §3.10.7.4" "a RST ends a connection that no program holds any more";
+    TcpRemnantAck "tcp.closed.ack" "RFC 9293 §3.10.7.4" "an ACK for a connection that no program holds any more tells nothing new";
+    TcpRstClosed "tcp.rst.closed" "RFC 1122 §4.2.2.13" "data for a connection whose program has closed it: nobody will read it, so the peer is told by a RST";
+    TcpRemnantLimit "tcp.drop.remnant-limit" "RFC 9293 §3.6.1" "too many connections are in TIME-WAIT; this one is forgotten at once";
     TcpPanicked "tcp.panic" "" "a bug: the connection's state machine panicked; this connection alone was ended";
     TcpSequenceFar "tcp.drop.sequence" "RFC 9293 §3.10.7.4" "a RST far outside the window is ignored";
 }

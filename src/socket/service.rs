@@ -148,6 +148,8 @@ impl Sockets {
         let Some(entry) = descriptor.and_then(|descriptor| self.table.try_remove(descriptor)) else { return };
         if let Some(connection) = transport.connection(slot) {
             connection.disown();
+            // In TIME-WAIT it needs less, now that nobody holds it.
+            transport.mark(slot);
         }
         let Socket::Stream { end, connecting, .. } = entry.socket else { return };
         match error {

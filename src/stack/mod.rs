@@ -158,6 +158,7 @@ impl Stack {
         self.take_transport_notices(now);
         self.flush(now, out, depth, observer);
         let has_more = self.service(now, out, depth, observer);
+        self.count_given_up();
         self.take_link_notices(now, out, depth, observer);
         self.autoconf.settle(!self.config.addresses.is_empty());
         self.show_lives(now, depth, observer);
@@ -260,7 +261,7 @@ impl Stack {
 
     /// Datagrams that were given up, with no frame to tell it by.
     fn count_given_up(&mut self) {
-        while let Some(rule) = self.ip.next_given_up() {
+        while let Some(rule) = self.ip.next_given_up().or_else(|| self.transport.next_given_up()) {
             self.counters.count(rule);
         }
     }

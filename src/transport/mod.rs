@@ -10,6 +10,7 @@
 //! | `handshake` | listeners and SYN entries: a SYN creates no socket |
 //! | `guard` | what a segment must pass before smoltcp sees it |
 //! | `connection` | one TCP connection: smoltcp's socket and the sequence numbers it does not show |
+//! | `remnant` | FIN-WAIT-2 and TIME-WAIT, when no program holds the connection any more |
 //! | `datagram` | one UDP socket |
 //! | `ports` | who is bound where, ephemeral ports (RFC 6056) |
 //! | `isn` | initial sequence numbers (RFC 6528) |
@@ -30,6 +31,7 @@ mod isn;
 mod keys;
 mod medium;
 mod ports;
+mod remnant;
 mod segment;
 mod tcp;
 #[cfg(test)]
@@ -58,13 +60,14 @@ use crate::config::{Config, Limits};
 use crate::error::Error;
 use crate::ip::{Ip, Limiter, Packets};
 use crate::memory::Memory;
-use crate::observe::{Close, Protocol, SocketId, Summary, Time};
+use crate::observe::{Close, Protocol, Rule, SocketId, Summary, Time};
 use connection::Connection as Tcp;
 use datagram::Sender;
 use handshake::Handshake;
 use keys::Key;
 use medium::{Discard, Port, instant};
 use ports::Ports;
+use remnant::Remnant;
 use timers::Timers;
 
 /// What lies below this layer: routes to choose a source by, and the queue that packets go down by.
@@ -88,6 +91,7 @@ struct FourTuple {
 enum Owner {
     Connection(usize),
     Handshake(usize),
+    Remnant(usize),
 }
 
 /// Who is bound to a port.
@@ -102,6 +106,7 @@ enum Bound {
 enum Alarm {
     Connection { slot: usize, number: u64 },
     Handshake { slot: usize, number: u64 },
+    Remnant { slot: usize, number: u64 },
 }
 
 /// What the socket room must know.
@@ -188,6 +193,7 @@ pub struct Transport {
     interface: Interface,
     connections: Slab<Tcp>,
     handshakes: Slab<Handshake>,
+    remnants: Slab<Remnant>,
     listeners: Slab<Listener>,
     datagrams: Slab<Datagram>,
     sender: Sender,
@@ -200,6 +206,8 @@ pub struct Transport {
     challenges: Limiter,
     notices: VecDeque<Notice>,
     lives: VecDeque<Life>,
+    /// What was given up without a frame to tell it by.
+    given_up: VecDeque<Rule>,
     /// A packet that had to be changed before smoltcp may see it.
     scratch: Vec<u8>,
     memory: Memory,
@@ -235,6 +243,7 @@ impl Transport {
             interface: new_interface(rng.next_u64(), Time::ZERO),
             connections: Slab::new(),
             handshakes: Slab::new(),
+            remnants: Slab::new(),
             listeners: Slab::new(),
             datagrams: Slab::new(),
             sender: Sender::new(),
@@ -247,6 +256,7 @@ impl Transport {
             challenges: Limiter::new(config.limits.errors_per_second),
             notices: VecDeque::new(),
             lives: VecDeque::new(),
+            given_up: VecDeque::new(),
             scratch: Vec::new(),
             memory,
             limits: config.limits.clone(),
@@ -269,6 +279,11 @@ impl Transport {
     /// Where buffers come from.
     pub fn memory(&self) -> &Memory {
         &self.memory
+    }
+
+    /// Takes a rule by which something was given up that no frame tells of.
+    pub fn next_given_up(&mut self) -> Option<Rule> {
+        self.given_up.pop_front()
     }
 
     /// The moment of the next deadline.

@@ -229,6 +229,7 @@ fn line_16_large_datagrams_go_both_ways(wire: &mut dyn Wire) {
 lines! {
     both {
         line_13_fragments_are_put_together_in_any_order
+        line_16_large_datagrams_go_both_ways
     }
     embedded {}
     pair {
@@ -237,7 +238,5 @@ lines! {
         line_14_600_incomplete_datagrams_do_not_stop_the_next
         line_15_a_reassembly_that_takes_too_long_is_told
     }
-    later {
-        line_16_large_datagrams_go_both_ways
-    }
+    later {}
 }

@@ -14,6 +14,7 @@ mod http;
 mod idle;
 mod life;
 mod mistakes;
+mod nmap;
 mod ping;
 mod scripts;
 mod services;

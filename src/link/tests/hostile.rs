@@ -18,6 +18,7 @@ fn feed(station: &mut Station, frame: &[u8]) {
     }
     // Whatever was sent is well-formed.
     station.sent();
+    station.notices();
 }
 
 fn valid_frames() -> Vec<Vec<u8>> {
@@ -35,6 +36,7 @@ fn valid_frames() -> Vec<Vec<u8>> {
         advertisement(answered(), None),
         icmp_frame(Mac([0x33, 0x33, 0xff, 0, 0, 1]), PEER, Ipv6Addr::UNSPECIFIED, group_of(V6), 255, &dad),
         ethernet(US, PEER, 0x0800, &packet4(1)),
+        router::full(),
     ]
 }
 
@@ -48,6 +50,7 @@ fn answers(station: &mut Station) {
 #[test]
 fn wire_64_every_truncation_and_bit_flip_of_every_valid_frame_is_survived() {
     let mut station = Station::new();
+    station.link.hear_routers(2);
     for frame in valid_frames() {
         for length in 0..=frame.len() {
             feed(&mut station, &frame[..length]);
@@ -65,6 +68,7 @@ fn wire_64_every_truncation_and_bit_flip_of_every_valid_frame_is_survived() {
 fn wire_64_random_and_mutated_frames_between_our_own_packets_are_survived() {
     let limits = Limits { neighbours: 8, packets_per_neighbour: 2, ..Limits::default() };
     let mut station = Station::with(&limits);
+    station.link.hear_routers(2);
     let mut random = StdRng::seed_from_u64(64);
     let valid = valid_frames();
     for _ in 0..200_000 {

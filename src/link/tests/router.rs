@@ -20,6 +20,12 @@ fn prefix(length: u8, flags: u8) -> Vec<u8> {
     option
 }
 
+/// With every option that is read.
+pub(super) fn full() -> Vec<u8> {
+    let options = [prefix(64, 0xc0), vec![5, 1, 0, 0, 0, 0, 0x05, 0x78], vec![1, 1, 2, 0, 0, 0, 0, 0x77]].concat();
+    frame(ROUTER, 255, &advertisement(&options))
+}
+
 fn listening() -> Station {
     let mut station = Station::new();
     station.link.hear_routers(4);
@@ -59,6 +65,18 @@ fn a_router_is_at_the_ethernet_address_that_it_says() {
     heard(&mut station, &[1, 1, 2, 0, 0, 0, 0, 0x77]);
     station.send(ROUTER, &packet6(1)).unwrap();
     assert_eq!(station.sent(), [Sent::Data { to: OTHER, packet: packet6(1) }]);
+}
+
+/// RFC 4861 §7.2.5.
+#[test]
+fn a_neighbour_says_whether_it_is_a_router_when_it_answers() {
+    for (flags, is_router) in [(answered(), false), (answered() | NdiscNeighborFlags::ROUTER, true)] {
+        let mut station = listening();
+        station.send(PEER6, &packet6(1)).unwrap();
+        station.notices();
+        station.neighbour(&super::advertisement(flags, Some(PEER))).unwrap();
+        assert_eq!(station.notices().contains(&Notice::NotRouter(PEER6)), !is_router);
+    }
 }
 
 #[test]

@@ -215,6 +215,11 @@ impl Stack {
                     self.change(now, change, out);
                 }
             }
+            Notice::NotRouter(address) => {
+                if let Some(change) = self.autoconf.slaac.as_mut().and_then(|slaac| slaac.not_router(address)) {
+                    self.change(now, change, out);
+                }
+            }
             Notice::Neighbour { address, state } => {
                 if state == Neighbour::Failed {
                     self.ip.demote_gateway(address);
@@ -317,6 +322,7 @@ impl Stack {
                 self.transport.set_mtu6(self.ip.mtu6());
             }
             Change::Times { reachable, retransmit } => self.link.set_neighbour_times(reachable, retransmit),
+            Change::Ignored => self.counters.count(Rule::NdpLearnLimit),
         }
     }
 

@@ -3,6 +3,9 @@
 //! Addresses end in the modified EUI-64 of the Ethernet address (RFC 4291 appendix A), so that they are the same in
 //! each run; a person who wants another one chooses another Ethernet address. Solicitations are not delayed at
 //! random (RFC 4861 §6.3.7): they follow the questions about the link-local address, and a TAP has one station.
+//!
+//! The hop limit that a router advertises is not taken: 64 reaches everything, and a forged 1 would cut us off
+//! (CVE-2015-2922).
 
 use std::net::{IpAddr, Ipv6Addr};
 use std::time::Duration;
@@ -25,14 +28,28 @@ const SMALLEST_MTU: u32 = 1280;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::stack) enum Change {
     Solicit,
-    Router { address: Ipv6Addr, lifetime: Duration },
+    Router {
+        address: Ipv6Addr,
+        lifetime: Duration,
+    },
     NoRouter(Ipv6Addr),
     OnLink(Cidr),
     OffLink(Cidr),
-    NewAddress { cidr: Cidr, lifetime: Lifetime },
-    Lifetime { address: IpAddr, lifetime: Lifetime },
+    NewAddress {
+        cidr: Cidr,
+        lifetime: Lifetime,
+    },
+    Lifetime {
+        address: IpAddr,
+        lifetime: Lifetime,
+    },
     Mtu(u32),
-    Times { reachable: Option<Duration>, retransmit: Option<Duration> },
+    Times {
+        reachable: Option<Duration>,
+        retransmit: Option<Duration>,
+    },
+    /// A bound is reached; something was ignored.
+    Ignored,
 }
 
 #[derive(Debug)]
@@ -107,6 +124,12 @@ impl Slaac {
         Some(Change::OffLink(self.prefixes.remove(place).0))
     }
 
+    /// A neighbour says that it is no router (RFC 4861 §7.2.5).
+    pub(in crate::stack) fn not_router(&mut self, address: Ipv6Addr) -> Option<Change> {
+        let place = self.routers.iter().position(|&(router, _)| router == address)?;
+        Some(Change::NoRouter(self.routers.remove(place).0))
+    }
+
     /// What follows from an advertisement, `table` being the addresses that we have.
     pub(in crate::stack) fn receive(&mut self, now: Time, said: &RouterAdvertisement, table: &Table) -> Vec<Change> {
         let mut changes = Vec::new();
@@ -150,7 +173,8 @@ impl Slaac {
                 changes.push(Change::NoRouter(address));
             }
             Some(place) => self.routers[place].1 = now + lifetime,
-            None if lifetime.is_zero() || self.routers.len() >= self.most_routers => {}
+            None if lifetime.is_zero() => {}
+            None if self.routers.len() >= self.most_routers => changes.push(Change::Ignored),
             None => {
                 self.routers.push((address, now + lifetime));
                 changes.push(Change::Router { address, lifetime });
@@ -168,7 +192,8 @@ impl Slaac {
                 changes.push(Change::OffLink(prefix.network));
             }
             Some(place) => self.prefixes[place].1 = until,
-            None if is_over || self.prefixes.len() >= self.most_prefixes => {}
+            None if is_over => {}
+            None if self.prefixes.len() >= self.most_prefixes => changes.push(Change::Ignored),
             None => {
                 self.prefixes.push((prefix.network, until));
                 changes.push(Change::OnLink(prefix.network));
@@ -188,16 +213,17 @@ impl Slaac {
         let told = Lifetime::from(now, prefix.preferred, prefix.valid);
         let Some(known) = table.get(address) else {
             // Whether its hosts are on the link is said by the L flag alone, and kept in the prefix list.
-            if let Some(cidr) = Cidr::new(address, 128)
-                && prefix.valid.is_none_or(|span| !span.is_zero())
-                && *room > 0
-                && !changes
-                    .iter()
-                    .any(|change| matches!(change, Change::NewAddress { cidr: other, .. } if *other == cidr))
-            {
-                *room -= 1;
-                changes.push(Change::NewAddress { cidr, lifetime: told });
+            let Some(cidr) = Cidr::new(address, 128) else { return };
+            let is_new = |change: &Change| !matches!(change, Change::NewAddress { cidr: other, .. } if *other == cidr);
+            if prefix.valid.is_some_and(|span| span.is_zero()) || !changes.iter().all(is_new) {
+                return;
             }
+            if *room == 0 {
+                changes.push(Change::Ignored);
+                return;
+            }
+            *room -= 1;
+            changes.push(Change::NewAddress { cidr, lifetime: told });
             return;
         };
         if known.origin != super::Origin::Advertised {

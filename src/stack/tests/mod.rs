@@ -8,6 +8,7 @@ mod icmp;
 mod life;
 mod loss;
 mod memory;
+mod remnants;
 mod wire;
 
 use std::net::SocketAddr;

@@ -71,7 +71,11 @@ pub(super) struct Bench {
 
 impl Bench {
     pub(super) fn new() -> Bench {
-        let mut net = Net::new();
+        Bench::with(config_a())
+    }
+
+    pub(super) fn with(config: Config) -> Bench {
+        let mut net = Net::with(FaultConfig::default(), config, config_b());
         let listener = net.listen_a(at("0.0.0.0", 80), 16);
         // So that A knows B's Ethernet address.
         let b = net.bind_b(at("0.0.0.0", 0));

@@ -4,7 +4,8 @@ use smoltcp::wire::TcpSeqNumber;
 
 use super::Connection;
 use crate::error::Error;
-use crate::observe::Close;
+use crate::observe::{Close, Time};
+use crate::transport::remnant::Remnant;
 use crate::transport::segment::Segment;
 
 impl Connection {
@@ -20,6 +21,27 @@ impl Connection {
     pub(in crate::transport) fn is_outstanding(&self, sequence: u32) -> bool {
         let from_una = sequence.wrapping_sub(self.snd_una.0 as u32);
         from_una < self.snd_nxt.0.wrapping_sub(self.snd_una.0) as u32
+    }
+
+    /// What must be remembered of it once no program holds it and its FIN is acknowledged.
+    pub(in crate::transport) fn remnant(&self) -> Option<Remnant> {
+        Some(Remnant {
+            id: self.agreed.id,
+            local: self.agreed.local,
+            remote: self.agreed.remote,
+            state: self.state(),
+            numbers: self.numbers(),
+            snd_nxt: self.snd_nxt,
+            rcv_nxt: self.rcv_nxt()?,
+            window: self.receive_window(),
+            timestamps: None,
+            expires: Time::ZERO,
+        })
+    }
+
+    /// Whether our last segment acknowledged everything that has come.
+    pub(in crate::transport) fn has_acknowledged(&self) -> bool {
+        self.advertised.map(|(ack, _)| ack) == self.rcv_nxt()
     }
 
     /// The path carries segments of `mss` payload bytes at most.

@@ -2,6 +2,8 @@
 
 use std::net::SocketAddr;
 
+use smoltcp::wire::TcpSeqNumber;
+
 use crate::error::Result;
 use crate::ip::{Packet, Packets};
 use crate::memory::Buffer;
@@ -18,6 +20,7 @@ impl Transport {
         now: Time,
         slot: usize,
         segment: &Segment<'_>,
+        least_isn: Option<TcpSeqNumber>,
         out: &mut Packets,
     ) -> Fate {
         let listener = &self.listeners[slot];
@@ -40,7 +43,7 @@ impl Transport {
             return nobody(Rule::TcpSynTableFull);
         }
         let id = self.new_id(Protocol::Tcp);
-        let agreed = self.agree(id, segment.local, segment.remote, now);
+        let agreed = self.agree(id, segment.local, segment.remote, now, least_isn);
         let receive_window = u16::try_from(self.limits.receive_buffer).unwrap_or(u16::MAX);
         let mut handshake = Handshake::new(segment, agreed, slot, receive_window);
         let numbers = Some(handshake.numbers());
@@ -54,14 +57,17 @@ impl Transport {
         Fate { owner: Some(owner(id)), rule: None, states: Some((TcpState::Listen, TcpState::SynReceived)), numbers }
     }
 
+    /// `least_isn`: where an earlier connection of the same ends had got to.
     pub(in crate::transport) fn agree(
         &self,
         id: SocketId,
         local: SocketAddr,
         remote: SocketAddr,
         now: Time,
+        least_isn: Option<TcpSeqNumber>,
     ) -> Handshaken {
-        let isn = isn::choose(&self.isn_key, now, local, remote);
+        let chosen = isn::choose(&self.isn_key, now, local, remote);
+        let isn = least_isn.filter(|&least| least > chosen).unwrap_or(chosen);
         Handshaken { id, local, remote, isn, link_mss: self.link_mss(remote), created: now }
     }
 

@@ -3,6 +3,7 @@
 
 mod icmp;
 mod listen;
+mod remnant;
 mod upkeep;
 mod verbs;
 
@@ -41,13 +42,18 @@ impl Transport {
             Err(rule) => return Fate::nobody(rule),
         };
         let tuple = FourTuple { local: segment.local, remote: segment.remote };
-        match self.tuples.get(&tuple) {
-            Some(&Owner::Connection(slot)) => self.receive_connection(now, slot, packet, &segment, out),
-            Some(&Owner::Handshake(slot)) => self.receive_handshake(now, slot, packet, &segment, out),
-            None => match self.ports.owner(Protocol::Tcp, segment.local) {
-                Some(Bound::Listener(slot)) => self.receive_listener(now, slot, &segment, out),
-                _ => self.receive_closed(now, &segment, out),
+        let least_isn = match self.tuples.get(&tuple) {
+            Some(&Owner::Connection(slot)) => return self.receive_connection(now, slot, packet, &segment, out),
+            Some(&Owner::Handshake(slot)) => return self.receive_handshake(now, slot, packet, &segment, out),
+            Some(&Owner::Remnant(slot)) => match self.receive_remnant(now, slot, &segment, out) {
+                Ok(fate) => return fate,
+                Err(least_isn) => Some(least_isn),
             },
+            None => None,
+        };
+        match self.ports.owner(Protocol::Tcp, segment.local) {
+            Some(Bound::Listener(slot)) => self.receive_listener(now, slot, &segment, least_isn, out),
+            _ => self.receive_closed(now, &segment, out),
         }
     }
 

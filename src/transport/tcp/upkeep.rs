@@ -98,6 +98,7 @@ impl Transport {
                 self.timers.arm(at, Alarm::Connection { slot, number: connection.id().number });
             }
         }
+        self.settle_remnant(now, slot, out);
         over.filter(|_| is_drained).map(|how| End { how, reason })
     }
 
@@ -112,6 +113,7 @@ impl Transport {
                         self.mark(slot);
                     }
                 }
+                Alarm::Remnant { slot, number } => self.expire_remnant(now, slot, number),
                 Alarm::Handshake { slot, number } => {
                     let Some(handshake) = self.handshakes.get_mut(slot) else { continue };
                     if handshake.agreed.id.number != number {
@@ -136,6 +138,9 @@ impl Transport {
         // A peer whose final ACK is on its way takes the connection for established.
         for handshake in self.handshakes.drain() {
             handshake.send_reset(out);
+        }
+        for remnant in self.remnants.drain() {
+            self.tuples.remove(&FourTuple { local: remnant.local, remote: remnant.remote });
         }
         let slots: Vec<usize> = self.connections.iter().map(|(slot, _)| slot).collect();
         for slot in slots {

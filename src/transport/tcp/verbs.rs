@@ -88,16 +88,26 @@ impl Transport {
         if !below.ip.is_usable(address) {
             return Err(Error::AddressNotAvailable);
         }
-        let tuples = &self.tuples;
-        let is_free = |port| !tuples.contains_key(&FourTuple { local: SocketAddr::new(address, port), remote });
         let port = match local.map_or(0, |local| local.port()) {
-            0 => self.ports.for_connection(address, remote, is_free)?,
-            port if is_free(port) => port,
-            _ => return Err(Error::AddressInUse),
+            0 => {
+                let tuples = &self.tuples;
+                let is_free = |port| !tuples.contains_key(&FourTuple { local: SocketAddr::new(address, port), remote });
+                self.ports.for_connection(address, remote, is_free)?
+            }
+            port => port,
         };
         let local = SocketAddr::new(address, port);
+        let least_isn = match self.tuples.get(&FourTuple { local, remote }) {
+            None => None,
+            Some(&Owner::Remnant(slot)) if self.may_follow(now, slot) => {
+                let least_isn = self.remnants[slot].next_isn();
+                self.forget_remnant(slot);
+                Some(least_isn)
+            }
+            Some(_) => return Err(Error::AddressInUse),
+        };
         let id = self.new_id(Protocol::Tcp);
-        let agreed = self.agree(id, local, remote, now);
+        let agreed = self.agree(id, local, remote, now, least_isn);
         let mut connection = Connection::new(buffers(&self.limits, &self.memory)?, agreed, TcpState::Closed);
         connection.descriptor = Some(descriptor);
         connection.narrow(segment_payload(below.ip.path_mtu(remote.ip()), remote));

@@ -78,13 +78,12 @@ pub(crate) trait Wire {
         answers
     }
 
-    /// Whether a ping is answered, with just its bytes and nothing else.
+    /// Whether a ping is answered, once and with just its bytes. Connections may have something to say meanwhile.
     fn pings(&mut self, packet: &Packet) -> bool {
-        let answers = self.ask(&packet.frame());
-        answers.len() == 1
-            && answers[0].icmp().is_some_and(|icmp| {
-                icmp.is_echo_reply() && icmp.rest == packet.payload[4..8] && icmp.data == packet.payload[8..]
-            })
+        let answers: Vec<Icmp> = self.ask(&packet.frame()).iter().filter_map(Answer::icmp).collect();
+        let is_it =
+            |icmp: &Icmp| icmp.is_echo_reply() && icmp.rest == packet.payload[4..8] && icmp.data == packet.payload[8..];
+        answers.len() == 1 && is_it(&answers[0])
     }
 
     /// Fails the test unless the stack still answers pings and handshakes of both families.

@@ -233,6 +233,36 @@ fn a_flood_of_prefixes_and_routers_is_bounded() {
     let addresses = lan.net.a.stack.ip.addresses().count();
     assert_eq!(addresses, limits.learned_addresses + 1, "and the link-local one");
     assert_eq!(lan.net.a.events("Router").len(), limits.routers);
+    let ignored = lan.net.a.stack.counters().rules().find(|(rule, _)| *rule == Rule::NdpLearnLimit);
+    assert!(ignored.is_some_and(|(_, count)| count >= 3 * 480));
+}
+
+/// RFC 4861 §6.3.6.
+#[test]
+fn a_router_that_does_not_answer_gives_way_to_another() {
+    let mut lan = Lan::new(config(), Server::new());
+    let silent: Ipv6Addr = "fe80::77".parse().unwrap();
+    for router in [silent, router()] {
+        lan.inject(&icmp(router, 255, advertisement(1800, &prefix(NETWORK, 0xc0, 7200, 3600))));
+    }
+    let socket = lan.net.bind_a(at("::", 9));
+    let hop = |lan: &Lan| lan.net.a.stack.ip.route(ip("2001:db8:1::1")).unwrap().next_hop;
+    assert_eq!(hop(&lan), IpAddr::V6(silent));
+    socket.pipe.try_send(b"x", at("2001:db8:1::1", 9), None).unwrap();
+    lan.run(5 * SECOND);
+    assert_eq!(hop(&lan), IpAddr::V6(router()));
+}
+
+#[test]
+fn a_router_that_says_it_is_none_any_more_is_not_used() {
+    let mut lan = configured(7200, 3600);
+    let socket = lan.net.bind_a(at("::", 9));
+    assert!(lan.net.a.stack.ip.route(ip("2001:db8:1::1")).is_ok());
+    // B answers as the host that it is.
+    socket.pipe.try_send(b"x", at("fe80::5eff:fe10:2", 9), None).unwrap();
+    lan.run(SECOND);
+    assert!(lan.told().contains("state: Lost"));
+    assert!(lan.net.a.stack.ip.route(ip("2001:db8:1::1")).is_err());
 }
 
 /// RFC 4862 §5.4.5: the identifier itself is a duplicate.
