@@ -8,6 +8,9 @@ use crate::observe::Time;
 /// DEFEND_INTERVAL of RFC 5227 §1.1.
 const DEFEND: Duration = Duration::from_secs(10);
 
+/// ANNOUNCE_INTERVAL of RFC 5227 §1.1. ANNOUNCE_NUM is 2: one alone may be lost.
+const ANNOUNCE: Duration = Duration::from_secs(2);
+
 /// PROBE_NUM of RFC 5227 §1.1. One alone may be lost: a bridge forwards nothing in a port's first moments.
 const PROBES: u32 = 3;
 
@@ -19,6 +22,8 @@ struct Own {
     address: IpAddr,
     /// We only ask about it; `None` once it is ours.
     tentative: Option<Probing>,
+    /// When it is announced for the second time.
+    announce: Option<Time>,
     /// When we last defended it.
     defended: Option<Time>,
 }
@@ -39,6 +44,8 @@ pub(super) enum Due {
     Probe(IpAddr),
     /// Nobody objected in time; it is ours from now on.
     Preferred(IpAddr),
+    /// It has been ours for a moment; say so once more.
+    Announce(IpAddr),
 }
 
 impl Addresses {
@@ -48,7 +55,7 @@ impl Addresses {
         if is_new {
             let left = if span.is_zero() { 0 } else { PROBES };
             let probing = Probing { due: now, interval: span / PROBES, left };
-            self.0.push(Own { address, tentative: Some(probing), defended: None });
+            self.0.push(Own { address, tentative: Some(probing), announce: None, defended: None });
         }
         is_new
     }
@@ -74,13 +81,20 @@ impl Addresses {
         })
     }
 
-    /// The next thing that is due.
+    /// The next thing that is due. What nobody was asked about is announced once only, as is IPv6, where the second
+    /// announcement is optional (RFC 4861 §7.2.6).
     pub(super) fn due(&mut self, now: Time) -> Option<Due> {
+        if let Some(own) = self.0.iter_mut().find(|own| own.announce.is_some_and(|at| at <= now)) {
+            own.announce = None;
+            return Some(Due::Announce(own.address));
+        }
         let is_due = |own: &&mut Own| own.tentative.as_ref().is_some_and(|probing| probing.due <= now);
         let own = self.0.iter_mut().find(is_due)?;
         let probing = own.tentative.as_mut()?;
         if probing.left == 0 {
+            let was_asked_about = !probing.interval.is_zero();
             own.tentative = None;
+            own.announce = (was_asked_about && own.address.is_ipv4()).then(|| now + ANNOUNCE);
             return Some(Due::Preferred(own.address));
         }
         probing.left -= 1;
@@ -99,7 +113,7 @@ impl Addresses {
     }
 
     pub(super) fn deadline(&self) -> Option<Time> {
-        self.0.iter().filter_map(|own| own.tentative.as_ref()).map(|probing| probing.due).min()
+        self.0.iter().flat_map(|own| [own.tentative.as_ref().map(|probing| probing.due), own.announce]).flatten().min()
     }
 
     fn find(&self, address: IpAddr) -> Option<&Own> {

@@ -153,7 +153,7 @@ impl Link {
     }
 
     /// Starts to use an own address. Asks three times within `probe` whether somebody has it (RFC 5227 §2.1.1,
-    /// RFC 4862 §5.4.2), then announces it (RFC 5227 §2.3, RFC 4861 §7.2.6); with a `probe` of zero it is
+    /// RFC 4862 §5.4.2), then announces it (RFC 5227 §2.3, RFC 4861 §7.2.6), IPv4 twice; with a `probe` of zero it is
     /// announced at once. Gives a notice that it is tentative, and later one that it is preferred or a
     /// duplicate. Does nothing if the address is ours already.
     pub fn add_address(&mut self, now: Time, address: IpAddr, probe: Duration, out: &mut Frames) {
@@ -283,6 +283,7 @@ impl Link {
             match due {
                 address::Due::Probe(IpAddr::V4(address)) => arp::probe(self.mac, address, out),
                 address::Due::Probe(IpAddr::V6(address)) => ndp::probe(self.mac, address, out),
+                address::Due::Announce(address) => self.announce(address, out),
                 address::Due::Preferred(address) => {
                     self.announce(address, out);
                     self.notices.push(Notice::Address { address, state: observe::Address::Preferred });

@@ -150,7 +150,7 @@ fn an_announcement_moves_a_known_neighbour_and_makes_no_unknown_one_known() {
 }
 
 #[test]
-fn a_new_address_is_probed_then_announced_then_preferred() {
+fn a_new_address_is_probed_then_preferred_and_announced_twice() {
     let mut station = Station::bare(&Limits::default());
     station.link.add_address(station.now, V4.into(), SECOND, &mut station.out);
     let probe = || Sent::Arp {
@@ -173,8 +173,11 @@ fn a_new_address_is_probed_then_announced_then_preferred() {
     station.pass(SECOND / 3);
     assert_eq!(station.sent(), [our_announcement()]);
     assert_eq!(station.notices(), [state(observe::Address::Preferred)]);
-    assert_eq!(station.link.deadline(), None);
     assert_eq!(station.done(&request(V4)), Ok(Rule::ArpAnswered));
+    station.sent();
+    station.pass(2 * SECOND);
+    assert_eq!(station.sent(), [our_announcement()], "RFC 5227 §2.3: twice");
+    assert_eq!((station.link.deadline(), station.notices()), (None, vec![]));
 }
 
 #[test]

@@ -43,6 +43,9 @@ const REQUESTS: u32 = 4;
 const PATIENCE: u32 = 2;
 /// RFC 2131 §3.1 (5): after a decline.
 const AFTER_DECLINE: Duration = Duration::from_secs(10);
+/// RFC 5227 §2.1.1: after so many addresses that somebody had, each further one only after a minute.
+const MANY_DECLINES: u32 = 10;
+const AFTER_MANY_DECLINES: Duration = Duration::from_secs(60);
 /// After a refusal, so that a server that refuses everything is not asked in a loop.
 const AFTER_NAK: Duration = Duration::from_secs(1);
 /// RFC 2131 §4.4.5: the least time between two requests for an extension.
@@ -124,13 +127,15 @@ pub(in crate::stack) struct Dhcp {
     asked: u32,
     /// Whether somebody has ever answered, or should have by now.
     is_patient: bool,
+    /// Addresses in a row that somebody had.
+    declined: u32,
 }
 
 impl Dhcp {
     /// A client that begins at once.
     pub(in crate::stack) fn new(mac: Mac) -> Dhcp {
         let state = State::Init { at: Time::ZERO };
-        Dhcp { mac, state, xid: 0, began: Time::ZERO, asked: 0, is_patient: true }
+        Dhcp { mac, state, xid: 0, began: Time::ZERO, asked: 0, is_patient: true, declined: 0 }
     }
 
     /// Whether an answer of a server is awaited, also one that is sent to an address that is not ours yet.
@@ -281,13 +286,16 @@ impl Dhcp {
     pub(in crate::stack) fn checked(&mut self) -> Option<Action> {
         let State::Checking { lease } = self.state else { return None };
         self.state = State::Bound { lease };
+        self.declined = 0;
         Some(Action::Use(lease))
     }
 
     /// Somebody else has the address: the server is told, and we begin again later (RFC 2131 §3.1 (5)).
     pub(in crate::stack) fn taken(&mut self, now: Time, rng: &mut StdRng) -> Option<[Action; 2]> {
         let lease = self.lease()?;
-        self.state = State::Init { at: now + AFTER_DECLINE };
+        self.declined = self.declined.saturating_add(1);
+        let wait = if self.declined < MANY_DECLINES { AFTER_DECLINE } else { AFTER_MANY_DECLINES };
+        self.state = State::Init { at: now + wait };
         self.xid = rng.next_u32();
         let decline = self.send(now, Kind::Decline, Rule::DhcpDecline, |question| {
             (question.requested, question.server) = (Some(lease.address), Some(lease.server));

@@ -35,9 +35,11 @@ fn an_address_is_discovered_requested_asked_about_and_used() {
     assert_eq!((request.requested, request.server), (Some(lan.server.address), Some(SERVER)));
     assert!(!lan.is_ours(GIVEN), "the link is asked first");
     lan.run(2 * SECOND);
-    assert_eq!(lan.count(Rule::ArpProbe), 3);
+    assert_eq!((lan.count(Rule::ArpProbe), lan.count(Rule::ArpAnnounce)), (3, 1));
     assert!(lan.is_ours(GIVEN) && lan.net.a.stack.is_ready());
     assert_eq!(lan.net.a.stack.awaited(), Awaited::default());
+    lan.run(2 * SECOND);
+    assert_eq!(lan.count(Rule::ArpAnnounce), 2);
     let hop = lan.net.a.stack.ip.route(ip("203.0.113.9")).unwrap();
     assert_eq!((hop.next_hop, hop.source), (ip("192.168.69.100"), ip(GIVEN)));
     let (a, b, _listener) = lan.connect(GIVEN);
@@ -170,6 +172,16 @@ fn an_address_that_somebody_has_is_declined_and_another_one_asked_for_later() {
     assert!(lan.is_ours("192.168.69.8"));
     let again = lan.server.heard.iter().filter(|heard| heard.kind == Kind::Discover).nth(1).unwrap();
     assert!(again.at - decline.at >= 10 * SECOND);
+}
+
+/// RFC 5227 §2.1.1.
+#[test]
+fn a_server_that_gives_nothing_but_taken_addresses_is_asked_once_a_minute_in_the_end() {
+    let taken = vec![GIVEN.parse().unwrap()];
+    let mut lan = Lan::new(config(), Server { taken, ..Server::new() });
+    lan.run(Duration::from_secs(3600));
+    let declines = lan.server.count(Kind::Decline);
+    assert!((60..=75).contains(&declines), "{declines}");
 }
 
 /// RFC 5227 §2.4 (b).
