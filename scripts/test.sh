@@ -70,6 +70,13 @@ stock() {
     cargo clippy --manifest-path benches/stock-smoltcp/Cargo.toml --locked --all-targets -- -D warnings
 }
 
+# A package of its own as well; both targets run for a minute, side by side.
+fuzz() {
+  cargo fmt --manifest-path fuzz/Cargo.toml --check &&
+    cargo clippy --manifest-path fuzz/Cargo.toml --locked --all-targets -- -D warnings &&
+    ./scripts/fuzz.sh 1
+}
+
 step "Tools and packages" prepare
 step "Format" cargo fmt --check
 step "Lints" cargo clippy --locked --all-targets -- -D warnings
@@ -77,6 +84,7 @@ step "Documentation" env RUSTDOCFLAGS='-D warnings' cargo doc --locked --no-deps
 step "Shell scripts" shellcheck -x .ci/run scripts/*.sh scripts/lib/*.sh
 step "Tests" tests
 step "Stock smoltcp, to measure against" stock
+step "Hostile traffic" fuzz
 if [ "$(id -u)" = 0 ]; then
   step "Demo as root" ./scripts/demo.sh
   step "Demo as an ordinary user" demo_as_ordinary_user

@@ -192,6 +192,8 @@ pub struct Limits {
     pub path_mtus: usize,
     /// ICMP errors and RSTs for what nobody owns, a second (RFC 1812 §4.3.2.8); echo is not limited.
     pub errors_per_second: u32,
+    /// ICMP errors to one peer, a second; more of what it sends goes unanswered, and others are not affected.
+    pub errors_per_second_and_peer: u32,
     /// Addresses made from prefixes that routers advertise.
     pub learned_addresses: usize,
     /// Prefixes on the link that routers advertise, and those read from one advertisement.
@@ -225,6 +227,7 @@ impl Default for Limits {
             reassembly_bytes_per_source: 1 << 20,
             path_mtus: 1024,
             errors_per_second: 1000,
+            errors_per_second_and_peer: 250,
             learned_addresses: 8,
             prefixes: 16,
             routers: 8,

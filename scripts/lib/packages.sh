@@ -10,7 +10,7 @@ package_of() {
     arping) echo iputils-arping ;;
     dnsmasq) echo dnsmasq-base ;; # the program alone: dnsmasq would start it as a service
     nc) echo netcat-openbsd ;;
-    cc) echo build-essential ;; # the C library's headers too, not the compiler alone
+    cc | c++) echo build-essential ;; # the C library's headers too, not the compiler alone
     unshare | setpriv) echo util-linux ;;
     *) echo "$1" ;;
   esac

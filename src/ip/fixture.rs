@@ -20,7 +20,10 @@ pub(super) fn addr(text: &str) -> IpAddr {
 
 /// Not one address is usable yet; the link-local one is there.
 pub(super) fn tentative() -> Ip {
-    let mut ip = Ip::new(&Config::default(), 1500, 0xfffe);
+    let mut config = Config::default();
+    // Tests that provoke many errors do it from one peer, at one moment.
+    config.limits.errors_per_second_and_peer = config.limits.errors_per_second;
+    let mut ip = Ip::new(&config, 1500, 0xfffe);
     ip.add_address("fe80::5eff:fe10:1/64".parse().unwrap());
     ip
 }

@@ -101,7 +101,7 @@ impl Ip {
         // RFC 4443 §2.2 (a), (b): from the address that was asked, if it is one host's.
         let source =
             if self.is_usable(about.destination) { about.destination } else { self.route(about.source)?.source };
-        if !self.errors.allow(now) {
+        if !self.errors.allow(now, about.source) {
             return Err(Rule::IcmpErrorLimited);
         }
         let (longest, protocol) =

@@ -1,5 +1,11 @@
 //! A bound on answers that a stranger can provoke.
 
+use std::hash::{Hash, Hasher};
+use std::net::IpAddr;
+
+use siphasher::sip::SipHasher13;
+
+use crate::config::Limits;
 use crate::observe::Time;
 
 const SECOND: u64 = 1_000_000;
@@ -46,6 +52,37 @@ impl Limiter {
     }
 }
 
+/// How many buckets peers share. A peer shares its bucket with others by chance only: which is whose is secret.
+const PEERS: usize = 256;
+
+/// A bound on all errors, and within it on those to each peer, so that who provokes many does not silence us for
+/// everybody else.
+#[derive(Debug)]
+pub(super) struct ErrorLimiter {
+    all: Limiter,
+    peers: Vec<Limiter>,
+    seed: u64,
+}
+
+impl ErrorLimiter {
+    /// `seed` is secret and random.
+    pub(super) fn new(limits: &Limits, seed: u64) -> ErrorLimiter {
+        ErrorLimiter {
+            all: Limiter::new(limits.errors_per_second),
+            peers: vec![Limiter::new(limits.errors_per_second_and_peer); PEERS],
+            seed,
+        }
+    }
+
+    /// Whether one more error may go to `peer`.
+    pub(super) fn allow(&mut self, now: Time, peer: IpAddr) -> bool {
+        let mut hasher = SipHasher13::new_with_keys(self.seed, PEERS as u64);
+        peer.hash(&mut hasher);
+        let bucket = hasher.finish() as usize % PEERS;
+        self.peers[bucket].allow(now) && self.all.allow(now)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
@@ -82,5 +119,15 @@ mod tests {
     fn a_limit_of_zero_allows_nothing_and_the_greatest_does_not_overflow() {
         assert!(!Limiter::new(0).allow(Time::from_micros(u64::MAX)));
         assert!(Limiter::new(u32::MAX).allow(Time::from_micros(u64::MAX)));
+    }
+
+    #[test]
+    fn a_peer_that_provokes_many_errors_does_not_use_up_those_of_others() {
+        let limits = Limits { errors_per_second: 20, errors_per_second_and_peer: 5, ..Limits::default() };
+        let mut limiter = ErrorLimiter::new(&limits, 42);
+        let peer = |last: u8| IpAddr::from([192, 0, 2, last]);
+        let mut allowed = |last: u8| (0..100).filter(|_| limiter.allow(Time::ZERO, peer(last))).count();
+        assert_eq!([allowed(1), allowed(2), allowed(3)], [5, 5, 5]);
+        assert_eq!((4..100).map(allowed).sum::<usize>(), 5, "and the bound on all of them holds");
     }
 }

@@ -44,6 +44,7 @@ pub use self::checksum::transport_checksum;
 use self::extension::{Stop, Upper};
 use self::icmp_error::Message;
 use self::identification::Identifications;
+use self::limiter::ErrorLimiter;
 pub use self::limiter::Limiter;
 use self::packet::protocol;
 pub use self::packet::{ErrorKind, IcmpError, Packet, Told, Verdict};
@@ -84,7 +85,7 @@ pub struct Ip {
     /// For IPv6, where a router asks for less.
     mtu6: usize,
     identifications: Identifications,
-    errors: Limiter,
+    errors: ErrorLimiter,
     paths: PathMtus,
     reassembly: Reassembly,
     /// Rules of datagrams that were never whole, until they are counted.
@@ -94,7 +95,7 @@ pub struct Ip {
 impl Ip {
     /// A layer with the addresses, gateways and limits of `config`, all addresses tentative, over a link whose
     /// packets have at most `mtu` bytes. `seed` is secret and random: what the identifications of fragments are
-    /// made from.
+    /// made from, and what keeps peers from choosing whom they share a bound with.
     pub fn new(config: &Config, mtu: usize, seed: u64) -> Ip {
         Ip {
             addresses: Addresses::new(&config.addresses),
@@ -102,7 +103,7 @@ impl Ip {
             mtu,
             mtu6: mtu,
             identifications: Identifications::new(seed),
-            errors: Limiter::new(config.limits.errors_per_second),
+            errors: ErrorLimiter::new(&config.limits, seed),
             paths: PathMtus::new(config.limits.path_mtus),
             reassembly: Reassembly::new(&config.limits),
             given_up: Vec::new(),

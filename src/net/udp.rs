@@ -53,6 +53,17 @@ impl UdpSocket {
         self.peer.get().copied().ok_or(Error::DestinationRequired)
     }
 
+    /// Whether it is told of every ICMP error that a datagram of its caused: also of those that may pass, and also
+    /// while it is not connected (IP_RECVERR, `ip(7)`). At first it is not.
+    ///
+    /// # Errors
+    ///
+    /// `NetworkDown` after the stack has stopped.
+    pub fn set_receive_errors(&self, on: bool) -> io::Result<()> {
+        self.stack.call_blocking(Verb::SetReceiveErrors { socket: self.socket.handle, on })?;
+        Ok(())
+    }
+
     /// What it is bound to.
     ///
     /// # Errors
@@ -66,7 +77,8 @@ impl UdpSocket {
     ///
     /// # Errors
     ///
-    /// `NetworkDown` when the stack stops; on a connected socket, an ICMP error, once.
+    /// `NetworkDown` when the stack stops; an ICMP error, once, on a connected
+    /// socket or after [`UdpSocket::set_receive_errors`].
     pub fn recv_from(&self, buffer: &mut [u8]) -> io::Result<(usize, SocketAddr)> {
         self.receive(buffer).map(|(count, peer, _)| (count, peer))
     }

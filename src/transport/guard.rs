@@ -61,9 +61,15 @@ pub(super) fn admit(connection: &Connection, segment: &Segment<'_>) -> Admission
         Some(ack) if is_after(ack, connection.snd_nxt()) => return Admission::Challenge(Rule::TcpChallengeAck),
         Some(_) => {}
     }
+    // RFC 9293 §3.10.7.4: after the peer's FIN there is no text. smoltcp would take it in CLOSING and deliver it, with
+    // the FIN's own number between it and what came before.
+    let end = repr.seq_number + repr.payload.len();
+    if has_ended(connection.state()) && !repr.payload.is_empty() && is_after(end, rcv_nxt - 1) {
+        let keep = usize::try_from((rcv_nxt - 1).0.wrapping_sub(repr.seq_number.0)).unwrap_or(0);
+        return Admission::Cut { keep };
+    }
     // The edge of the window may cut a segment, because the sender saw a larger window before. smoltcp cuts the
     // payload but takes the FIN behind it: bytes would be missing before a clean end.
-    let end = repr.seq_number + repr.payload.len();
     let takes_fin = repr.control == TcpControl::Fin;
     if is_after(end, edge) && !repr.payload.is_empty() {
         let keep = edge.0.wrapping_sub(repr.seq_number.0);
@@ -85,6 +91,11 @@ fn admit_unsynchronized(connection: &Connection, segment: &Segment<'_>) -> Admis
         Some(ack) if is_after(ack, connection.snd_nxt()) && segment.is_rst() => Admission::Drop(Rule::TcpSequenceFar),
         _ => Admission::Admit,
     }
+}
+
+/// Whether the peer's FIN has come.
+fn has_ended(state: TcpState) -> bool {
+    matches!(state, TcpState::CloseWait | TcpState::LastAck | TcpState::Closing | TcpState::TimeWait)
 }
 
 fn is_after(a: TcpSeqNumber, b: TcpSeqNumber) -> bool {

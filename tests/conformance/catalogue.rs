@@ -131,6 +131,27 @@ const LAST: usize = 64;
 /// Lines that do not hold yet.
 const LATER: &[usize] = &[49, 50, 62];
 
+/// What nmap must say, and which test makes it (tests/tap/nmap.rs).
+const NMAP: &[(&str, &str, &str)] = &[
+    (
+        "`-sS -p 1-1024`, `-6 -sS -p 1-100`",
+        "7, 9, 13, 19 and 80 open, all others closed, none filtered",
+        "a_syn_scan_finds_the_services_open_and_the_rest_closed",
+    ),
+    ("`-sS --badsum`", "all filtered", "a_scan_with_bad_checksums_finds_nothing"),
+    (
+        "`-sU -p 7,9,10,53,1000`, also `-6`",
+        "7 open, 9 open\\|filtered (discard never answers), the rest closed",
+        "a_udp_scan_tells_bound_ports_from_closed_ones",
+    ),
+    ("`-sO`", "1, 6 and 17 open, 253 closed", "a_protocol_scan_finds_icmp_tcp_and_udp"),
+    (
+        "`-O -v`",
+        "initial sequence numbers of difficulty 200 and more: good luck",
+        "fingerprinting_finds_random_initial_sequence_numbers",
+    ),
+];
+
 /// Each test by its module, its name, and whether it runs on a TAP too.
 fn tests() -> Vec<(&'static str, &'static str, bool)> {
     let modules = [
@@ -164,7 +185,7 @@ fn document() -> String {
          Each test sends crafted frames and reads what comes back, over an in-memory link in virtual time; those marked\n\
          *TAP* run again against the daemon's process (or a stack embedded in the test) behind a real TAP. IPv4 and\n\
          IPv6 are both tested wherever a line is not about one of them. `cargo test --test conformance line_38` runs\n\
-         the tests of one line. Independent of these, `tests/tap/nmap.rs` lets nmap judge the daemon.\n",
+         the tests of one line.\n",
     );
     for (section, first, lines) in SECTIONS {
         let _ = write!(text, "\n## {section}\n\n| line | what | tests | TAP |\n|---:|---|---|---|\n");
@@ -177,6 +198,14 @@ fn document() -> String {
             let _ = writeln!(text, "| {number} | {what} | {} | {tap} |", names.join("<br>"));
         }
     }
+    text.push_str("\n## What nmap says of the daemon\n\n| scan | result | test |\n|---|---|---|\n");
+    for (scan, result, test) in NMAP {
+        let _ = writeln!(text, "| {scan} | {result} | `nmap::{test}` |");
+    }
+    text.push_str(
+        "\nThe scans are slow enough (`--max-rate`) to stay below the limit on errors and RSTs, 1000 a second\n\
+         (RFC 1812 §4.3.2.8): beyond it nmap would take our silence for a filter.\n",
+    );
     let tested = |tap_only: bool| {
         let mut lines: Vec<usize> =
             tests.iter().filter(|(.., tap)| *tap || !tap_only).map(|(_, name, _)| line_of(name)).collect();
@@ -215,4 +244,9 @@ fn every_line_has_a_test() {
         assert!(tests.iter().any(|(_, name, _)| line_of(name) == line), "no test is named after line {line}");
     }
     assert!(tests.iter().all(|(_, name, _)| line_of(name) <= LAST));
+    let nmap = include_str!("../tap/nmap.rs");
+    assert_eq!(nmap.matches("#[test]").count(), NMAP.len());
+    for (.., test) in NMAP {
+        assert!(nmap.contains(&format!("fn {test}()")), "tests/tap/nmap.rs has no {test}");
+    }
 }

@@ -13,7 +13,6 @@ mod host;
 #[path = "../tap/namespace.rs"]
 mod namespace;
 
-#[allow(dead_code, unused_imports)] // until the rest of the lines is here
 mod wire;
 
 mod arp;

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use tapsock::socket::StreamSocket;
+
 use crate::wire::*;
 
 fn connect(wire: &mut dyn Wire, family: Family, port: u16) -> Client {
@@ -105,6 +107,75 @@ fn line_43_after_close_new_data_gets_a_rst(wire: &mut dyn Wire) {
     }
 }
 
+/// What a program can read now, and whether it was told of the end.
+fn read_all(pair: &mut Pair, stream: &StreamSocket, bytes: &mut Vec<u8>) -> bool {
+    let mut buffer = vec![0; 1 << 20];
+    loop {
+        match stream.pipe.try_read(&mut buffer) {
+            Ok(0) => return true,
+            Ok(count) => bytes.extend_from_slice(&buffer[..count]),
+            Err(_) if pair.settle().is_empty() => return false,
+            // What had no room has moved up.
+            Err(_) => {}
+        }
+    }
+}
+
+fn line_42_a_fin_cut_off_by_the_window_loses_nothing(pair: &mut Pair) {
+    for family in FAMILIES {
+        let mut client = connect(pair, family, BY_HAND);
+        let stream = pair.accept();
+        let bytes = pattern(1_000_000);
+        // As much as there is room for while nobody reads.
+        let mut sent = 0;
+        let mut window = usize::MAX;
+        while window >= 1400 {
+            client.say(pair, &bytes[sent..sent + 1400]);
+            sent += 1400;
+            let answers = pair.wait(Duration::from_millis(600));
+            let ack = client.of(&answers).pop().expect("an ACK");
+            assert_eq!(ack.ack, client.seq);
+            window = usize::from(ack.window);
+        }
+        // The last segment has room in part, and its end does not.
+        let last = Segment { flags: FIN | PSH | ACK, ..client.data(&bytes[sent..sent + 1400]) };
+        let total = sent + 1400;
+        pair.send(&last.frame());
+        let answers = pair.wait(Duration::from_millis(600));
+        let ack = client.of(&answers).pop().expect("an ACK");
+        let taken = ack.ack.wrapping_sub(client.seq) as usize;
+        assert!(taken <= window, "{taken} of {window} bytes are acknowledged");
+        let mut read = Vec::new();
+        assert!(!read_all(pair, &stream, &mut read), "{family:?}: the stream has ended early");
+        assert!(read == bytes[..sent + taken]);
+        // Now there is room.
+        client.seq = ack.ack;
+        let rest = Segment { flags: FIN | PSH | ACK, ..client.data(&bytes[sent + taken..total]) };
+        pair.send(&rest.frame());
+        pair.settle();
+        assert!(read_all(pair, &stream, &mut read), "{family:?}: no end of the stream");
+        assert!(read == bytes[..total]);
+        client.reset(pair);
+    }
+}
+
+/// Only a program that is gone makes data vain: one that has closed its own direction still reads.
+fn line_43_after_half_close_new_data_is_read(pair: &mut Pair) {
+    for family in FAMILIES {
+        let mut client = connect(pair, family, BY_HAND);
+        let stream = pair.accept();
+        stream.pipe.shutdown_write();
+        assert!(client.read_to_end(pair).is_empty());
+        client.say(pair, b"not too late");
+        let ack = client.first(pair, "ACK", |segment| segment.ack == client.seq);
+        assert!(ack.is(ACK), "{ack:?}");
+        let mut read = Vec::new();
+        assert!(!read_all(pair, &stream, &mut read));
+        assert_eq!(read, b"not too late", "{family:?}");
+        client.reset(pair);
+    }
+}
+
 /// A connection that the stack closed first and the neighbour second: TIME-WAIT is the stack's.
 fn time_wait(wire: &mut dyn Wire, family: Family) -> (Client, Segment) {
     let mut client = closed_first(wire, family);
@@ -182,6 +253,8 @@ lines! {
         line_43_after_close_new_data_gets_a_rst
     }
     pair {
+        line_42_a_fin_cut_off_by_the_window_loses_nothing
+        line_43_after_half_close_new_data_is_read
         line_44_time_wait_ends
     }
     later {

@@ -30,6 +30,16 @@ impl UdpSocket {
         self.0.connected(peer, outcome)
     }
 
+    /// As [`net::UdpSocket::set_receive_errors`].
+    ///
+    /// # Errors
+    ///
+    /// As [`net::UdpSocket::set_receive_errors`].
+    pub async fn set_receive_errors(&self, on: bool) -> io::Result<()> {
+        self.0.stack.call(Verb::SetReceiveErrors { socket: self.0.socket.handle, on }).await?;
+        Ok(())
+    }
+
     /// What it is bound to.
     ///
     /// # Errors

@@ -8,6 +8,7 @@ mod icmp;
 mod life;
 mod loss;
 mod memory;
+mod regressions;
 mod remnants;
 mod wire;
 
