@@ -125,9 +125,9 @@ impl Ip {
         self.routes.add_gateway(gateway);
     }
 
-    /// A router that is not to be used any more.
-    pub fn remove_gateway(&mut self, gateway: IpAddr) {
-        self.routes.remove_gateway(gateway);
+    /// A router that is not to be used any more. Says whether it was one.
+    pub fn remove_gateway(&mut self, gateway: IpAddr) -> bool {
+        self.routes.remove_gateway(gateway)
     }
 
     /// A neighbour does not answer; if it is a gateway, another one is tried first (RFC 4861 §6.3.6).

@@ -40,8 +40,10 @@ impl Routes {
         }
     }
 
-    pub(super) fn remove_gateway(&mut self, gateway: IpAddr) {
-        self.gateways.retain(|&other| other != gateway);
+    /// Says whether it was there.
+    pub(super) fn remove_gateway(&mut self, gateway: IpAddr) -> bool {
+        let place = self.gateways.iter().position(|&other| other == gateway);
+        place.map(|place| self.gateways.remove(place)).is_some()
     }
 
     /// A gateway that does not answer is tried after those that may (RFC 4861 §6.3.6).

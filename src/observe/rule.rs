@@ -125,7 +125,7 @@ rules! {
     IcmpEchoReply "icmp.drop.echo-reply" "RFC 1122 §3.2.2.6" "an echo reply that no socket waits for";
     IcmpErrorLimited "icmp.drop.error-limit" "RFC 1812 §4.3.2.8, RFC 4443 §2.4" "an error was due, but the limit on errors is reached";
     IcmpErrorForbidden "icmp.drop.error-forbidden" "RFC 1122 §3.2.2, RFC 4443 §2.4" "no error may be sent about an error, a group address or a fragment";
-    IcmpErrorUnmatched "icmp.drop.error-unmatched" "RFC 5927 §4.1" "an ICMP error that quotes no socket of ours";
+    IcmpErrorUnmatched "icmp.drop.error-unmatched" "RFC 5927 §4.1" "an ICMP error that quotes no socket of ours, or nothing that the socket can have sent";
     IcmpErrorSequence "icmp.drop.error-sequence" "RFC 5927 §4.1" "an ICMP error that quotes a sequence number of no segment on its way: forged or late";
     PathMtuLowered "icmp.path-mtu" "RFC 1191 §6, RFC 8201 §4" "a link on the way carries less: segments to this host become smaller";
     IcmpErrorDelivered "icmp.error" "RFC 1122 §3.2.2, §4.2.3.9" "an ICMP error for one of our sockets";

@@ -9,6 +9,9 @@ use crate::transport::{Below, End, Notice, Transport};
 /// How many datagrams of one socket are sent in one round.
 const DATAGRAMS_PER_ROUND: usize = 64;
 
+/// After so many bytes of packets everybody else has a turn.
+const BYTES_PER_ROUND: usize = 64 * 1024;
+
 impl Sockets {
     /// Looks after the sockets whose programs have rung.
     pub fn answer(&mut self, now: Time, transport: &mut Transport, below: &mut Below<'_>) {
@@ -87,6 +90,9 @@ impl Sockets {
         end.answer();
         transport.datagram(slot).receive(|bytes, peer, local| end.deliver(bytes, peer, local));
         for _ in 0..DATAGRAMS_PER_ROUND {
+            if below.packets.bytes_used() >= BYTES_PER_ROUND {
+                break;
+            }
             let sent = end.take(|bytes, peer, source| transport.send_udp(now, slot, bytes, peer, source, below));
             match sent {
                 Some(Ok(())) => {}

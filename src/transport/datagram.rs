@@ -1,3 +1,4 @@
+use std::collections::VecDeque;
 use std::net::{IpAddr, SocketAddr};
 
 use smoltcp::iface::{self, Interface, SocketHandle, SocketSet, SocketStorage};
@@ -19,6 +20,12 @@ const QUEUE: usize = 64;
 const SMALLEST_BUFFER: usize = 16 * 1024;
 const LARGEST_BUFFER: usize = 2 * 65_536;
 
+/// Destinations of large datagrams that a socket remembers.
+const LARGE: usize = 32;
+
+/// Every way carries this much; what is no larger is never too big (RFC 8200 §5, and our own least for IPv4).
+const NEVER_TOO_BIG: usize = 552;
+
 /// A UDP socket. It receives; [`Sender`] sends for all of them.
 #[derive(Debug)]
 pub struct Datagram {
@@ -26,6 +33,8 @@ pub struct Datagram {
     handle: SocketHandle,
     /// Datagrams that smoltcp holds.
     waiting: usize,
+    /// To whom it sent large datagrams of late, and how many bytes of IP packet the largest had.
+    large: VecDeque<(SocketAddr, usize)>,
     /// Also soft ICMP errors, and those of peers it is not connected to (IP_RECVERR).
     pub(super) wants_errors: bool,
     pub(super) id: SocketId,
@@ -78,6 +87,7 @@ impl Datagram {
             set,
             handle,
             waiting: 0,
+            large: VecDeque::new(),
             wants_errors: false,
             id,
             local,
@@ -175,9 +185,30 @@ impl Datagram {
         }
     }
 
-    pub(super) fn note_sent(&mut self, bytes: usize) {
+    /// It sent a datagram with so many bytes of payload.
+    pub(super) fn note_sent(&mut self, bytes: usize, peer: SocketAddr) {
         self.summary.packets_out += 1;
         self.summary.bytes_out += bytes as u64;
+        let packet = bytes + 8 + if peer.is_ipv4() { 20 } else { 40 };
+        if packet <= NEVER_TOO_BIG {
+            return;
+        }
+        match self.large.iter_mut().find(|(known, _)| *known == peer) {
+            Some((_, largest)) => *largest = packet.max(*largest),
+            None => {
+                if self.large.len() >= LARGE {
+                    self.large.pop_front();
+                }
+                self.large.push_back((peer, packet));
+            }
+        }
+    }
+
+    /// Whether it may have sent `peer` something that was too big for a way of `mtu` bytes. Who forges an error must
+    /// know whom we send to, and not only a port (RFC 5927 §7.1).
+    pub(super) fn may_have_sent(&self, peer: SocketAddr, mtu: u32) -> bool {
+        let mtu = usize::try_from(mtu).unwrap_or(usize::MAX);
+        self.large.iter().any(|&(known, largest)| known == peer && largest > mtu)
     }
 }
 

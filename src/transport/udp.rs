@@ -163,7 +163,7 @@ impl Transport {
         let ends = (SocketAddr::new(source, socket.local.port()), peer);
         let fate = Fate::of(socket.owner());
         self.sender.send(now, bytes, ends, fate, below.packets)?;
-        socket.note_sent(bytes.len());
+        socket.note_sent(bytes.len(), peer);
         Ok(())
     }
 
@@ -182,10 +182,13 @@ impl Transport {
         let Some(Bound::Datagram(slot)) = owner.filter(|&owner| self.accepts_from(owner, error.destination)) else {
             return Fate::nobody(Rule::IcmpErrorUnmatched);
         };
+        let socket = &self.datagrams[slot];
         if let ErrorKind::PacketTooBig { mtu } = error.kind {
+            if !socket.may_have_sent(error.destination, mtu) {
+                return Fate { rule: Some(Rule::IcmpErrorUnmatched), ..Fate::of(socket.owner()) };
+            }
             below.ip.learn_path_mtu(now, error.destination.ip(), mtu);
         }
-        let socket = &self.datagrams[slot];
         if socket.wants_errors || (socket.remote.is_some() && error.told.is_hard) {
             let (descriptor, error) = (socket.descriptor, error.told.error);
             self.notices.push_back(Notice::Undelivered { descriptor, error });

@@ -75,12 +75,15 @@ impl Autoconf {
     /// The stack answers from here on, once each address is decided and, where none was chosen, one was given. What
     /// else was asked for is waited for as long as an answer is likely.
     pub(super) fn settle(&mut self, has_chosen: bool) {
+        if self.is_settled {
+            return;
+        }
         let mut addresses = self.table.iter();
         let is_likely =
             self.slaac.as_ref().is_some_and(Slaac::is_waiting) || self.dhcp.as_ref().is_some_and(Dhcp::is_waiting);
         let is_decided = addresses.all(|entry| entry.state != Address::Tentative);
         let has_been_given = self.table.iter().any(|entry| entry.origin != Origin::LinkLocal && is_usable(entry));
-        self.is_settled |= is_decided && (has_chosen || (has_been_given && !is_likely));
+        self.is_settled = is_decided && (has_chosen || (has_been_given && !is_likely));
     }
 
     #[cfg(test)]
@@ -328,10 +331,9 @@ impl Stack {
 
     fn lose_router(&mut self, address: IpAddr) {
         // A person's gateway stays, whoever else knows it.
-        if !self.config.gateways.contains(&address) {
-            self.ip.remove_gateway(address);
+        if !self.config.gateways.contains(&address) && self.ip.remove_gateway(address) {
+            self.autoconf.news.push(Event::Router { address, state: Router::Lost });
         }
-        self.autoconf.news.push(Event::Router { address, state: Router::Lost });
     }
 
     /// The DHCP message in this packet, if one is awaited: it may be sent to an address that is not ours yet.
@@ -398,7 +400,7 @@ impl Stack {
             Action::Leave { lease, why } => {
                 self.lease_news(&lease, why);
                 self.leave(lease.address.into());
-                if let Some(router) = lease.router.filter(|_| why != Lease::Declined) {
+                if let Some(router) = lease.router {
                     self.lose_router(router.into());
                 }
             }

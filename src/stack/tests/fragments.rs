@@ -171,6 +171,14 @@ fn a_path_that_carries_less_is_learned_for_ten_minutes() {
         assert_eq!(inject(&mut net, &icmp_error(kind.0, kind.1, 1300, &forged)).rule, Some(Rule::IcmpErrorUnmatched));
         assert_eq!(send(&mut net), [1452 + overhead]);
 
+        // To somebody whom the socket never sent anything, and about something smaller than what was too big.
+        let mut stranger = about.clone();
+        stranger[port - 1] ^= 2;
+        let fate = inject(&mut net, &icmp_error(kind.0, kind.1, 1300, &stranger));
+        assert_eq!(fate.rule, Some(Rule::IcmpErrorUnmatched));
+        assert_eq!(inject(&mut net, &icmp_error(kind.0, kind.1, 1500, &about)).rule, Some(Rule::IcmpErrorUnmatched));
+        assert_eq!(send(&mut net), [1452 + overhead]);
+
         let fate = inject(&mut net, &icmp_error(kind.0, kind.1, 1300, &about));
         assert_eq!(fate.rule, Some(Rule::IcmpErrorDelivered));
         assert!(send(&mut net).iter().all(|&size| size <= 1300));
@@ -225,6 +233,25 @@ fn an_unconnected_socket_hears_of_errors_when_it_asked_and_soft_ones_only_then()
             }
         }
     }
+}
+
+#[test]
+fn one_socket_that_sends_large_datagrams_leaves_the_others_their_turn() {
+    let mut net = Net::new();
+    let (a, b) = (net.bind_a(at("0.0.0.0", 0)), net.bind_b(at("0.0.0.0", 9)));
+    a.pipe.try_send(b"x", at(B, 9), None).unwrap();
+    net.settle();
+    let count = (0..100).take_while(|_| a.pipe.try_send(&[7; 60_000], at(B, 9), None).is_ok()).count();
+    assert!(count > 1);
+    let (mut out, mut rounds) = (Frames::new(), 0);
+    while net.a.doorbell.is_rung() {
+        out.clear();
+        net.a.stack.step(net.now, [], &mut Vec::new(), &mut out, &mut net.a.seen);
+        assert!(out.bytes_used() < 130_000, "{} bytes in one step", out.bytes_used());
+        rounds += 1;
+    }
+    assert!(rounds >= count / 2 && b.pipe.try_receive(&mut [0; 8]).is_ok());
+    assert_eq!(a.pipe.try_send(&[7; 60_000], at(B, 9), None), Ok(()), "everything was sent");
 }
 
 #[test]

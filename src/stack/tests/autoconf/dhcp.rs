@@ -195,6 +195,7 @@ fn a_leased_address_is_defended_once_and_then_declined() {
     lan.run(SECOND);
     lan.inject(&claim(GIVEN.parse().unwrap()));
     assert!(!lan.is_ours(GIVEN));
+    assert!(lan.told().contains("state: Lost"), "nor is its router ours");
     lan.serve();
     assert_eq!(lan.server.heard.last().unwrap().kind, Kind::Decline);
 }
