@@ -251,17 +251,17 @@ lines! {
     }
     embedded {
         line_43_after_close_new_data_gets_a_rst
+        line_44_a_newer_syn_takes_time_wait_over
+        line_44_time_wait_acknowledges_a_fin_again
     }
     pair {
         line_42_a_fin_cut_off_by_the_window_loses_nothing
         line_43_after_half_close_new_data_is_read
         line_44_time_wait_ends
+        line_44_time_wait_survives_a_stray_rst
     }
     later {
         line_42_a_fin_out_of_order_waits_for_the_data_before_it
         line_42_a_fin_sent_again_is_acknowledged_again
-        line_44_a_newer_syn_takes_time_wait_over
-        line_44_time_wait_acknowledges_a_fin_again
-        line_44_time_wait_survives_a_stray_rst
     }
 }
