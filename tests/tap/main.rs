@@ -18,3 +18,4 @@ mod nmap;
 mod ping;
 mod scripts;
 mod services;
+mod storm;
