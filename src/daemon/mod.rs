@@ -74,7 +74,7 @@ impl From<StartError> for Failure {
     fn from(error: StartError) -> Failure {
         match error {
             StartError::Device(_) | StartError::Config(_) => Failure::Mistake(error.to_string()),
-            StartError::System(_) => Failure::Broken(error.to_string()),
+            StartError::System(_) | StartError::Build(_) => Failure::Broken(error.to_string()),
         }
     }
 }
@@ -101,6 +101,10 @@ fn refused(what: &str, error: &io::Error) -> Failure {
 pub fn run(settings: Settings) -> Result<Ended, Failure> {
     settings.config.validate().map_err(|invalid| Failure::Mistake(invalid.to_string()))?;
     address::refuse_those_of_the_host(&settings.config)?;
+    // A connection that panics is ended alone; what is said about it stands among what else happened.
+    std::panic::set_hook(Box::new(|bug| {
+        log::error!(target: "tapsock::panic", "a bug in tapsock, please report it: {bug}");
+    }));
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()

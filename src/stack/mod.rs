@@ -22,6 +22,7 @@ pub use autoconf::{Awaited, Lifetime, Origin};
 
 pub use crate::link::Frames;
 pub use crate::socket::{Call, Completion, Outcome, Verb};
+pub use crate::transport::{SelfTestFailed, self_test};
 
 use crate::link::{Link, NeighbourMessage, Received};
 use crate::memory::Memory;
@@ -282,6 +283,9 @@ impl Stack {
             let Some((slot, descriptor)) = self.transport.next_dirty() else { break };
             let mut below = Below { ip: &mut self.ip, packets: &mut self.packets };
             self.sockets.service(now, slot, descriptor, &mut self.transport, &mut below);
+            for _ in 0..self.transport.take_panics() {
+                self.counters.count(Rule::TcpPanicked);
+            }
             self.take_transport_notices(now);
             self.flush(now, out, depth, observer);
         }

@@ -6,7 +6,8 @@ use std::net::{IpAddr, SocketAddr};
 use etherparse::err::packet::SliceError;
 use etherparse::err::{Layer, LenError};
 use etherparse::{
-    EtherType, Ethernet2Slice, IpNumber, Ipv6ExtensionSlice, LaxNetSlice, LaxSlicedPacket, LinkSlice, TransportSlice,
+    EtherType, Ethernet2Slice, IpNumber, Ipv6ExtensionSlice, LaxIpv6Slice, LaxNetSlice, LaxSlicedPacket, LinkSlice,
+    TransportSlice,
 };
 
 /// Borrows the bytes; nothing is copied.
@@ -165,7 +166,7 @@ pub(super) fn fragment(net: &LaxNetSlice<'_>) -> Option<Fragment> {
             let offset = header.fragments_offset().byte_offset();
             Some(Fragment { id: header.identification().into(), offset, length, more: header.more_fragments() })
         }
-        LaxNetSlice::Ipv6(ip) => ip.extensions().clone().into_iter().find_map(|extension| match extension {
+        LaxNetSlice::Ipv6(ip) => extensions(ip).find_map(|extension| match extension {
             Ipv6ExtensionSlice::Fragment(header) => {
                 let offset = header.fragment_offset().byte_offset();
                 Some(Fragment { id: header.identification(), offset, length, more: header.more_fragments() })
@@ -173,6 +174,33 @@ pub(super) fn fragment(net: &LaxNetSlice<'_>) -> Option<Fragment> {
             _ => None,
         }),
         LaxNetSlice::Arp(_) => None,
+    }
+}
+
+/// The extension headers that could be decoded.
+pub(super) fn extensions<'a>(ip: &LaxIpv6Slice<'a>) -> impl Iterator<Item = Ipv6ExtensionSlice<'a>> {
+    let mut left = ip.extensions().slice().len();
+    let mut all = ip.extensions().clone().into_iter();
+    std::iter::from_fn(move || {
+        // etherparse 0.21 does not stop here by itself: where the next header is one that could not be decoded, it
+        // reads beyond the end.
+        if left == 0 {
+            return None;
+        }
+        let next = all.next()?;
+        left = left.saturating_sub(bytes_of(&next).len());
+        Some(next)
+    })
+}
+
+/// The bytes of one of them.
+pub(super) fn bytes_of<'a>(extension: &Ipv6ExtensionSlice<'a>) -> &'a [u8] {
+    match extension {
+        Ipv6ExtensionSlice::HopByHop(header)
+        | Ipv6ExtensionSlice::Routing(header)
+        | Ipv6ExtensionSlice::DestinationOptions(header) => header.slice(),
+        Ipv6ExtensionSlice::Fragment(header) => header.slice(),
+        Ipv6ExtensionSlice::Authentication(header) => header.slice(),
     }
 }
 
@@ -250,6 +278,21 @@ mod tests {
         assert_eq!(Hex(&[]).to_string(), "no bytes");
         assert_eq!(Hex(&[1, 0xab]).to_string(), "01 ab");
         assert!(Hex(&[0; 17]).to_string().ends_with("00 00 … (17 bytes)"));
+    }
+
+    /// Found by fuzzing: the frame ends where the next header says that destination options follow.
+    #[test]
+    fn an_extension_header_that_is_not_there_is_not_read() {
+        let mut frame = vec![0; 14 + 40 + 8];
+        frame[12..14].copy_from_slice(&[0x86, 0xdd]);
+        frame[14] = 0x60;
+        frame[19] = 8;
+        frame[20] = 60;
+        frame[54] = 60;
+        let decoded = Frame::decode(&frame);
+        let Some(LaxNetSlice::Ipv6(ip)) = decoded.net() else { panic!("no IPv6") };
+        assert_eq!(extensions(ip).count(), 1);
+        assert!(decoded.stopped().is_some());
     }
 
     #[test]

@@ -7,7 +7,7 @@ use etherparse::{EtherType, Ipv6ExtensionSlice, LaxIpv4Slice, LaxIpv6Slice, LaxN
 
 use super::arp::{Arp, ArpFields};
 use super::checksum::Checksum;
-use super::frame::{Frame, Hex, Named, Stations, between, fragment};
+use super::frame::{Frame, Hex, Named, Stations, between, bytes_of, extensions, fragment};
 use super::icmp::{Icmp4, Icmp6};
 use super::reason::Owner;
 use super::tcp::{Header, Scale};
@@ -137,15 +137,15 @@ fn fmt_ip6(f: &mut fmt::Formatter<'_>, ip: &LaxIpv6Slice<'_>) -> fmt::Result {
         write!(f, " but only {} are there", ip.extensions().slice().len() + ip.payload().payload.len())?;
     }
     f.write_str(" · IPv6 has no header checksum")?;
-    for extension in ip.extensions().clone() {
-        let (name, bytes) = match &extension {
-            Ipv6ExtensionSlice::HopByHop(header) => ("hop-by-hop options", header.slice()),
-            Ipv6ExtensionSlice::Routing(header) => ("routing header", header.slice()),
-            Ipv6ExtensionSlice::Fragment(header) => ("fragment header", header.slice()),
-            Ipv6ExtensionSlice::DestinationOptions(header) => ("destination options", header.slice()),
-            Ipv6ExtensionSlice::Authentication(header) => ("authentication header", header.slice()),
+    for extension in extensions(ip) {
+        let name = match &extension {
+            Ipv6ExtensionSlice::HopByHop(_) => "hop-by-hop options",
+            Ipv6ExtensionSlice::Routing(_) => "routing header",
+            Ipv6ExtensionSlice::Fragment(_) => "fragment header",
+            Ipv6ExtensionSlice::DestinationOptions(_) => "destination options",
+            Ipv6ExtensionSlice::Authentication(_) => "authentication header",
         };
-        write!(f, "{NEXT}    {name} {}", Hex(bytes))?;
+        write!(f, "{NEXT}    {name} {}", Hex(bytes_of(&extension)))?;
     }
     Ok(())
 }

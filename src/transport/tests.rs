@@ -25,3 +25,13 @@ fn smoltcp_uses_the_initial_sequence_number_that_we_chose() {
         assert_eq!(connection.snd_nxt(), isn + 1);
     }
 }
+
+impl Transport {
+    /// Gives a segment to the state machine of the only connection on our `port` with this peer's, with no guard.
+    pub(crate) fn feed_unguarded(&mut self, now: Time, remote: SocketAddr, packet: &[u8], out: &mut Packets) {
+        let found = self.connections.iter_mut().find(|(_, connection)| connection.remote() == remote);
+        let (slot, connection) = found.unwrap();
+        connection.feed(now, &mut self.interface, packet, out);
+        self.mark(slot);
+    }
+}

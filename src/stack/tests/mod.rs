@@ -2,12 +2,15 @@
 
 mod autoconf;
 mod connections;
+mod cookies;
 mod datagrams;
 mod fragments;
+mod handshake;
 mod icmp;
 mod life;
 mod loss;
 mod memory;
+mod panics;
 mod regressions;
 mod remnants;
 mod wire;

@@ -5,7 +5,7 @@ use std::num::NonZeroU16;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
-use smoltcp::iface::{Interface, SocketSet};
+use smoltcp::iface::{Interface, SocketSet, SocketStorage};
 use smoltcp::socket::tcp;
 use smoltcp::wire::{TcpRepr, TcpSeqNumber};
 
@@ -82,8 +82,8 @@ impl Connection {
             first_checksum: handshake.checksum,
         };
         self.summary.packets_in = u64::from(handshake.syns);
-        self.summary.packets_out = u64::from(handshake.tries);
-        self.summary.retransmitted = u64::from(handshake.tries.saturating_sub(1));
+        self.summary.packets_out = u64::from(handshake.tries + handshake.repeats);
+        self.summary.retransmitted = u64::from((handshake.tries + handshake.repeats).saturating_sub(1));
     }
 
     /// Our own ACK, for a segment that must not be fed.
@@ -205,8 +205,16 @@ impl Connection {
         sent.clear();
         self.sent = sent;
         if !survived {
-            self.ended = Some(Close::Panicked);
+            self.break_off();
         }
+    }
+
+    /// Its state machine has panicked. What that left behind is not looked at again: an empty one takes its place.
+    fn break_off(&mut self) {
+        self.ended = Some(Close::Panicked);
+        let nothing = || tcp::SocketBuffer::new(Vec::new());
+        *self.set = SocketSet::new(vec![SocketStorage::EMPTY]);
+        self.handle = self.set.add(tcp::Socket::new(nothing(), nothing()));
     }
 
     fn note_sent(&mut self, sent: Sent) {
@@ -265,7 +273,15 @@ impl Connection {
 
     /// When it wants to be looked at again; `None`: only when something happens.
     pub(in crate::transport) fn deadline(&mut self, now: Time, interface: &mut Interface) -> Option<Time> {
-        interface.poll_at(instant(now), &self.set).map(time)
+        let set = &self.set;
+        // FACTS §1, panic 3, is one of this call.
+        match catch_unwind(AssertUnwindSafe(|| interface.poll_at(instant(now), set))) {
+            Ok(at) => at.map(time),
+            Err(_) => {
+                self.break_off();
+                Some(now)
+            }
+        }
     }
 }
 

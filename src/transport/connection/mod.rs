@@ -20,9 +20,11 @@ pub use info::TcpInfo;
 
 use rest::Rest;
 
+use super::challenge::PER_CONNECTION;
 use super::medium::Sent;
 use crate::config::Limits;
 use crate::error::{Error, Result};
+use crate::ip::Limiter;
 use crate::memory::{Buffer, Lodged, Memory};
 use crate::observe::{Close, Fate, Numbers, Ownership, SocketId, Summary, TcpState, Time};
 
@@ -80,6 +82,8 @@ pub struct Connection {
     pub(in crate::transport) is_dirty: bool,
     /// The entry in the timer heap that counts.
     pub(in crate::transport) armed: Option<Time>,
+    /// Answers to segments that do not fit (RFC 5961 §7).
+    pub(in crate::transport) challenges: Limiter,
     sent: Vec<Sent>,
 }
 
@@ -154,6 +158,7 @@ impl Connection {
             descriptor: None,
             is_dirty: false,
             armed: None,
+            challenges: Limiter::new(PER_CONNECTION),
             sent: Vec::new(),
         }
     }

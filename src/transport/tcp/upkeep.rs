@@ -2,11 +2,13 @@
 
 use std::time::Duration;
 
+use smoltcp::wire::{TcpControl, TcpRepr};
+
 use crate::error::Error;
 use crate::ip::Packets;
-use crate::observe::{Close, Rule, Summary, TcpState, Time};
+use crate::observe::{Close, Fate, Rule, Summary, TcpState, Time};
 use crate::transport::connection::Connection;
-use crate::transport::{Alarm, FourTuple, Life, Owner, Transport};
+use crate::transport::{Alarm, FourTuple, Life, Owner, Transport, segment};
 
 /// The end of a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,6 +51,11 @@ impl Transport {
         Some((slot, connection.descriptor))
     }
 
+    /// How many connections have ended by a panic since this was asked last.
+    pub fn take_panics(&mut self) -> u64 {
+        std::mem::take(&mut self.panics)
+    }
+
     /// Whether connections wait to be looked after.
     pub fn is_dirty(&self) -> bool {
         !self.dirty.is_empty()
@@ -74,6 +81,12 @@ impl Transport {
             connection.was_over = true;
             let summary = Summary { age: connection.age(now), ..connection.summary };
             self.lives.push_back(Life::Closed { socket: connection.id(), how, summary });
+            if how == Close::Panicked {
+                self.panics += 1;
+                let fate = Fate { rule: Some(Rule::TcpPanicked), ..connection.fate() };
+                let reset = TcpRepr { control: TcpControl::Rst, ..connection.challenge() };
+                segment::send(connection.local(), connection.remote(), &reset, fate, out);
+            }
         }
         let is_gone = connection.state() == TcpState::Closed
             || matches!(over, Some(Close::Panicked | Close::Unreachable | Close::AddressGone));
@@ -126,7 +139,10 @@ impl Transport {
                     };
                     match due {
                         Some(due) => self.timers.arm(due, alarm),
-                        None => self.forget_handshake(slot),
+                        None => {
+                            self.forget_handshake(slot);
+                            self.given_up.push_back(Rule::TcpSynAckGivenUp);
+                        }
                     }
                 }
             }
@@ -137,7 +153,10 @@ impl Transport {
     pub fn shut_down(&mut self, now: Time, out: &mut Packets) {
         // A peer whose final ACK is on its way takes the connection for established.
         for handshake in self.handshakes.drain() {
-            handshake.send_reset(out);
+            handshake.send_reset(None, out);
+        }
+        for (_, listener) in &mut self.listeners {
+            listener.under_way.clear();
         }
         for remnant in self.remnants.drain() {
             self.tuples.remove(&FourTuple { local: remnant.local, remote: remnant.remote });
