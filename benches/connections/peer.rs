@@ -209,11 +209,12 @@ impl Bench {
         segments
     }
 
-    pub fn accept(&mut self) -> Option<StreamSocket> {
+    /// Accepts all that wait.
+    fn accept(&mut self, accepted: &mut Vec<StreamSocket>) {
+        let Some(listener) = &self.listener else { return };
         let start = processor_time();
-        let accepted = self.listener.as_ref()?.queue.try_accept().ok();
+        accepted.extend(std::iter::from_fn(|| listener.queue.try_accept().ok()));
         self.busy += processor_time() - start;
-        accepted
     }
 
     /// Establishes the connections from `first` on, in bursts, and gives the program's ends.
@@ -232,9 +233,7 @@ impl Bench {
             }
             self.step();
             self.read(|address, port| index(address, port) - first, &mut remotes);
-            while let Some(socket) = self.accept() {
-                sockets.push(socket);
-            }
+            self.accept(&mut sockets);
             self.step();
         }
         assert_eq!(sockets.len(), count, "not every connection was established");
