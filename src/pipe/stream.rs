@@ -150,6 +150,15 @@ impl Stream {
         Ok(count)
     }
 
+    /// Takes what the connection died of, if nobody was told yet (SO_ERROR).
+    ///
+    /// # Errors
+    ///
+    /// That.
+    pub fn take_error(&self) -> Result<()> {
+        self.shared.flags.take_error()
+    }
+
     /// [`Stream::try_read`], or wakes the task later.
     pub fn poll_read(&self, context: &mut Context<'_>, buffer: &mut [u8]) -> Poll<Result<usize>> {
         poll(&self.shared.flags.reader, context, || self.try_read(buffer))

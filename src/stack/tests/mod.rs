@@ -11,6 +11,7 @@ mod life;
 mod loss;
 mod memory;
 mod panics;
+mod patience;
 mod regressions;
 mod remnants;
 mod wire;
