@@ -23,6 +23,16 @@ impl Sockets {
                     end.answer();
                     transport.set_waiting(*slot, end.waiting());
                     if end.is_dropped() {
+                        // Nobody has seen these connections, and nobody will (Linux: inet_csk_listen_stop).
+                        while let Some(socket) = end.take() {
+                            if let Some(Socket::Stream { slot, .. }) =
+                                self.table.get(socket.handle.descriptor).map(|entry| &entry.socket)
+                                && let Some(connection) = transport.connection(*slot)
+                            {
+                                connection.abort();
+                                transport.mark(*slot);
+                            }
+                        }
                         transport.close_listener(*slot, below.packets);
                         self.table.remove(descriptor);
                     }
