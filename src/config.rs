@@ -212,6 +212,9 @@ pub struct Limits {
     pub pipe: usize,
     /// Bytes of datagrams that wait in a UDP socket, each direction.
     pub datagram_buffer: usize,
+    /// Bytes of memory that the buffers of all connections may use, pipes included. Counted are the pages that have
+    /// been written and not been given back: an idle connection counts nothing.
+    pub memory: usize,
 }
 
 impl Default for Limits {
@@ -238,6 +241,7 @@ impl Default for Limits {
             send_buffer: 256 * 1024,
             pipe: 128 * 1024,
             datagram_buffer: 208 * 1024,
+            memory: usize::try_from(4_u64 << 30).unwrap_or(1 << 30),
         }
     }
 }

@@ -188,6 +188,7 @@ rules! {
     TcpBacklogFull "tcp.drop.backlog-full" "listen(2)" "the accept queue is full: the SYN is dropped, and the peer will try again";
     TcpAckBacklogFull "tcp.drop.ack-backlog-full" "listen(2)" "the accept queue is full: the handshake is completed when there is room, and the peer will try again";
     TcpSocketLimit "tcp.drop.socket-limit" "socket(2)" "the limit on sockets is reached; the peer will try again";
+    TcpMemoryLimit "tcp.drop.memory-limit" "RFC 9293 §3.8.6" "the limit on memory is reached: no new connection, and no data that would need more; what is sent again may find room";
     TcpChallengeSequence "tcp.challenge.sequence" "RFC 9293 §3.10.7.4" "the sequence number is far outside the window: answered with our own ACK";
     TcpChallengeReset "tcp.challenge.rst" "RFC 5961 §3.2" "a RST within the window but not at its start may be forged: answered with our own ACK";
     TcpChallengeSyn "tcp.challenge.syn" "RFC 5961 §4.2" "a SYN on a connection that exists: answered with our own ACK";

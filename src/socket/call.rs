@@ -249,10 +249,10 @@ impl Sockets {
         below: &mut Below<'_>,
     ) -> Result<()> {
         let descriptor = self.table.vacant_key();
+        let (pipe, end) = Stream::new(self.limits.pipe, &self.memory, self.doorbell.bell(descriptor))?;
         let slot = transport.connect(now, local, remote, descriptor, below)?;
         let connection = transport.connection(slot).ok_or(Error::ConnectionAborted)?;
         let (id, local) = (connection.id(), connection.local());
-        let (pipe, end) = Stream::new(self.limits.pipe, self.doorbell.bell(descriptor));
         let handle = self.insert(Socket::Stream { slot, end, connecting: None, lingering: None });
         let socket = StreamSocket { handle, id, local, remote, pipe };
         if let Some(Socket::Stream { connecting, .. }) = self.table.get_mut(descriptor).map(|entry| &mut entry.socket) {

@@ -68,6 +68,7 @@ pub use tcp::End;
 use crate::config::{Config, Limits};
 use crate::error::Error;
 use crate::ip::{Ip, Limiter, Packets};
+use crate::memory::Memory;
 use crate::observe::{Close, Protocol, Rule, SocketId, Summary, Time};
 use challenge::Challenges;
 use connection::Connection as Tcp;
@@ -227,6 +228,7 @@ pub struct Transport {
     given_up: VecDeque<Rule>,
     /// A packet that had to be changed before smoltcp may see it.
     scratch: Vec<u8>,
+    memory: Memory,
     limits: Limits,
     mtu: usize,
     /// For IPv6, where a router asks for less.
@@ -252,8 +254,9 @@ impl fmt::Debug for Transport {
 }
 
 impl Transport {
-    /// An empty layer. `mtu` is that of the link, in bytes of IP packet; the keys come from `rng`.
-    pub fn new(config: &Config, mtu: usize, rng: &mut StdRng) -> Transport {
+    /// An empty layer. `mtu` is that of the link, in bytes of IP packet; the keys come from `rng`, buffers
+    /// from `memory`.
+    pub fn new(config: &Config, mtu: usize, memory: Memory, rng: &mut StdRng) -> Transport {
         Transport {
             interface: new_interface(rng.next_u64(), Time::ZERO),
             connections: Slab::new(),
@@ -277,6 +280,7 @@ impl Transport {
             panics: 0,
             given_up: VecDeque::new(),
             scratch: Vec::new(),
+            memory,
             limits: config.limits.clone(),
             mtu,
             mtu6: mtu,
@@ -292,6 +296,11 @@ impl Transport {
     /// Takes what the observer must know.
     pub fn next_life(&mut self) -> Option<Life> {
         self.lives.pop_front()
+    }
+
+    /// Where buffers come from.
+    pub fn memory(&self) -> &Memory {
+        &self.memory
     }
 
     /// Takes a rule by which something was given up that no frame tells of.

@@ -19,3 +19,4 @@ mod nmap;
 mod ping;
 mod scripts;
 mod services;
+mod storm;

@@ -10,6 +10,7 @@ mod handshake;
 mod icmp;
 mod life;
 mod loss;
+mod memory;
 mod panics;
 mod patience;
 mod regressions;
