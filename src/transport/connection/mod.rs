@@ -11,6 +11,7 @@ mod info;
 mod patience;
 mod recovery;
 mod resend;
+mod rest;
 mod rtt;
 mod scoreboard;
 mod shadow;
@@ -27,13 +28,16 @@ pub use patience::Keepalive;
 pub(in crate::transport) use patience::{Due, Patience, Waiting};
 pub(in crate::transport) use shadow::{fed_mss, fed_shift, offered_mss};
 
+use rest::Rest;
+
 use super::challenge::PER_CONNECTION;
 use super::medium::Sent;
 use super::sequence::add;
 use super::timestamp::Timestamps;
 use crate::config::Limits;
-use crate::error::Error;
+use crate::error::{Error, Result};
 use crate::ip::Limiter;
+use crate::memory::{Buffer, Lodged, Memory};
 use crate::observe::{Close, Fate, Numbers, Ownership, SocketId, Summary, TcpState, Time};
 use gaps::Gaps;
 use recovery::Recovery;
@@ -56,8 +60,9 @@ pub(in crate::transport) struct Handshaken {
 /// A TCP connection.
 #[derive(Debug)]
 pub struct Connection {
-    set: SocketSet<'static>,
+    set: Lodged<SocketSet<'static>, 2>,
     handle: SocketHandle,
+    rest: Rest,
     agreed: Handshaken,
     /// The peer's initial sequence number, once its SYN has come.
     irs: Option<TcpSeqNumber>,
@@ -153,25 +158,31 @@ fn state_of(state: tcp::State) -> TcpState {
     }
 }
 
-/// A socket of its own set, as smoltcp wants it.
-pub(in crate::transport) fn new_socket(limits: &Limits) -> tcp::Socket<'static> {
-    let mut socket = tcp::Socket::new(
-        tcp::SocketBuffer::new(vec![0; limits.receive_buffer]),
-        tcp::SocketBuffer::new(vec![0; limits.send_buffer]),
-    );
-    // `recovery` decides how much may be on its way.
-    socket.set_congestion_control(tcp::CongestionControl::None);
-    socket
+/// Buffers of a connection: the receive buffer and the send buffer.
+///
+/// # Errors
+///
+/// If there is no memory for them.
+pub(in crate::transport) fn buffers(limits: &Limits, memory: &Memory) -> Result<[Buffer; 2]> {
+    Ok([memory.buffer(limits.receive_buffer)?, memory.buffer(limits.send_buffer)?])
 }
 
 impl Connection {
-    pub(in crate::transport) fn new(socket: tcp::Socket<'static>, agreed: Handshaken, state: TcpState) -> Connection {
-        let shift = fed_shift(socket.send_capacity());
-        let mut set = SocketSet::new(vec![SocketStorage::EMPTY]);
-        let handle = set.add(socket);
+    pub(in crate::transport) fn new(buffers: [Buffer; 2], agreed: Handshaken, state: TcpState) -> Connection {
+        // A socket in a set of its own, as smoltcp wants it.
+        let (set, handle) = Lodged::new(buffers, |[receive, send]| {
+            let mut socket = tcp::Socket::new(tcp::SocketBuffer::new(receive), tcp::SocketBuffer::new(send));
+            // `recovery` decides how much may be on its way.
+            socket.set_congestion_control(tcp::CongestionControl::None);
+            let mut set = SocketSet::new(vec![SocketStorage::EMPTY]);
+            let handle = set.add(socket);
+            (set, handle)
+        });
+        let shift = fed_shift(set.get::<tcp::Socket<'_>>(handle).send_capacity());
         Connection {
             set,
             handle,
+            rest: Rest::default(),
             agreed,
             irs: None,
             peer: Peer::default(),
@@ -269,12 +280,16 @@ impl Connection {
     /// Ends when it writes none or nothing more fits.
     pub fn send(&mut self, mut fill: impl FnMut(&mut [u8]) -> usize) {
         while self.socket().can_send() {
+            let was_empty = self.socket().send_queue() == 0;
             let filled = self.socket_mut().send(|buffer| {
                 let count = fill(buffer);
                 (count, count)
             });
             match filled {
-                Ok(count) if count > 0 => self.summary.bytes_out += count as u64,
+                Ok(count) if count > 0 => {
+                    self.note_filled(count, was_empty);
+                    self.summary.bytes_out += count as u64;
+                }
                 _ => return,
             }
         }

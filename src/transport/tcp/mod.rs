@@ -126,6 +126,11 @@ impl Transport {
             }
             Admission::Drop(rule) => return Fate { rule: Some(rule), ..connection.fate() },
         };
+        if connection.is_short_for(segment) {
+            // As if it had been lost: the peer sends it again, and its window stays as it was promised.
+            return Fate { rule: Some(Rule::TcpMemoryLimit), ..connection.fate() };
+        }
+        connection.note_extent(segment);
         let una = connection.snd_una();
         let what = (packet, segment, keep);
         let rule = connection.feed(now, &mut self.interface, what, &mut self.scratch, out);
