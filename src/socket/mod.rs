@@ -11,7 +11,7 @@ mod service;
 
 pub use call::{Call, Completion, DatagramSocket, Handle, ListenerSocket, Outcome, StreamSocket, Verb};
 
-pub use crate::transport::{Keepalive, TcpInfo, TcpOption};
+pub use crate::transport::{GroupOption, Keepalive, TcpInfo, TcpOption};
 
 use std::collections::VecDeque;
 

@@ -111,7 +111,7 @@ impl Sockets {
             }
         }
         if end.is_dropped() {
-            transport.close_udp(now, slot);
+            transport.close_udp(now, slot, below);
             self.table.remove(descriptor);
         } else if end.has_unsent() {
             end.ring();

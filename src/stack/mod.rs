@@ -156,6 +156,7 @@ impl Stack {
         }
         let mut below = Below { ip: &mut self.ip, packets: &mut self.packets };
         self.sockets.answer(now, &mut self.transport, &mut below);
+        self.ip.poll_groups(now, &mut self.packets);
         self.take_transport_notices(now);
         self.flush(now, out, depth, observer);
         let has_more = self.service(now, out, depth, observer);
@@ -163,10 +164,9 @@ impl Stack {
         self.take_link_notices(now, out, depth, observer);
         self.autoconf.settle(!self.config.addresses.is_empty());
         self.show_lives(now, depth, observer);
-        let deadline = [self.link.deadline(), self.ip.deadline(), self.transport.deadline(), self.autoconf.deadline()]
-            .into_iter()
-            .flatten()
-            .min();
+        let below = [self.link.deadline(), self.ip.deadline(), self.ip.group_deadline()];
+        let above = [self.transport.deadline(), self.autoconf.deadline()];
+        let deadline = below.into_iter().chain(above).flatten().min();
         Step { deadline, has_more }
     }
 

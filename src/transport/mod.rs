@@ -14,6 +14,7 @@
 //! | `connection` | one TCP connection: smoltcp's socket and the sequence numbers it does not show |
 //! | `remnant` | FIN-WAIT-2 and TIME-WAIT, when no program holds the connection any more |
 //! | `datagram` | one UDP socket |
+//! | `group` | datagrams to and from groups, and the options about them |
 //! | `ports` | who is bound where, ephemeral ports (RFC 6056) |
 //! | `isn` | initial sequence numbers (RFC 6528) |
 //! | `timestamp` | timestamps and PAWS (RFC 7323) |
@@ -29,6 +30,7 @@ mod challenge;
 mod connection;
 mod cookie;
 mod datagram;
+mod group;
 mod guard;
 mod handshake;
 mod isn;
@@ -58,6 +60,7 @@ use smoltcp::wire::HardwareAddress;
 
 pub use connection::{Connection, Keepalive, TcpInfo, TcpOption};
 pub use datagram::Datagram;
+pub use group::GroupOption;
 pub use handshake::Listener;
 pub use self_test::{SelfTestFailed, self_test};
 pub use tcp::End;
@@ -204,6 +207,10 @@ pub struct Transport {
     remnants: Slab<Remnant>,
     listeners: Slab<Listener>,
     datagrams: Slab<Datagram>,
+    /// Sockets that one datagram to a group goes to.
+    members: Vec<usize>,
+    /// A datagram of ours to a group that we are in.
+    looped: Vec<u8>,
     sender: Sender,
     tuples: HashMap<FourTuple, Owner, Key>,
     ports: Ports<Bound>,
@@ -257,6 +264,8 @@ impl Transport {
             remnants: Slab::new(),
             listeners: Slab::new(),
             datagrams: Slab::new(),
+            members: Vec::new(),
+            looped: Vec::new(),
             sender: Sender::new(),
             tuples: HashMap::with_hasher(Key::new(rng)),
             ports: Ports::new(config.ephemeral_ports.clone(), Key::new(rng)),

@@ -10,6 +10,7 @@ mod autoconf;
 mod host;
 mod namespace;
 
+mod groups;
 mod http;
 mod idle;
 mod life;
