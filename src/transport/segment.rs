@@ -127,13 +127,13 @@ pub(super) fn rebuild(packet: &Packet<'_>, payload: &[u8], scratch: &mut Vec<u8>
     scratch.extend_from_slice(payload);
 }
 
-/// The same, with the first `keep` bytes of the segment's own payload, without its FIN if `cut`, and with `ack`.
+/// The same, with the first `keep` bytes of the segment's own payload, without its FIN if `cut`, and with this
+/// acknowledgment and window.
 pub(super) fn rebuild_cut(
     packet: &Packet<'_>,
     segment: &Segment<'_>,
-    keep: usize,
-    cut: bool,
-    ack: TcpSeqNumber,
+    (keep, cut): (usize, bool),
+    (ack, window): (TcpSeqNumber, u16),
     scratch: &mut Vec<u8>,
 ) {
     let header = packet.payload.len() - segment.repr.payload.len();
@@ -142,6 +142,7 @@ pub(super) fn rebuild_cut(
     let start = scratch.len() - keep;
     let mut tcp = TcpPacket::new_unchecked(&mut scratch[start..]);
     tcp.set_ack_number(ack);
+    tcp.set_window_len(window);
     if cut {
         tcp.set_fin(false);
     }

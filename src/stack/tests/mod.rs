@@ -15,6 +15,7 @@ mod panics;
 mod patience;
 mod regressions;
 mod remnants;
+mod windows;
 mod wire;
 
 use std::net::SocketAddr;
