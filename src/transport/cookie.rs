@@ -6,7 +6,11 @@
 //! |---|---|
 //! | 31 to 27 | the slot of 64 s in which it was sent |
 //! | 26 to 24 | the peer's MSS, as one of eight |
-//! | 23 to 0 | a keyed hash of the 4-tuple, the peer's initial sequence number and the bits above |
+//! | 23 to 0 | a keyed hash of the 4-tuple, the peer's initial sequence number, the bits above and those below |
+//!
+//! If the peer sends timestamps, the lowest bits of ours hold what else its SYN offered, and it echoes them (as Linux
+//! does): bits 3 to 0 the shift of its window, 15 for none, and bit 4 whether it takes selective acknowledgments.
+//! Without timestamps the SYN-ACK agrees to neither.
 //!
 //! All of it is moved by another keyed hash of the 4-tuple, so that no bits can be read from outside. Whoever has not
 //! seen the SYN-ACK hits a valid number once in 2²⁸ guesses, and only while there is a flood.
@@ -33,6 +37,31 @@ pub(super) struct Cookies {
     sent: Option<Time>,
 }
 
+/// What a timestamp of ours says to ourselves.
+const STAMP: u32 = 31;
+
+/// What a SYN offered beside its MSS.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) struct Offer {
+    pub(super) window_scale: Option<u8>,
+    pub(super) sack: bool,
+}
+
+impl Offer {
+    /// From the timestamp that the peer echoes.
+    pub(super) fn read(echoed: u32) -> Offer {
+        let scale = (echoed & 15) as u8;
+        Offer { window_scale: (scale < 15).then_some(scale), sack: echoed & 16 != 0 }
+    }
+
+    /// The latest timestamp that says it, and is not after `value`.
+    pub(super) fn stamp(self, value: u32) -> u32 {
+        let says = u32::from(self.window_scale.unwrap_or(15).min(15)) | u32::from(self.sack) << 4;
+        let back = (value & STAMP).wrapping_sub(says) & STAMP;
+        value.wrapping_sub(back)
+    }
+}
+
 /// Which handshake a cookie belongs to.
 #[derive(Debug, Clone, Copy, Hash)]
 pub(super) struct Request {
@@ -40,6 +69,8 @@ pub(super) struct Request {
     pub(super) remote: SocketAddr,
     /// The peer's initial sequence number.
     pub(super) irs: u32,
+    /// If our timestamp holds it.
+    pub(super) offer: Option<Offer>,
 }
 
 impl Cookies {
@@ -94,7 +125,12 @@ mod tests {
     }
 
     fn request(port: u16, irs: u32) -> Request {
-        Request { local: "192.0.2.1:80".parse().unwrap(), remote: SocketAddr::new([192, 0, 2, 2].into(), port), irs }
+        Request {
+            local: "192.0.2.1:80".parse().unwrap(),
+            remote: SocketAddr::new([192, 0, 2, 2].into(), port),
+            irs,
+            offer: None,
+        }
     }
 
     #[test]
@@ -144,6 +180,34 @@ mod tests {
         let mut others = cookies(2);
         others.make(START, &request(1, 1), 1460);
         assert_eq!(others.read(START, &request(1, 1), isn), None);
+    }
+
+    #[test]
+    fn a_timestamp_holds_the_offer_and_is_hardly_older() {
+        for scale in (0..=14).map(Some).chain([None]) {
+            for sack in [false, true] {
+                let offer = Offer { window_scale: scale, sack };
+                for value in [0, 1, 30, 31, 32, 0x1234_5678, u32::MAX] {
+                    let stamp = offer.stamp(value);
+                    assert_eq!(Offer::read(stamp), offer);
+                    assert!(value.wrapping_sub(stamp) < 32, "{value} {stamp}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn an_offer_that_was_changed_on_the_way_is_noticed() {
+        let mut cookies = cookies(4);
+        let with = |offer| Request { offer, ..request(1, 1) };
+        let made = Some(Offer { window_scale: Some(7), sack: false });
+        let isn = cookies.make(START, &with(made), 1460);
+        assert_eq!(cookies.read(START, &with(made), isn), Some(1460));
+        for other in
+            [None, Some(Offer { window_scale: Some(7), sack: true }), Some(Offer { window_scale: None, sack: false })]
+        {
+            assert_eq!(cookies.read(START, &with(other), isn), None);
+        }
     }
 
     #[test]
