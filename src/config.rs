@@ -190,6 +190,10 @@ pub struct Limits {
     pub reassembly_bytes_per_source: usize,
     /// Destinations whose path is known to carry less than the link; the oldest entry makes room for a new one.
     pub path_mtus: usize,
+    /// Multicast groups that sockets of the stack are in, each counted once.
+    pub groups: usize,
+    /// Multicast groups that one socket is in (Linux's `net.ipv4.igmp_max_memberships`).
+    pub groups_per_socket: usize,
     /// ICMP errors and RSTs for what nobody owns, a second (RFC 1812 §4.3.2.8); echo is not limited.
     pub errors_per_second: u32,
     /// ICMP errors to one peer, a second; more of what it sends goes unanswered, and others are not affected.
@@ -208,6 +212,9 @@ pub struct Limits {
     pub pipe: usize,
     /// Bytes of datagrams that wait in a UDP socket, each direction.
     pub datagram_buffer: usize,
+    /// Bytes of memory that the buffers of all connections may use, pipes included. Counted are the pages that have
+    /// been written and not been given back: an idle connection counts nothing.
+    pub memory: usize,
 }
 
 impl Default for Limits {
@@ -223,6 +230,8 @@ impl Default for Limits {
             reassembly_bytes: 4 << 20,
             reassembly_bytes_per_source: 1 << 20,
             path_mtus: 1024,
+            groups: 1024,
+            groups_per_socket: 20,
             errors_per_second: 1000,
             errors_per_second_and_peer: 250,
             learned_addresses: 8,
@@ -232,6 +241,7 @@ impl Default for Limits {
             send_buffer: 256 * 1024,
             pipe: 128 * 1024,
             datagram_buffer: 208 * 1024,
+            memory: usize::try_from(4_u64 << 30).unwrap_or(1 << 30),
         }
     }
 }

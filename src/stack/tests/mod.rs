@@ -5,10 +5,12 @@ mod connections;
 mod cookies;
 mod datagrams;
 mod fragments;
+mod groups;
 mod handshake;
 mod icmp;
 mod life;
 mod loss;
+mod memory;
 mod panics;
 mod patience;
 mod regressions;
@@ -153,6 +155,18 @@ fn config_b() -> Config {
     }
 }
 
+/// Whatever a test does: the state machines did what was expected of them.
+impl Drop for Net {
+    fn drop(&mut self) {
+        use crate::observe::Rule;
+        if !std::thread::panicking() {
+            for host in [&self.a, &self.b] {
+                assert_eq!(host.stack.counters().of(Rule::TcpUnclassified), 0);
+            }
+        }
+    }
+}
+
 impl Net {
     fn new() -> Net {
         Net::with(FaultConfig::default(), config_a(), config_b())
@@ -255,14 +269,14 @@ impl Net {
     }
 
     fn bind_a(&mut self, local: SocketAddr) -> DatagramSocket {
-        match self.call_a(Verb::BindUdp { local }) {
+        match self.call_a(Verb::BindUdp { local, reuse_address: false }) {
             Ok(Outcome::Datagram(socket)) => socket,
             other => panic!("{other:?}"),
         }
     }
 
     fn bind_b(&mut self, local: SocketAddr) -> DatagramSocket {
-        match self.call_b(Verb::BindUdp { local }) {
+        match self.call_b(Verb::BindUdp { local, reuse_address: false }) {
             Ok(Outcome::Datagram(socket)) => socket,
             other => panic!("{other:?}"),
         }

@@ -7,11 +7,13 @@ use smoltcp::wire::TcpSeqNumber;
 use crate::error::Error;
 use crate::ip::{Packet, Packets};
 use crate::observe::{Fate, Ownership, Protocol, Rule, SocketId, TcpState, Time};
-use crate::transport::connection::{Connection, Handshaken, new_socket};
+use crate::transport::connection::{Connection, Handshaken, buffers, fed_shift};
 use crate::transport::cookie::Request;
 use crate::transport::handshake::{Handshake, Listener};
 use crate::transport::segment::{self, Segment};
-use crate::transport::{Alarm, Below, FourTuple, Life, Notice, Owner, Transport, isn, new_interface, segment_payload};
+use crate::transport::{
+    Alarm, Below, FourTuple, Life, Notice, Owner, Transport, isn, new_interface, segment_payload, timestamp,
+};
 
 impl Transport {
     /// RFC 9293 §3.10.7.2: the LISTEN state.
@@ -93,7 +95,8 @@ impl Transport {
     ) -> Handshaken {
         let chosen = isn::choose(&self.isn_key, now, local, remote);
         let isn = least_isn.filter(|&least| least > chosen).unwrap_or(chosen);
-        Handshaken { id, local, remote, isn, link_mss: self.link_mss(remote), created: now }
+        let clock = timestamp::offset(&self.clock_key, local, remote);
+        Handshaken { id, local, remote, isn, link_mss: self.link_mss(remote), clock, created: now }
     }
 
     /// RFC 9293 §3.10.7.4, SYN-RECEIVED: the third segment of the handshake, or something else.
@@ -124,7 +127,7 @@ impl Transport {
             return fate;
         }
         if segment.is_syn() && segment.repr.seq_number == handshake.irs && segment.repr.ack_number.is_none() {
-            let rule = handshake.repeat_syn_ack(below.packets);
+            let rule = handshake.repeat_syn_ack(now, below.packets);
             return handshake.fate(Some(rule));
         }
         if segment.is_syn() {
@@ -171,6 +174,9 @@ impl Transport {
         }
         if self.sockets() >= self.limits.sockets {
             return Err(Rule::TcpSocketLimit);
+        }
+        if self.memory.is_exhausted() {
+            return Err(Rule::TcpMemoryLimit);
         }
         Ok(())
     }
@@ -230,8 +236,9 @@ impl Transport {
                 self.mark(slot);
                 fate
             }
-            Err(_) => {
-                let rule = self.reset(now, segment, Rule::TcpPanicked, below.packets);
+            Err(error) => {
+                let why = if error == Error::NoBufferSpace { Rule::TcpMemoryLimit } else { Rule::TcpPanicked };
+                let rule = self.reset(now, segment, why, below.packets);
                 Fate { rule: Some(rule), ..handshake.fate(None) }
             }
         }
@@ -241,12 +248,13 @@ impl Transport {
     fn connection_of(&mut self, now: Time, handshake: &Handshake, below: &Below<'_>) -> Result<usize, Error> {
         let agreed = handshake.agreed;
         let tuple = FourTuple { local: agreed.local, remote: agreed.remote };
-        let syn = handshake.syn();
+        let syn = handshake.syn(fed_shift(self.limits.send_buffer));
         let ip = segment::header(agreed.remote, agreed.local, syn.buffer_len());
         self.scratch.clear();
         self.scratch.resize(ip.header_len() + syn.buffer_len(), 0);
         segment::write(&ip, &syn, &mut self.scratch);
-        let mut connection = Connection::new(new_socket(&self.limits), agreed, TcpState::SynReceived);
+        let buffers = buffers(&self.limits, &self.memory)?;
+        let mut connection = Connection::new(buffers, agreed, TcpState::SynReceived);
         let mut interface = new_interface(isn::seed(agreed.isn), now);
         connection.replay_syn(now, &mut interface, &self.scratch)?;
         connection.note_handshake(handshake);
