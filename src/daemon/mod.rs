@@ -74,7 +74,7 @@ impl From<StartError> for Failure {
     fn from(error: StartError) -> Failure {
         match error {
             StartError::Device(_) | StartError::Config(_) => Failure::Mistake(error.to_string()),
-            StartError::System(_) => Failure::Broken(error.to_string()),
+            StartError::System(_) | StartError::Build(_) => Failure::Broken(error.to_string()),
         }
     }
 }

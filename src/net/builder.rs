@@ -10,6 +10,7 @@ use crate::config::{Config, Invalid};
 use crate::device::{Device, OpenError, Tap, pair};
 use crate::engine::{Engine, Stopped};
 use crate::observe::{NoObserver, Observer};
+use crate::stack::{SelfTestFailed, self_test};
 
 /// Makes a [`Stack`].
 ///
@@ -102,6 +103,7 @@ impl Builder {
 
     fn engine<D: Device + 'static>(self, device: D) -> Result<(Engine<D>, crate::engine::Handle), StartError> {
         self.config.validate()?;
+        self_test()?;
         let seed = match self.seed {
             Some(seed) => seed,
             None => {
@@ -127,6 +129,8 @@ pub enum StartError {
     Device(OpenError),
     /// The configuration cannot be.
     Config(Invalid),
+    /// This build cannot be relied on.
+    Build(SelfTestFailed),
     /// The system refused a thread, a descriptor or randomness.
     System(io::Error),
 }
@@ -136,6 +140,7 @@ impl fmt::Display for StartError {
         match self {
             StartError::Device(error) => error.fmt(f),
             StartError::Config(error) => error.fmt(f),
+            StartError::Build(error) => error.fmt(f),
             StartError::System(error) => write!(f, "the system refused what a stack needs: {error}"),
         }
     }
@@ -152,6 +157,12 @@ impl From<OpenError> for StartError {
 impl From<Invalid> for StartError {
     fn from(error: Invalid) -> StartError {
         StartError::Config(error)
+    }
+}
+
+impl From<SelfTestFailed> for StartError {
+    fn from(error: SelfTestFailed) -> StartError {
+        StartError::Build(error)
     }
 }
 

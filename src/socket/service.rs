@@ -23,7 +23,7 @@ impl Sockets {
                     end.answer();
                     transport.set_waiting(*slot, end.waiting());
                     if end.is_dropped() {
-                        transport.close_listener(*slot);
+                        transport.close_listener(*slot, below.packets);
                         self.table.remove(descriptor);
                     }
                 }

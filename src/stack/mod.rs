@@ -22,6 +22,7 @@ pub use autoconf::{Awaited, Lifetime, Origin};
 
 pub use crate::link::Frames;
 pub use crate::socket::{Call, Completion, Outcome, Verb};
+pub use crate::transport::{SelfTestFailed, self_test};
 
 use crate::link::{Link, NeighbourMessage, Received};
 use crate::observe::{Cast, Counters, Depth, Direction, Event, Fate, Observer, Rule, Time};

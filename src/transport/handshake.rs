@@ -5,9 +5,11 @@ use std::time::Duration;
 
 use smoltcp::wire::{TcpControl, TcpRepr, TcpSeqNumber};
 
+use super::challenge::PER_CONNECTION;
 use super::connection::{Handshaken, offered_mss};
+use super::cookie::Request;
 use super::segment::{self, Segment};
-use crate::ip::Packets;
+use crate::ip::{Limiter, Packets};
 use crate::observe::{Fate, Numbers, Ownership, Rule, SocketId, TcpState, Time};
 
 /// How often a SYN-ACK is sent (Linux: tcp_synack_retries is 5, and the first).
@@ -15,6 +17,10 @@ const SYN_ACKS: u32 = 6;
 
 /// The first wait for an answer; doubles each time (RFC 6298 §2.1).
 const FIRST_WAIT: Duration = Duration::from_secs(1);
+
+/// How many repeated SYNs are answered before the SYN-ACK is due again. A peer repeats its own about as often as we
+/// do; whoever sends more makes us shout at somebody else.
+const REPEATS: u32 = 3;
 
 /// A listening socket.
 #[derive(Debug)]
@@ -25,6 +31,8 @@ pub struct Listener {
     /// Established connections that wait to be accepted.
     pub(super) waiting: usize,
     pub(super) descriptor: usize,
+    /// Its SYN entries; each knows its place in here.
+    pub(super) under_way: Vec<usize>,
 }
 
 impl Listener {
@@ -46,8 +54,16 @@ pub(super) struct Handshake {
     pub(super) checksum: u16,
     /// The window we announce: of the receive buffer that the connection will have.
     pub(super) receive_window: u16,
-    /// SYN-ACKs sent.
+    /// SYN-ACKs sent when they were due.
     pub(super) tries: u32,
+    /// SYN-ACKs sent because the SYN came again.
+    pub(super) repeats: u32,
+    /// The same, since one was due.
+    repeats_since: u32,
+    /// Answers to segments that do not fit (RFC 5961 §7).
+    pub(super) challenges: Limiter,
+    /// Its place among the listener's entries.
+    pub(super) place: usize,
     /// SYNs received.
     pub(super) syns: u32,
     pub(super) resend_at: Time,
@@ -66,9 +82,18 @@ impl Handshake {
             checksum: segment.checksum,
             receive_window,
             tries: 0,
+            repeats: 0,
+            repeats_since: 0,
+            challenges: Limiter::new(PER_CONNECTION),
+            place: 0,
             syns: 1,
             resend_at: Time::ZERO,
         }
+    }
+
+    /// What a cookie for it is bound to.
+    pub(super) fn request(&self) -> Request {
+        Request { local: self.agreed.local, remote: self.agreed.remote, irs: self.irs.0 as u32 }
     }
 
     pub(super) fn numbers(&self) -> Numbers {
@@ -80,11 +105,51 @@ impl Handshake {
         }
     }
 
+    /// The entry as it would be, had it been kept: `segment` is the ACK that brings a cookie back. What the SYN
+    /// offered beside its MSS is lost, and so the SYN-ACK has agreed to none of it.
+    pub(super) fn from_cookie(
+        segment: &Segment<'_>,
+        agreed: Handshaken,
+        listener: usize,
+        receive_window: u16,
+        mss: u16,
+    ) -> Handshake {
+        let irs = TcpSeqNumber(segment.repr.seq_number.0.wrapping_sub(1));
+        let handshake = Handshake { irs, mss, tries: 1, ..Handshake::new(segment, agreed, listener, receive_window) };
+        handshake.without_options()
+    }
+
+    /// Agrees to nothing but an MSS.
+    pub(super) fn without_options(self) -> Handshake {
+        Handshake { window_scale: None, sack: false, ..self }
+    }
+
+    /// The SYN came again: sends the SYN-ACK again, but not any number of times. The next one is due when it was
+    /// before.
+    pub(super) fn repeat_syn_ack(&mut self, out: &mut Packets) -> Rule {
+        self.syns += 1;
+        if self.repeats_since == REPEATS {
+            return Rule::TcpSynRepeated;
+        }
+        self.repeats_since += 1;
+        self.repeats += 1;
+        self.emit_syn_ack(Rule::TcpSynRetransmit, out);
+        Rule::TcpSynRetransmit
+    }
+
     /// Sends the SYN-ACK, and says when the next one is due; `None`: the peer had its chances.
     pub(super) fn send_syn_ack(&mut self, now: Time, rule: Rule, out: &mut Packets) -> Option<Time> {
         if self.tries == SYN_ACKS {
             return None;
         }
+        self.emit_syn_ack(rule, out);
+        self.repeats_since = 0;
+        self.resend_at = now + FIRST_WAIT * (1 << self.tries);
+        self.tries += 1;
+        Some(self.resend_at)
+    }
+
+    fn emit_syn_ack(&self, rule: Rule, out: &mut Packets) {
         let Handshaken { local, remote, isn, link_mss, .. } = self.agreed;
         let repr = TcpRepr {
             control: TcpControl::Syn,
@@ -98,13 +163,10 @@ impl Handshake {
         };
         let fate = Fate { rule: Some(rule), numbers: Some(self.numbers()), ..Fate::of(self.owner()) };
         segment::send(local, remote, &repr, fate, out);
-        self.resend_at = now + FIRST_WAIT * (1 << self.tries);
-        self.tries += 1;
-        Some(self.resend_at)
     }
 
     /// Tells the peer that nothing will come of it.
-    pub(super) fn send_reset(&self, out: &mut Packets) {
+    pub(super) fn send_reset(&self, rule: Option<Rule>, out: &mut Packets) {
         let Handshaken { local, remote, isn, .. } = self.agreed;
         let repr = TcpRepr {
             control: TcpControl::Rst,
@@ -113,7 +175,7 @@ impl Handshake {
             ..segment::bare(local, remote)
         };
         let states = Some((TcpState::SynReceived, TcpState::Closed));
-        let fate = Fate { states, numbers: Some(self.numbers()), ..Fate::of(self.owner()) };
+        let fate = Fate { rule, states, numbers: Some(self.numbers()), ..Fate::of(self.owner()) };
         segment::send(local, remote, &repr, fate, out);
     }
 

@@ -8,6 +8,8 @@
 //! |---|---|
 //! | `segment` | parse and check a TCP segment; build the ones no state machine asks for |
 //! | `handshake` | listeners and SYN entries: a SYN creates no socket |
+//! | `cookie` | SYN cookies, when there are too many of them (RFC 4987) |
+//! | `challenge` | the bound on challenge ACKs (RFC 5961) |
 //! | `guard` | what a segment must pass before smoltcp sees it |
 //! | `connection` | one TCP connection: smoltcp's socket and the sequence numbers it does not show |
 //! | `remnant` | FIN-WAIT-2 and TIME-WAIT, when no program holds the connection any more |
@@ -23,7 +25,9 @@
 //! room must know is left as a [`Notice`]; connections that need looking after stand in the dirty list.
 
 mod address;
+mod challenge;
 mod connection;
+mod cookie;
 mod datagram;
 mod guard;
 mod handshake;
@@ -33,6 +37,7 @@ mod medium;
 mod ports;
 mod remnant;
 mod segment;
+mod self_test;
 mod tcp;
 #[cfg(test)]
 mod tests;
@@ -54,13 +59,16 @@ use smoltcp::wire::HardwareAddress;
 pub use connection::{Connection, TcpInfo};
 pub use datagram::Datagram;
 pub use handshake::Listener;
+pub use self_test::{SelfTestFailed, self_test};
 pub use tcp::End;
 
 use crate::config::{Config, Limits};
 use crate::error::Error;
 use crate::ip::{Ip, Limiter, Packets};
 use crate::observe::{Close, Protocol, Rule, SocketId, Summary, Time};
+use challenge::Challenges;
 use connection::Connection as Tcp;
+use cookie::Cookies;
 use datagram::Sender;
 use handshake::Handshake;
 use keys::Key;
@@ -199,10 +207,11 @@ pub struct Transport {
     tuples: HashMap<FourTuple, Owner, Key>,
     ports: Ports<Bound>,
     isn_key: Key,
+    cookies: Cookies,
     dirty: VecDeque<usize>,
     timers: Timers<Alarm>,
     resets: Limiter,
-    challenges: Limiter,
+    challenges: Challenges,
     notices: VecDeque<Notice>,
     lives: VecDeque<Life>,
     /// Connections that ended by a panic and are not counted yet.
@@ -249,10 +258,11 @@ impl Transport {
             tuples: HashMap::with_hasher(Key::new(rng)),
             ports: Ports::new(config.ephemeral_ports.clone(), Key::new(rng)),
             isn_key: Key::new(rng),
+            cookies: Cookies::new(Key::new(rng)),
             dirty: VecDeque::new(),
             timers: Timers::new(),
             resets: Limiter::new(config.limits.errors_per_second),
-            challenges: Limiter::new(config.limits.errors_per_second),
+            challenges: Challenges::new(Key::new(rng), config.limits.errors_per_second),
             notices: VecDeque::new(),
             lives: VecDeque::new(),
             panics: 0,

@@ -13,7 +13,7 @@ use crate::observe::Rule;
 use smoltcp::wire::TcpControl;
 
 /// A router's Destination Unreachable about the first bytes of `quoted`, an IP packet of A.
-fn unreachable(code: u8, mtu: u16, quoted: &[u8]) -> Vec<u8> {
+pub(super) fn unreachable(code: u8, mtu: u16, quoted: &[u8]) -> Vec<u8> {
     let quote = &quoted[..28];
     let mut message = vec![0; 8 + quote.len()];
     message[8..].copy_from_slice(quote);
@@ -43,7 +43,7 @@ fn data_of_a(net: &Net) -> Vec<Vec<u8>> {
 }
 
 /// An established connection of A with 20 000 bytes on their way, none acknowledged.
-fn sending() -> (Bench, StreamSocket, Vec<Vec<u8>>) {
+pub(super) fn sending() -> (Bench, StreamSocket, Vec<Vec<u8>>) {
     let mut bench = Bench::new();
     bench.establish(1000);
     let stream = bench.listener.queue.try_accept().unwrap();

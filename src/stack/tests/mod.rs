@@ -2,8 +2,10 @@
 
 mod autoconf;
 mod connections;
+mod cookies;
 mod datagrams;
 mod fragments;
+mod handshake;
 mod icmp;
 mod life;
 mod loss;

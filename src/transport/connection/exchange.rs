@@ -82,8 +82,8 @@ impl Connection {
             first_checksum: handshake.checksum,
         };
         self.summary.packets_in = u64::from(handshake.syns);
-        self.summary.packets_out = u64::from(handshake.tries);
-        self.summary.retransmitted = u64::from(handshake.tries.saturating_sub(1));
+        self.summary.packets_out = u64::from(handshake.tries + handshake.repeats);
+        self.summary.retransmitted = u64::from((handshake.tries + handshake.repeats).saturating_sub(1));
     }
 
     /// Our own ACK, for a segment that must not be fed.

@@ -17,9 +17,11 @@ use smoltcp::wire::TcpSeqNumber;
 pub(in crate::transport) use exchange::offered_mss;
 pub use info::TcpInfo;
 
+use super::challenge::PER_CONNECTION;
 use super::medium::Sent;
 use crate::config::Limits;
 use crate::error::Error;
+use crate::ip::Limiter;
 use crate::observe::{Close, Fate, Numbers, Ownership, SocketId, Summary, TcpState, Time};
 
 /// What both ends agreed on in their SYNs.
@@ -75,6 +77,8 @@ pub struct Connection {
     pub(in crate::transport) is_dirty: bool,
     /// The entry in the timer heap that counts.
     pub(in crate::transport) armed: Option<Time>,
+    /// Answers to segments that do not fit (RFC 5961 §7).
+    pub(in crate::transport) challenges: Limiter,
     sent: Vec<Sent>,
 }
 
@@ -143,6 +147,7 @@ impl Connection {
             descriptor: None,
             is_dirty: false,
             armed: None,
+            challenges: Limiter::new(PER_CONNECTION),
             sent: Vec::new(),
         }
     }

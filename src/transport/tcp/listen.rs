@@ -4,13 +4,14 @@ use std::net::SocketAddr;
 
 use smoltcp::wire::TcpSeqNumber;
 
-use crate::error::Result;
+use crate::error::Error;
 use crate::ip::{Packet, Packets};
 use crate::observe::{Fate, Ownership, Protocol, Rule, SocketId, TcpState, Time};
 use crate::transport::connection::{Connection, Handshaken, new_socket};
+use crate::transport::cookie::Request;
 use crate::transport::handshake::{Handshake, Listener};
 use crate::transport::segment::{self, Segment};
-use crate::transport::{Alarm, FourTuple, Life, Notice, Owner, Transport, isn, new_interface};
+use crate::transport::{Alarm, Below, FourTuple, Life, Notice, Owner, Transport, isn, new_interface, segment_payload};
 
 impl Transport {
     /// RFC 9293 §3.10.7.2: the LISTEN state.
@@ -18,9 +19,10 @@ impl Transport {
         &mut self,
         now: Time,
         slot: usize,
+        packet: &Packet<'_>,
         segment: &Segment<'_>,
         least_isn: Option<TcpSeqNumber>,
-        out: &mut Packets,
+        below: &mut Below<'_>,
     ) -> Fate {
         let listener = &self.listeners[slot];
         let (listener_id, listening) = (listener.id, listener.local);
@@ -30,7 +32,12 @@ impl Transport {
             return nobody(Rule::TcpListenFlags);
         }
         if segment.repr.ack_number.is_some() {
-            return nobody(self.reset(now, segment, Rule::TcpRstListen, out));
+            let mut fate = match self.handshake_of_cookie(now, slot, segment) {
+                Some(handshake) => self.complete(now, &handshake, packet, segment, below),
+                None => nobody(self.reset(now, segment, Rule::TcpRstListen, below.packets)),
+            };
+            fate.owner.get_or_insert(owner(listener_id));
+            return fate;
         }
         if !segment.is_syn() {
             return nobody(Rule::TcpListenFlags);
@@ -38,22 +45,41 @@ impl Transport {
         if listener.is_full() {
             return nobody(Rule::TcpBacklogFull);
         }
-        if self.handshakes.len() >= self.limits.syn_entries {
-            return nobody(Rule::TcpSynTableFull);
-        }
         let id = self.new_id(Protocol::Tcp);
         let agreed = self.agree(id, segment.local, segment.remote, now, least_isn);
-        let receive_window = u16::try_from(self.limits.receive_buffer).unwrap_or(u16::MAX);
-        let mut handshake = Handshake::new(segment, agreed, slot, receive_window);
+        let mut handshake = Handshake::new(segment, agreed, slot, self.first_window());
+        if self.handshakes.len() >= self.limits.syn_entries {
+            handshake = handshake.without_options();
+            handshake.agreed.isn = self.cookies.make(now, &handshake.request(), handshake.mss);
+            handshake.send_syn_ack(now, Rule::TcpCookieSent, below.packets);
+            return Fate { numbers: Some(handshake.numbers()), ..nobody(Rule::TcpCookieSent) };
+        }
         let numbers = Some(handshake.numbers());
-        let due = handshake.send_syn_ack(now, Rule::TcpSynAck, out);
-        let handshake_slot = self.handshakes.insert(handshake);
-        let tuple = FourTuple { local: segment.local, remote: segment.remote };
-        self.tuples.insert(tuple, Owner::Handshake(handshake_slot));
+        let due = handshake.send_syn_ack(now, Rule::TcpSynAck, below.packets);
+        let handshake_slot = self.remember_handshake(handshake);
         if let Some(due) = due {
             self.timers.arm(due, Alarm::Handshake { slot: handshake_slot, number: id.number });
         }
         Fate { owner: Some(owner(id)), rule: None, states: Some((TcpState::Listen, TcpState::SynReceived)), numbers }
+    }
+
+    /// The window that a SYN-ACK announces: of the buffer that the connection will have.
+    fn first_window(&self) -> u16 {
+        u16::try_from(self.limits.receive_buffer).unwrap_or(u16::MAX)
+    }
+
+    /// The handshake that an ACK completes of which we remember nothing, if it brings a cookie of ours.
+    fn handshake_of_cookie(&mut self, now: Time, listener: usize, segment: &Segment<'_>) -> Option<Handshake> {
+        if segment.is_syn() {
+            return None;
+        }
+        let isn = TcpSeqNumber(segment.repr.ack_number?.0.wrapping_sub(1));
+        let irs = segment.repr.seq_number.0.wrapping_sub(1) as u32;
+        let request = Request { local: segment.local, remote: segment.remote, irs };
+        let mss = self.cookies.read(now, &request, isn)?;
+        let id = self.new_id(Protocol::Tcp);
+        let agreed = Handshaken { isn, ..self.agree(id, segment.local, segment.remote, now, None) };
+        Some(Handshake::from_cookie(segment, agreed, listener, self.first_window(), mss))
     }
 
     /// `least_isn`: where an earlier connection of the same ends had got to.
@@ -77,13 +103,18 @@ impl Transport {
         slot: usize,
         packet: &Packet<'_>,
         segment: &Segment<'_>,
-        out: &mut Packets,
+        below: &mut Below<'_>,
     ) -> Fate {
         let handshake = &mut self.handshakes[slot];
-        let next = handshake.irs + 1;
+        let next = TcpSeqNumber(handshake.irs.0.wrapping_add(1));
+        let distance = segment.repr.seq_number.0.wrapping_sub(next.0);
+        let is_in_window = (0..i32::from(handshake.receive_window)).contains(&distance);
         if segment.is_rst() {
-            if segment.repr.seq_number != next {
+            if !is_in_window {
                 return handshake.fate(Some(Rule::TcpSequenceFar));
+            }
+            if distance != 0 {
+                return self.challenge_handshake(now, slot, segment, Rule::TcpChallengeReset, below.packets);
             }
             let fate = Fate {
                 states: Some((TcpState::SynReceived, TcpState::Listen)),
@@ -93,52 +124,123 @@ impl Transport {
             return fate;
         }
         if segment.is_syn() && segment.repr.seq_number == handshake.irs && segment.repr.ack_number.is_none() {
-            handshake.syns += 1;
-            handshake.send_syn_ack(now, Rule::TcpSynRetransmit, out);
-            return handshake.fate(Some(Rule::TcpSynRetransmit));
+            let rule = handshake.repeat_syn_ack(below.packets);
+            return handshake.fate(Some(rule));
+        }
+        if segment.is_syn() {
+            // RFC 5961 §4.2: a peer that has begun anew answers our ACK with a RST that fits, and its SYN comes again.
+            return self.challenge_handshake(now, slot, segment, Rule::TcpChallengeSyn, below.packets);
         }
         let Some(ack) = segment.repr.ack_number else { return handshake.fate(Some(Rule::TcpNoAck)) };
-        let window_end = next + usize::from(handshake.receive_window);
-        let is_in_window = segment.repr.seq_number >= next && segment.repr.seq_number < window_end;
-        if segment.is_syn() || !is_in_window {
-            let challenge = handshake.challenge();
-            let fate = handshake.fate(Some(Rule::TcpChallengeSequence));
-            return self.challenge(now, segment, &challenge, fate, out);
+        if !is_in_window {
+            return self.challenge_handshake(now, slot, segment, Rule::TcpChallengeSequence, below.packets);
         }
-        if ack != handshake.agreed.isn + 1 {
+        if ack.0 != handshake.agreed.isn.0.wrapping_add(1) {
             let fate = handshake.fate(None);
-            return Fate { rule: Some(self.reset(now, segment, Rule::TcpRstSynReceived, out)), ..fate };
+            return Fate { rule: Some(self.reset(now, segment, Rule::TcpRstSynReceived, below.packets)), ..fate };
         }
-        let handshake = &self.handshakes[slot];
-        if self.listeners.get(handshake.listener).is_none_or(Listener::is_full) {
-            return handshake.fate(Some(Rule::TcpBacklogFull));
+        let listener = handshake.listener;
+        if let Err(rule) = self.has_room(listener) {
+            return self.handshakes[slot].fate(Some(rule));
+        }
+        let handshake = self.forget_handshake(slot);
+        self.establish(now, &handshake, packet, segment, below)
+    }
+
+    /// An ACK brought a cookie back.
+    fn complete(
+        &mut self,
+        now: Time,
+        handshake: &Handshake,
+        packet: &Packet<'_>,
+        segment: &Segment<'_>,
+        below: &mut Below<'_>,
+    ) -> Fate {
+        if let Err(rule) = self.has_room(handshake.listener) {
+            return Fate::nobody(rule);
+        }
+        let fate = self.establish(now, handshake, packet, segment, below);
+        Fate { rule: fate.rule.or(Some(Rule::TcpCookieAccepted)), ..fate }
+    }
+
+    /// Whether one more connection can wait to be accepted. If not the ACK is dropped and nothing else happens: the
+    /// peer's data or our SYN-ACK, sent again, completes the handshake once there is room.
+    fn has_room(&self, listener: usize) -> Result<(), Rule> {
+        if self.listeners.get(listener).is_none_or(Listener::is_full) {
+            return Err(Rule::TcpAckBacklogFull);
         }
         if self.sockets() >= self.limits.sockets {
-            return handshake.fate(Some(Rule::TcpSocketLimit));
+            return Err(Rule::TcpSocketLimit);
         }
-        match self.establish(now, slot) {
-            Ok(connection) => {
-                let fate = self.receive_connection(now, connection, packet, segment, out);
-                self.mark(connection);
+        Ok(())
+    }
+
+    fn challenge_handshake(
+        &mut self,
+        now: Time,
+        slot: usize,
+        segment: &Segment<'_>,
+        rule: Rule,
+        out: &mut Packets,
+    ) -> Fate {
+        let handshake = &self.handshakes[slot];
+        let (challenge, fate) = (handshake.challenge(), handshake.fate(Some(rule)));
+        self.challenge(now, segment, &challenge, fate, out)
+    }
+
+    fn remember_handshake(&mut self, mut handshake: Handshake) -> usize {
+        let tuple = FourTuple { local: handshake.agreed.local, remote: handshake.agreed.remote };
+        let slot = self.handshakes.vacant_key();
+        if let Some(listener) = self.listeners.get_mut(handshake.listener) {
+            handshake.place = listener.under_way.len();
+            listener.under_way.push(slot);
+        }
+        self.handshakes.insert(handshake);
+        self.tuples.insert(tuple, Owner::Handshake(slot));
+        slot
+    }
+
+    /// Takes an entry out of the table, and out of its listener's.
+    pub(in crate::transport) fn forget_handshake(&mut self, slot: usize) -> Handshake {
+        let handshake = self.handshakes.remove(slot);
+        self.tuples.remove(&FourTuple { local: handshake.agreed.local, remote: handshake.agreed.remote });
+        if let Some(listener) = self.listeners.get_mut(handshake.listener)
+            && listener.under_way.get(handshake.place) == Some(&slot)
+        {
+            listener.under_way.swap_remove(handshake.place);
+            if let Some(&moved) = listener.under_way.get(handshake.place) {
+                self.handshakes[moved].place = handshake.place;
+            }
+        }
+        handshake
+    }
+
+    /// The handshake is complete: a connection takes its place, and sees the segment that completed it.
+    fn establish(
+        &mut self,
+        now: Time,
+        handshake: &Handshake,
+        packet: &Packet<'_>,
+        segment: &Segment<'_>,
+        below: &mut Below<'_>,
+    ) -> Fate {
+        match self.connection_of(now, handshake, below) {
+            Ok(slot) => {
+                let fate = self.receive_connection(now, slot, packet, segment, below.packets);
+                self.mark(slot);
                 fate
             }
             Err(_) => {
-                Fate { rule: Some(self.reset(now, segment, Rule::TcpPanicked, out)), ..Fate::nobody(Rule::TcpPanicked) }
+                let rule = self.reset(now, segment, Rule::TcpPanicked, below.packets);
+                Fate { rule: Some(rule), ..handshake.fate(None) }
             }
         }
     }
 
-    pub(in crate::transport) fn forget_handshake(&mut self, slot: usize) {
-        let handshake = self.handshakes.remove(slot);
-        self.tuples.remove(&FourTuple { local: handshake.agreed.local, remote: handshake.agreed.remote });
-    }
-
     /// Makes a connection of a SYN entry, as smoltcp would have if it had seen the SYN.
-    fn establish(&mut self, now: Time, slot: usize) -> Result<usize> {
-        let handshake = self.handshakes.remove(slot);
+    fn connection_of(&mut self, now: Time, handshake: &Handshake, below: &Below<'_>) -> Result<usize, Error> {
         let agreed = handshake.agreed;
         let tuple = FourTuple { local: agreed.local, remote: agreed.remote };
-        self.tuples.remove(&tuple);
         let syn = handshake.syn();
         let ip = segment::header(agreed.remote, agreed.local, syn.buffer_len());
         self.scratch.clear();
@@ -147,7 +249,8 @@ impl Transport {
         let mut connection = Connection::new(new_socket(&self.limits), agreed, TcpState::SynReceived);
         let mut interface = new_interface(isn::seed(agreed.isn), now);
         connection.replay_syn(now, &mut interface, &self.scratch)?;
-        connection.note_handshake(&handshake);
+        connection.note_handshake(handshake);
+        connection.narrow(segment_payload(below.ip.path_mtu(agreed.remote.ip()), agreed.remote));
         let slot = self.connections.insert(connection);
         self.tuples.insert(tuple, Owner::Connection(slot));
         if let Some(listener) = self.listeners.get_mut(handshake.listener) {

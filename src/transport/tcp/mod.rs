@@ -19,7 +19,7 @@ impl Transport {
     /// A TCP or UDP packet came.
     pub fn receive(&mut self, now: Time, packet: &Packet<'_>, below: &mut Below<'_>) -> Fate {
         match packet.protocol {
-            6 => self.receive_tcp(now, packet, below.packets),
+            6 => self.receive_tcp(now, packet, below),
             _ => self.receive_udp(now, packet, below),
         }
     }
@@ -33,7 +33,7 @@ impl Transport {
         }
     }
 
-    fn receive_tcp(&mut self, now: Time, packet: &Packet<'_>, out: &mut Packets) -> Fate {
+    fn receive_tcp(&mut self, now: Time, packet: &Packet<'_>, below: &mut Below<'_>) -> Fate {
         if packet.cast == Cast::Group {
             return Fate::nobody(Rule::TcpGroup);
         }
@@ -43,17 +43,19 @@ impl Transport {
         };
         let tuple = FourTuple { local: segment.local, remote: segment.remote };
         let least_isn = match self.tuples.get(&tuple) {
-            Some(&Owner::Connection(slot)) => return self.receive_connection(now, slot, packet, &segment, out),
-            Some(&Owner::Handshake(slot)) => return self.receive_handshake(now, slot, packet, &segment, out),
-            Some(&Owner::Remnant(slot)) => match self.receive_remnant(now, slot, &segment, out) {
+            Some(&Owner::Connection(slot)) => {
+                return self.receive_connection(now, slot, packet, &segment, below.packets);
+            }
+            Some(&Owner::Handshake(slot)) => return self.receive_handshake(now, slot, packet, &segment, below),
+            Some(&Owner::Remnant(slot)) => match self.receive_remnant(now, slot, &segment, below.packets) {
                 Ok(fate) => return fate,
                 Err(least_isn) => Some(least_isn),
             },
             None => None,
         };
         match self.ports.owner(Protocol::Tcp, segment.local) {
-            Some(Bound::Listener(slot)) => self.receive_listener(now, slot, &segment, least_isn, out),
-            _ => self.receive_closed(now, &segment, out),
+            Some(Bound::Listener(slot)) => self.receive_listener(now, slot, packet, &segment, least_isn, below),
+            _ => self.receive_closed(now, &segment, below.packets),
         }
     }
 
@@ -81,7 +83,15 @@ impl Transport {
         fate: Fate,
         out: &mut Packets,
     ) -> Fate {
-        if !self.challenges.allow(now) {
+        // What carries data is answered with no more than came, and a peer that probes a closed window must hear us.
+        let is_limited = segment.repr.payload.is_empty();
+        let tuple = FourTuple { local: segment.local, remote: segment.remote };
+        let is_allowed = match self.tuples.get(&tuple) {
+            Some(&Owner::Connection(slot)) => self.connections[slot].challenges.allow(now),
+            Some(&Owner::Handshake(slot)) => self.handshakes[slot].challenges.allow(now),
+            Some(&Owner::Remnant(_)) | None => true,
+        };
+        if is_limited && !(is_allowed && self.challenges.allow(now)) {
             return Fate { rule: Some(Rule::TcpChallengeLimited), ..fate };
         }
         segment::send(segment.local, segment.remote, ack, fate, out);

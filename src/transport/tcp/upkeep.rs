@@ -138,7 +138,10 @@ impl Transport {
                     };
                     match due {
                         Some(due) => self.timers.arm(due, alarm),
-                        None => self.forget_handshake(slot),
+                        None => {
+                            self.forget_handshake(slot);
+                            self.given_up.push_back(Rule::TcpSynAckGivenUp);
+                        }
                     }
                 }
             }
@@ -149,7 +152,10 @@ impl Transport {
     pub fn shut_down(&mut self, now: Time, out: &mut Packets) {
         // A peer whose final ACK is on its way takes the connection for established.
         for handshake in self.handshakes.drain() {
-            handshake.send_reset(out);
+            handshake.send_reset(None, out);
+        }
+        for (_, listener) in &mut self.listeners {
+            listener.under_way.clear();
         }
         for remnant in self.remnants.drain() {
             self.tuples.remove(&FourTuple { local: remnant.local, remote: remnant.remote });

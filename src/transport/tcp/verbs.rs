@@ -5,7 +5,8 @@ use std::net::SocketAddr;
 use rand::rngs::StdRng;
 
 use crate::error::{Error, Result};
-use crate::observe::{Close, Protocol, Summary, TcpState, Time};
+use crate::ip::Packets;
+use crate::observe::{Close, Protocol, Rule, Summary, TcpState, Time};
 use crate::transport::connection::{Connection, new_socket};
 use crate::transport::handshake::Listener;
 use crate::transport::{Below, Bound, FourTuple, Life, Owner, Transport, isn, new_interface, segment_payload};
@@ -30,7 +31,7 @@ impl Transport {
         self.ports.bind(Protocol::Tcp, local, Bound::Listener(slot))?;
         let id = self.new_id(Protocol::Tcp);
         let backlog = backlog.clamp(1, self.limits.backlog);
-        self.listeners.insert(Listener { id, local, backlog, waiting: 0, descriptor });
+        self.listeners.insert(Listener { id, local, backlog, waiting: 0, descriptor, under_way: Vec::new() });
         self.lives.push_back(Life::Bound { socket: id, local, backlog: Some(backlog) });
         Ok(slot)
     }
@@ -46,13 +47,15 @@ impl Transport {
     }
 
     /// Closes a listener. Handshakes that are under way end in a RST.
-    pub fn close_listener(&mut self, slot: usize) {
+    pub fn close_listener(&mut self, slot: usize, out: &mut Packets) {
         let listener = self.listeners.remove(slot);
         self.ports.release(Protocol::Tcp, listener.local, Bound::Listener(slot));
-        let under_way: Vec<usize> =
-            self.handshakes.iter().filter(|(_, handshake)| handshake.listener == slot).map(|(slot, _)| slot).collect();
-        for slot in under_way {
-            self.forget_handshake(slot);
+        for slot in listener.under_way {
+            // A peer whose final ACK is on its way takes the connection for established.
+            if let Some(handshake) = self.handshakes.get(slot) {
+                handshake.send_reset(Some(Rule::TcpListenerClosed), out);
+                self.forget_handshake(slot);
+            }
         }
         self.lives.push_back(Life::Closed { socket: listener.id, how: Close::ByUs, summary: Summary::default() });
     }
