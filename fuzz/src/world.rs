@@ -435,8 +435,11 @@ impl World {
     pub fn write(&mut self, program: usize, length: usize) {
         let Some(program) = self.programs.get_mut(program) else { return };
         let bytes: Vec<u8> = (0..length as u32).map(|i| outgoing(program.written.wrapping_add(i))).collect();
-        if let Ok(count) = program.socket.pipe.try_write(&bytes) {
-            program.written = program.written.wrapping_add(count as u32);
+        match program.socket.pipe.try_write(&bytes) {
+            Ok(count) => program.written = program.written.wrapping_add(count as u32),
+            Err(Error::WouldBlock) => {}
+            // It has been told of the end: reading will not tell it again.
+            Err(_) => program.is_over = true,
         }
     }
 
