@@ -32,7 +32,7 @@ pub use stack::Stack;
 pub use tcp::{TcpListener, TcpStream};
 pub use udp::UdpSocket;
 
-pub use crate::socket::TcpInfo;
+pub use crate::socket::{Keepalive, TcpInfo};
 
 /// How many connections may wait to be accepted when the program did not say (std's choice for Linux).
 const BACKLOG: usize = 128;

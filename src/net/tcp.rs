@@ -2,12 +2,13 @@ use std::future::poll_fn;
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, SocketAddr};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::{BACKLOG, Stack, TcpInfo};
+use super::{BACKLOG, Keepalive, Stack, TcpInfo};
 use crate::error::Error;
 use crate::pipe::wait::block_on;
-use crate::socket::{ListenerSocket, Outcome, StreamSocket, Verb};
+use crate::socket::{ListenerSocket, Outcome, StreamSocket, TcpOption, Verb};
 
 /// A TCP socket that listens, like `std::net::TcpListener`.
 #[derive(Debug)]
@@ -68,6 +69,7 @@ pub struct TcpStream {
     pub(super) socket: StreamSocket,
     read_timeout: Timeout,
     write_timeout: Timeout,
+    linger: Mutex<Option<Duration>>,
 }
 
 /// Nanoseconds; 0: none.
@@ -98,7 +100,13 @@ impl Timeout {
 
 impl TcpStream {
     pub(super) fn new(stack: &Stack, socket: StreamSocket) -> TcpStream {
-        TcpStream { stack: stack.clone(), socket, read_timeout: Timeout::default(), write_timeout: Timeout::default() }
+        TcpStream {
+            stack: stack.clone(),
+            socket,
+            read_timeout: Timeout::default(),
+            write_timeout: Timeout::default(),
+            linger: Mutex::new(None),
+        }
     }
 
     /// Connects to `remote`.
@@ -168,7 +176,62 @@ impl TcpStream {
     ///
     /// `NetworkDown` if the stack has stopped.
     pub fn set_nodelay(&self, nodelay: bool) -> io::Result<()> {
-        self.stack.call_blocking(Verb::SetNodelay { socket: self.socket.handle, nodelay })?;
+        self.set(TcpOption::Nodelay(nodelay))
+    }
+
+    /// SO_KEEPALIVE with TCP_KEEPIDLE, TCP_KEEPINTVL and TCP_KEEPCNT: whether a silent peer is asked if it is still
+    /// there (RFC 9293 §3.8.4). `None`, the default: never.
+    ///
+    /// # Errors
+    ///
+    /// `NetworkDown` if the stack has stopped.
+    pub fn set_keepalive(&self, keepalive: Option<Keepalive>) -> io::Result<()> {
+        self.set(TcpOption::Keepalive(keepalive))
+    }
+
+    /// TCP_USER_TIMEOUT (RFC 5482): how long what was sent may stay unacknowledged before the connection is given up.
+    /// `None`, the default: about a quarter of an hour. An idle connection is not affected.
+    ///
+    /// # Errors
+    ///
+    /// `NetworkDown` if the stack has stopped.
+    pub fn set_user_timeout(&self, timeout: Option<Duration>) -> io::Result<()> {
+        self.set(TcpOption::UserTimeout(timeout))
+    }
+
+    /// SO_LINGER (`socket(7)`). `None`, the default: dropping the stream returns at once, and what was written is sent
+    /// in the background. Zero: dropping it discards what is unsent and sends a RST. Else dropping it waits, at most
+    /// this long, until everything has arrived; what has not by then is still sent in the background.
+    ///
+    /// # Errors
+    ///
+    /// `NetworkDown` if the stack has stopped.
+    pub fn set_linger(&self, linger: Option<Duration>) -> io::Result<()> {
+        self.set(TcpOption::Linger(linger))?;
+        *self.linger.lock().unwrap_or_else(PoisonError::into_inner) = linger;
+        Ok(())
+    }
+
+    /// What [`TcpStream::set_linger`] was told.
+    ///
+    /// # Errors
+    ///
+    /// None; std's signature.
+    pub fn linger(&self) -> io::Result<Option<Duration>> {
+        Ok(*self.linger.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// SO_ERROR: what the connection died of, if nobody was told yet. Asking takes it.
+    ///
+    /// # Errors
+    ///
+    /// None; std's signature.
+    pub fn take_error(&self) -> io::Result<Option<io::Error>> {
+        Ok(self.socket.pipe.take_error().err().map(io::Error::from))
+    }
+
+    fn set(&self, option: TcpOption) -> io::Result<()> {
+        self.stack.call_blocking(Verb::SetOption { socket: self.socket.handle, option })?;
         Ok(())
     }
 
@@ -206,6 +269,18 @@ impl TcpStream {
     /// None; std's signature.
     pub fn write_timeout(&self) -> io::Result<Option<Duration>> {
         Ok(self.write_timeout.get())
+    }
+}
+
+impl Drop for TcpStream {
+    fn drop(&mut self) {
+        let linger = *self.linger.get_mut().unwrap_or_else(PoisonError::into_inner);
+        if let Some(span) = linger.filter(|span| !span.is_zero()) {
+            self.socket.pipe.shutdown_write();
+            let arrived = self.stack.call(Verb::Linger { socket: self.socket.handle });
+            // Whether it has arrived or the time is over: a drop cannot say it.
+            let _ = block_on(arrived, Instant::now().checked_add(span));
+        }
     }
 }
 

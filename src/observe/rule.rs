@@ -179,6 +179,7 @@ rules! {
     TcpChallengeAck "tcp.challenge.ack" "RFC 9293 §3.10.7.4" "it acknowledges what we never sent: answered with our own ACK";
     TcpChallengeLimited "tcp.drop.challenge-limit" "RFC 5961 §7" "an ACK for an unacceptable segment was due, but the limit of this connection, or that of all, is reached";
     TcpOutsideWindow "tcp.drop.outside-window" "RFC 9293 §3.10.7.4" "the payload lies beyond the window that we advertised: answered with our own ACK";
+    TcpKeepalive "tcp.keepalive" "RFC 9293 §3.8.4" "the peer has been silent: a segment that it has long had asks whether it is still there";
     TcpPaws "tcp.drop.paws" "RFC 7323 §5.3" "the timestamp is older than the last one: a copy from an earlier turn of the sequence numbers, answered with our own ACK";
     TcpTimeWait "tcp.time-wait" "RFC 9293 §3.10.7.4" "the peer's FIN after our own: both directions are done, and copies of old segments have a minute to die out";
     TcpTimeWaitAck "tcp.time-wait.ack" "RFC 9293 §3.10.7.4" "a segment of a connection in TIME-WAIT: our ACK of the peer's FIN may have been lost, so it is sent again";

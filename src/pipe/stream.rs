@@ -129,6 +129,15 @@ impl Stream {
         Ok(count)
     }
 
+    /// Takes what the connection died of, if nobody was told yet (SO_ERROR).
+    ///
+    /// # Errors
+    ///
+    /// That.
+    pub fn take_error(&self) -> Result<()> {
+        self.shared.take_error()
+    }
+
     /// [`Stream::try_read`], or wakes the task later.
     pub fn poll_read(&self, context: &mut Context<'_>, buffer: &mut [u8]) -> Poll<Result<usize>> {
         poll(&self.shared.reader, context, || self.try_read(buffer))

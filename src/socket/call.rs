@@ -2,11 +2,11 @@ use std::net::SocketAddr;
 
 use rand::rngs::StdRng;
 
-use super::{Connecting, Socket, Sockets};
+use super::{Connecting, Descriptor, Socket, Sockets};
 use crate::error::{Error, Result};
 use crate::observe::{SocketId, Time};
 use crate::pipe::{Accepts, Datagrams, Stream};
-use crate::transport::{Below, TcpInfo, Transport};
+use crate::transport::{Below, TcpInfo, TcpOption, Transport};
 
 /// Names a socket in later calls. A closed socket's name is not used again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,12 +52,18 @@ pub enum Verb {
         /// Whether it wants them.
         on: bool,
     },
-    /// TCP_NODELAY.
-    SetNodelay {
+    /// `setsockopt` for a connection.
+    SetOption {
         /// The socket.
         socket: Handle,
-        /// Whether small segments go out at once.
-        nodelay: bool,
+        /// The option with its value.
+        option: TcpOption,
+    },
+    /// `close` with SO_LINGER: completes when everything written and the FIN behind it have arrived, or never will.
+    /// Whoever waits no longer may forget the ticket; the connection goes on by itself.
+    Linger {
+        /// The socket.
+        socket: Handle,
     },
     /// TCP_INFO.
     Info {
@@ -151,7 +157,11 @@ impl Sockets {
             },
             Verb::ConnectUdp { socket, peer } => self.connect_udp(socket, peer, transport, below),
             Verb::SetReceiveErrors { socket, on } => self.set_receive_errors(socket, on, transport),
-            Verb::SetNodelay { socket, nodelay } => self.set_nodelay(socket, nodelay, transport),
+            Verb::SetOption { socket, option } => self.set_option(socket, option, transport),
+            Verb::Linger { socket } => match self.linger(ticket, socket, transport) {
+                Some(result) => result,
+                None => return,
+            },
             Verb::Info { socket } => self.info(now, socket, transport),
         };
         self.completions.push_back(Completion { ticket, result });
@@ -203,7 +213,7 @@ impl Sockets {
         let connection = transport.connection(slot).ok_or(Error::ConnectionAborted)?;
         let (id, local) = (connection.id(), connection.local());
         let (pipe, end) = Stream::new(self.limits.pipe, self.doorbell.bell(descriptor));
-        let handle = self.insert(Socket::Stream { slot, end, connecting: None });
+        let handle = self.insert(Socket::Stream { slot, end, connecting: None, lingering: None });
         let socket = StreamSocket { handle, id, local, remote, pipe };
         if let Some(Socket::Stream { connecting, .. }) = self.table.get_mut(descriptor).map(|entry| &mut entry.socket) {
             *connecting = Some(Box::new(Connecting { ticket, socket }));
@@ -236,10 +246,10 @@ impl Sockets {
         }
     }
 
-    fn set_nodelay(&self, socket: Handle, nodelay: bool, transport: &mut Transport) -> Result<Outcome> {
+    fn set_option(&self, socket: Handle, option: TcpOption, transport: &mut Transport) -> Result<Outcome> {
         match self.find(socket) {
             Some(&Socket::Stream { slot, .. }) => {
-                transport.connection(slot).ok_or(Error::InvalidInput)?.set_nodelay(nodelay);
+                transport.connection(slot).ok_or(Error::InvalidInput)?.set(option);
                 transport.mark(slot);
                 Ok(Outcome::Done)
             }
@@ -247,6 +257,16 @@ impl Sockets {
             // The connection is over: Linux takes the option and it has no effect.
             None => Ok(Outcome::Done),
         }
+    }
+
+    fn linger(&mut self, ticket: u64, socket: Handle, transport: &mut Transport) -> Option<Result<Outcome>> {
+        let entry = self.table.get_mut(socket.descriptor).filter(|entry| entry.number == socket.number);
+        let Some(Descriptor { socket: Socket::Stream { slot, lingering, .. }, .. }) = entry else {
+            return Some(Ok(Outcome::Done));
+        };
+        *lingering = Some(ticket);
+        transport.mark(*slot);
+        None
     }
 
     fn info(&self, now: Time, socket: Handle, transport: &mut Transport) -> Result<Outcome> {

@@ -11,7 +11,7 @@ mod service;
 
 pub use call::{Call, Completion, DatagramSocket, Handle, ListenerSocket, Outcome, StreamSocket, Verb};
 
-pub use crate::transport::TcpInfo;
+pub use crate::transport::{Keepalive, TcpInfo, TcpOption};
 
 use std::collections::VecDeque;
 
@@ -40,9 +40,21 @@ struct Descriptor {
 /// A socket, by its slot in the transport and the stack's end of its pipe.
 #[derive(Debug)]
 enum Socket {
-    Listener { slot: usize, end: AcceptEnd<StreamSocket> },
-    Stream { slot: usize, end: StreamEnd, connecting: Option<Box<Connecting>> },
-    Datagram { slot: usize, end: DatagramEnd },
+    Listener {
+        slot: usize,
+        end: AcceptEnd<StreamSocket>,
+    },
+    /// `lingering`: the ticket of a close that waits for the FIN to arrive.
+    Stream {
+        slot: usize,
+        end: StreamEnd,
+        connecting: Option<Box<Connecting>>,
+        lingering: Option<u64>,
+    },
+    Datagram {
+        slot: usize,
+        end: DatagramEnd,
+    },
 }
 
 /// A connect that waits for the peer, with the program's end of the pipe.

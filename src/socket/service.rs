@@ -58,7 +58,7 @@ impl Sockets {
         let (id, local, remote) = (connection.id(), connection.local(), connection.remote());
         let descriptor = self.table.vacant_key();
         let (pipe, end) = Stream::new(self.limits.pipe, self.doorbell.bell(descriptor));
-        let handle = self.insert(Socket::Stream { slot, end, connecting: None });
+        let handle = self.insert(Socket::Stream { slot, end, connecting: None, lingering: None });
         transport.adopt(slot, descriptor);
         let socket = StreamSocket { handle, id, local, remote, pipe };
         if let Some(Descriptor { socket: Socket::Listener { end, .. }, .. }) = self.table.get(listener) {
@@ -112,6 +112,7 @@ impl Sockets {
         transport: &mut Transport,
         below: &mut Below<'_>,
     ) {
+        self.end_linger(slot, descriptor, transport);
         let entry = descriptor.and_then(|descriptor| self.table.get_mut(descriptor));
         if let Some(Socket::Stream { end, .. }) = entry.map(|entry| &mut entry.socket)
             && move_bytes(slot, end, transport) == Hold::LetGo
@@ -121,6 +122,16 @@ impl Sockets {
         let over = transport.service(now, slot, below.packets);
         if let Some(end) = over {
             self.finish(descriptor, slot, end, transport);
+        }
+    }
+
+    /// Tells a close that lingers when there is nothing left to wait for.
+    fn end_linger(&mut self, slot: usize, descriptor: Option<usize>, transport: &mut Transport) {
+        let entry = descriptor.and_then(|descriptor| self.table.get_mut(descriptor));
+        let Some(Socket::Stream { lingering, .. }) = entry.map(|entry| &mut entry.socket) else { return };
+        if lingering.is_some() && transport.connection(slot).is_none_or(|connection| connection.is_sending_over()) {
+            let ticket = lingering.take();
+            self.completions.extend(ticket.map(|ticket| Completion { ticket, result: Ok(Outcome::Done) }));
         }
     }
 
@@ -152,7 +163,8 @@ impl Sockets {
             // In TIME-WAIT it needs less, now that nobody holds it.
             transport.mark(slot);
         }
-        let Socket::Stream { end, connecting, .. } = entry.socket else { return };
+        let Socket::Stream { end, connecting, lingering, .. } = entry.socket else { return };
+        self.completions.extend(lingering.map(|ticket| Completion { ticket, result: Ok(Outcome::Done) }));
         match error {
             Some(error) => end.fail(error),
             None => end.finish(),
@@ -169,8 +181,9 @@ impl Sockets {
             match entry.socket {
                 Socket::Listener { end, .. } => end.finish(),
                 Socket::Datagram { end, .. } => end.finish(),
-                Socket::Stream { end, connecting, .. } => {
+                Socket::Stream { end, connecting, lingering, .. } => {
                     end.fail(Error::NetworkDown);
+                    self.completions.extend(lingering.map(|ticket| Completion { ticket, result: Ok(Outcome::Done) }));
                     if let Some(Connecting { ticket, .. }) = connecting.map(|connecting| *connecting) {
                         self.completions.push_back(Completion { ticket, result: Err(Error::NetworkDown) });
                     }
@@ -190,8 +203,9 @@ enum Hold {
 fn move_bytes(slot: usize, end: &mut StreamEnd, transport: &mut Transport) -> Hold {
     let Some(connection) = transport.connection(slot) else { return Hold::Keep };
     let is_dropped = end.is_dropped();
-    if is_dropped && (end.unread() > 0 || connection.unread() > 0) {
-        // RFC 1122 §4.2.2.13, RFC 2525 §2.17: closing with unread data is told to the peer by a RST.
+    if is_dropped && (end.unread() > 0 || connection.unread() > 0 || connection.is_abortive()) {
+        // RFC 1122 §4.2.2.13, RFC 2525 §2.17: closing with unread data is told to the peer by a RST; so is closing
+        // with SO_LINGER at zero.
         connection.abort();
         return Hold::LetGo;
     }

@@ -1,6 +1,7 @@
 //! ICMP (RFC 792) and ICMPv6 (RFC 4443, RFC 4861) in words.
 
 use std::fmt;
+use std::net::Ipv6Addr;
 
 use etherparse::icmpv6::{Icmpv6PayloadSlice, NdpOptionSlice, NdpOptionsIterator, NeighborAdvertisementHeader};
 use etherparse::{Icmpv4Slice, Icmpv6Slice, LaxSlicedPacket, icmpv4, icmpv6};
@@ -84,7 +85,6 @@ impl fmt::Display for Icmp6<'_> {
             131 | 143 => write!(f, "multicast listener report len {}", after.len()),
             132 => write!(f, "multicast listener done len {}", after.len()),
             icmpv6::TYPE_ROUTER_SOLICITATION => f.write_str("router solicitation"),
-            icmpv6::TYPE_ROUTER_ADVERTISEMENT => f.write_str("router advertisement"),
             _ => match self.0.payload_slice() {
                 Ok(Icmpv6PayloadSlice::NeighborSolicitation(message)) => {
                     write!(f, "neighbour solicitation: who has {}?", message.target_address())?;
@@ -107,12 +107,50 @@ impl fmt::Display for Icmp6<'_> {
                     }
                     Ok(())
                 }
+                Ok(Icmpv6PayloadSlice::RouterAdvertisement(message)) => {
+                    f.write_str("router advertisement: ")?;
+                    match u16::from_be_bytes([rest[2], rest[3]]) {
+                        0 => f.write_str("no default router")?,
+                        lifetime => write!(f, "a default router for {lifetime} s")?,
+                    }
+                    Offered(message.options()).fmt(f)
+                }
                 Ok(Icmpv6PayloadSlice::Redirect(message)) => {
                     write!(f, "redirect: {} is behind {}", message.destination_address(), message.target_address())
                 }
                 _ => write!(f, "type {kind} code {code} len {}", after.len()),
             },
         }
+    }
+}
+
+/// The prefixes and the MTU that a router tells of, as far as its options can be read.
+struct Offered<'a>(&'a [u8]);
+
+impl fmt::Display for Offered<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for option in NdpOptionsIterator::from_slice(self.0).map_while(Result::ok) {
+            match option {
+                NdpOptionSlice::PrefixInformation(prefix) => {
+                    let network = Ipv6Addr::from_octets(prefix.prefix());
+                    write!(f, ", prefix {network}/{}", prefix.prefix_length())?;
+                    let set =
+                        [(prefix.on_link(), " on-link"), (prefix.autonomous_address_configuration(), " autonomous")];
+                    set.iter().filter(|(set, _)| *set).try_for_each(|(_, flag)| f.write_str(flag))?;
+                    for (name, seconds) in
+                        [("valid", prefix.valid_lifetime()), ("preferred", prefix.preferred_lifetime())]
+                    {
+                        match seconds {
+                            u32::MAX => write!(f, " {name} for ever")?,
+                            seconds => write!(f, " {name} {seconds} s")?,
+                        }
+                    }
+                }
+                NdpOptionSlice::Mtu(option) => write!(f, ", mtu {}", option.mtu())?,
+                _ => {}
+            }
+        }
+        Ok(())
     }
 }
 

@@ -7,6 +7,7 @@ use etherparse::{EtherType, Ipv6ExtensionSlice, LaxIpv4Slice, LaxIpv6Slice, LaxN
 
 use super::arp::{Arp, ArpFields};
 use super::checksum::Checksum;
+use super::dhcp::Dhcp;
 use super::frame::{Frame, Hex, Named, Stations, between, bytes_of, extensions, fragment};
 use super::icmp::{Icmp4, Icmp6};
 use super::reason::Owner;
@@ -73,7 +74,10 @@ impl Layers<'_> {
             }
             Some(TransportSlice::Udp(udp)) => {
                 fmt_udp(f, between, udp)?;
-                fmt_data(f, udp.payload())
+                match Dhcp::of(udp) {
+                    Some(dhcp) => write!(f, "{NEXT}{dhcp}"),
+                    None => fmt_data(f, udp.payload()),
+                }
             }
             Some(TransportSlice::Icmpv4(message)) => {
                 write!(f, "{NEXT}icmp {}", Icmp4(message))?;

@@ -49,6 +49,7 @@
 
 mod arp;
 mod checksum;
+mod dhcp;
 mod frame;
 mod icmp;
 mod layers;

@@ -5,6 +5,7 @@ use std::fmt;
 use etherparse::{IpNumber, LaxNetSlice, TransportSlice};
 
 use super::arp::Arp;
+use super::dhcp::Dhcp;
 use super::frame::{Between, Frame, Named, Stations, fragment};
 use super::icmp::{Icmp4, Icmp6};
 use super::reason::Reason;
@@ -74,7 +75,10 @@ impl Summary<'_> {
                 let scale = Scale::of(self.direction, self.fate.numbers, tcp);
                 write!(f, "{}", Segment { tcp, scale: &scale })
             }
-            Some(TransportSlice::Udp(udp)) => write!(f, "len {}", udp.payload().len()),
+            Some(TransportSlice::Udp(udp)) => match Dhcp::of(udp) {
+                Some(dhcp) => write!(f, "{dhcp}"),
+                None => write!(f, "len {}", udp.payload().len()),
+            },
             Some(TransportSlice::Icmpv4(message)) => write!(f, "{}", Icmp4(message)),
             Some(TransportSlice::Icmpv6(message)) => write!(f, "{}", Icmp6(message)),
             Some(TransportSlice::Igmp(_)) => write!(f, "len {}", payload.payload.len()),

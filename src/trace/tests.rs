@@ -246,6 +246,34 @@ fn arp_asks_and_answers_in_words() {
 }
 
 #[test]
+fn a_router_says_what_it_offers_in_words() {
+    let all_nodes = Ipv6Address::new(0xff02, 0, 0, 0, 0, 0, 0, 1);
+    let seconds = smoltcp::time::Duration::from_secs;
+    let prefix = NdiscPrefixInformation {
+        prefix_len: 64,
+        flags: NdiscPrefixInfoFlags::ON_LINK | NdiscPrefixInfoFlags::ADDRCONF,
+        valid_lifetime: seconds(3600),
+        preferred_lifetime: seconds(1800),
+        prefix: Ipv6Address::new(0xfd69, 0, 0, 0, 0, 0, 0, 0),
+    };
+    let said = NdiscRepr::RouterAdvert {
+        hop_limit: 64,
+        flags: NdiscRouterFlags::empty(),
+        router_lifetime: seconds(1800),
+        reachable_time: seconds(0),
+        retrans_time: seconds(0),
+        lladdr: None,
+        mtu: Some(1400),
+        prefix_info: Some(prefix),
+    };
+    let frame = icmp6((HOST6, all_nodes), 255, &Icmpv6Repr::Ndisc(said));
+    let told = summary(In, &frame, Fate::nobody(Rule::NdpRouter));
+    assert!(told.contains("router advertisement: a default router for 1800 s"), "{told}");
+    assert!(told.contains(", mtu 1400"), "{told}");
+    assert!(told.contains(", prefix fd69::/64 on-link autonomous valid 3600 s preferred 1800 s"), "{told}");
+}
+
+#[test]
 fn neighbour_discovery_asks_and_answers_in_words() {
     let group = Ipv6Address::new(0xff02, 0, 0, 0, 0, 1, 0xff00, 1);
     let solicit = Icmpv6Repr::Ndisc(NdiscRepr::NeighborSolicit { target_addr: US6, lladdr: Some(HOST.into()) });

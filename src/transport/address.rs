@@ -7,7 +7,7 @@ use crate::observe::Close;
 
 impl Transport {
     /// `address` is not ours any more. Connections from it end without a word to their peers, because nothing may be
-    /// sent from it; handshakes are forgotten. Listeners and UDP sockets stay: on the wildcard they go on with the
+    /// sent from it; handshakes and what is left of old connections are forgotten. Listeners and UDP sockets stay: on the wildcard they go on with the
     /// other addresses, and on this very address they wait for it to come back.
     ///
     /// Looks at every connection: an address goes once in a lease, and each connection on it has to be ended anyway.
@@ -32,6 +32,11 @@ impl Transport {
             .collect();
         for slot in under_way {
             self.forget_handshake(slot);
+        }
+        let remnants: Vec<usize> =
+            self.remnants.iter().filter(|(_, remnant)| remnant.local.ip() == address).map(|(slot, _)| slot).collect();
+        for slot in remnants {
+            self.forget_remnant(slot);
         }
     }
 }

@@ -15,8 +15,8 @@ use crate::observe::{Fate, Ownership, Rule, SocketId, Summary, Time};
 /// its program does not read.
 const QUEUE: usize = 64;
 
-/// Bytes of the buffer that a socket begins with, and those it grows to when large datagrams come. A datagram lies in one
-/// piece, so that half the buffer can be used at any time.
+/// Bytes of the buffer that a socket has, and those it grows to while large datagrams wait. A datagram lies in one piece,
+/// so that half the buffer can be used at any time.
 const SMALLEST_BUFFER: usize = 16 * 1024;
 const LARGEST_BUFFER: usize = 2 * 65_536;
 
@@ -134,12 +134,12 @@ impl Datagram {
         if needed > LARGEST_BUFFER {
             return false;
         }
-        self.grow(needed.next_power_of_two());
+        self.resize(needed.next_power_of_two());
         true
     }
 
-    /// Moves what waits into a larger buffer.
-    fn grow(&mut self, bytes: usize) {
+    /// Moves what waits, and fits, into another buffer.
+    fn resize(&mut self, bytes: usize) {
         let mut buffer = receive_buffer(bytes);
         let socket = self.socket_mut();
         let port = socket.endpoint().port;
@@ -174,6 +174,9 @@ impl Datagram {
                 }
                 Err(_) => {
                     self.waiting = 0;
+                    if socket.payload_recv_capacity() > SMALLEST_BUFFER {
+                        self.resize(SMALLEST_BUFFER);
+                    }
                     return;
                 }
             };

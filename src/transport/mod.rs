@@ -56,7 +56,7 @@ use slab::Slab;
 use smoltcp::iface::{self, Interface};
 use smoltcp::wire::HardwareAddress;
 
-pub use connection::{Connection, TcpInfo};
+pub use connection::{Connection, Keepalive, TcpInfo, TcpOption};
 pub use datagram::Datagram;
 pub use handshake::Listener;
 pub use self_test::{SelfTestFailed, self_test};

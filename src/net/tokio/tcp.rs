@@ -3,12 +3,13 @@ use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use crate::error::Error;
-use crate::net::{self, BACKLOG, Stack, TcpInfo};
-use crate::socket::{Outcome, Verb};
+use crate::net::{self, BACKLOG, Keepalive, Stack, TcpInfo};
+use crate::socket::{Outcome, TcpOption, Verb};
 
 /// A TCP socket that listens, like `tokio::net::TcpListener`.
 #[derive(Debug)]
@@ -104,7 +105,48 @@ impl TcpStream {
     ///
     /// As [`net::TcpStream::set_nodelay`].
     pub async fn set_nodelay(&self, nodelay: bool) -> io::Result<()> {
-        self.0.stack.call(Verb::SetNodelay { socket: self.0.socket.handle, nodelay }).await?;
+        self.set(TcpOption::Nodelay(nodelay)).await
+    }
+
+    /// As [`net::TcpStream::set_keepalive`].
+    ///
+    /// # Errors
+    ///
+    /// As [`net::TcpStream::set_keepalive`].
+    pub async fn set_keepalive(&self, keepalive: Option<Keepalive>) -> io::Result<()> {
+        self.set(TcpOption::Keepalive(keepalive)).await
+    }
+
+    /// As [`net::TcpStream::set_user_timeout`].
+    ///
+    /// # Errors
+    ///
+    /// As [`net::TcpStream::set_user_timeout`].
+    pub async fn set_user_timeout(&self, timeout: Option<Duration>) -> io::Result<()> {
+        self.set(TcpOption::UserTimeout(timeout)).await
+    }
+
+    /// SO_LINGER at zero: dropping the stream discards what is unsent and sends a RST. A longer time would make the
+    /// drop wait, which a task must not.
+    ///
+    /// # Errors
+    ///
+    /// `NetworkDown` if the stack has stopped.
+    pub async fn set_zero_linger(&self) -> io::Result<()> {
+        self.set(TcpOption::Linger(Some(Duration::ZERO))).await
+    }
+
+    /// As [`net::TcpStream::take_error`].
+    ///
+    /// # Errors
+    ///
+    /// None; tokio's signature.
+    pub fn take_error(&self) -> io::Result<Option<io::Error>> {
+        self.0.take_error()
+    }
+
+    async fn set(&self, option: TcpOption) -> io::Result<()> {
+        self.0.stack.call(Verb::SetOption { socket: self.0.socket.handle, option }).await?;
         Ok(())
     }
 

@@ -11,6 +11,7 @@ mod icmp;
 mod life;
 mod loss;
 mod panics;
+mod patience;
 mod regressions;
 mod remnants;
 mod wire;

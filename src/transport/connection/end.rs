@@ -1,10 +1,12 @@
 //! How a connection ends, and what its program is told.
 
-use smoltcp::wire::TcpSeqNumber;
+use std::time::Duration;
 
-use super::Connection;
+use smoltcp::wire::{TcpRepr, TcpSeqNumber};
+
+use super::{Connection, Due, Waiting};
 use crate::error::Error;
-use crate::observe::{Close, Time};
+use crate::observe::{Close, TcpState, Time};
 use crate::transport::remnant::Remnant;
 use crate::transport::segment::Segment;
 
@@ -15,6 +17,40 @@ impl Connection {
             self.ended = Some(how);
             self.reason = Some(told);
         }
+    }
+
+    pub(super) fn waiting(&self) -> Waiting {
+        let outstanding = self.snd_una != self.snd_nxt || self.socket().send_queue() > 0;
+        Waiting { state: self.state(), outstanding, orphaned: self.descriptor.is_none() }
+    }
+
+    /// Whether its patience with a silent peer is at an end, or a keepalive is due; and when to ask again.
+    pub(in crate::transport) fn patience_due(&mut self, now: Time) -> (Option<Due>, Option<Time>) {
+        let waiting = self.waiting();
+        self.patience.due(now, waiting)
+    }
+
+    /// The peer has been silent for too long.
+    pub(in crate::transport) fn give_up(&mut self) {
+        let told = self.soft_error.unwrap_or(Error::TimedOut);
+        self.end(Close::TimedOut, told);
+        self.abort();
+    }
+
+    /// RFC 9293 §3.8.4: a segment that the peer has long had, which it must answer.
+    pub(in crate::transport) fn keepalive(&self) -> TcpRepr<'static> {
+        let ack = self.challenge();
+        TcpRepr { seq_number: ack.seq_number - 1, ..ack }
+    }
+
+    /// Whether its program has let go with SO_LINGER at zero: everything is discarded.
+    pub fn is_abortive(&self) -> bool {
+        self.linger == Some(Duration::ZERO)
+    }
+
+    /// Whether everything that its program wrote, and the FIN behind it, has arrived; or never will.
+    pub fn is_sending_over(&self) -> bool {
+        matches!(self.state(), TcpState::FinWait2 | TcpState::TimeWait | TcpState::Closed)
     }
 
     /// Whether a segment that begins at `sequence` is on its way: sent, and not acknowledged.
@@ -49,8 +85,16 @@ impl Connection {
         self.path_mss = mss;
     }
 
+    /// An acceptable segment came: the peer is there.
+    pub(in crate::transport) fn note_heard(&mut self, now: Time, segment: &Segment<'_>) {
+        let una = self.snd_una;
+        self.note_acknowledged(segment);
+        let waiting = self.waiting();
+        self.patience.heard(now, waiting, self.snd_una != una);
+    }
+
     /// The peer has received everything before the segment's acknowledgment: whatever an ICMP error said has passed.
-    pub(super) fn note_acknowledged(&mut self, segment: &Segment<'_>) {
+    fn note_acknowledged(&mut self, segment: &Segment<'_>) {
         let Some(ack) = segment.repr.ack_number else { return };
         let TcpSeqNumber(advance) = TcpSeqNumber(ack.0.wrapping_sub(self.snd_una.0));
         if advance > 0 && ack <= self.snd_nxt {

@@ -3,7 +3,6 @@
 use std::net::SocketAddr;
 use std::num::NonZeroU16;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::time::Duration;
 
 use smoltcp::iface::{Interface, SocketSet, SocketStorage};
 use smoltcp::socket::tcp;
@@ -16,16 +15,6 @@ use crate::observe::{Close, Fate, TcpState, Time};
 use crate::transport::handshake::Handshake;
 use crate::transport::medium::{Discard, Port, Sent, TcpOutlet, instant, time};
 use crate::transport::segment::{self, Segment};
-
-/// A connection is given up when sent data stays unacknowledged for this long (RFC 9293 §3.8.3: R2 is at
-/// least 100 s; Linux's tcp_retries2 comes to about as much as this).
-const GIVE_UP_DATA: Duration = Duration::from_secs(900);
-
-/// The same for a connection that is being asked for (RFC 9293: R2 of a SYN is at least 3 minutes).
-const GIVE_UP_SYN: Duration = Duration::from_secs(180);
-
-/// A connection that no program holds any more and whose peer is silent (Linux: tcp_fin_timeout).
-const GIVE_UP_ORPHAN: Duration = Duration::from_secs(60);
 
 /// How many bytes one connection may send in one round, so that it cannot starve the others.
 const BYTES_PER_ROUND: usize = 64 * 1024;
@@ -118,14 +107,6 @@ impl Connection {
 
     /// Sends what is due: data, ACKs, retransmissions, probes. Says whether there is more than one round may take.
     pub(in crate::transport) fn transmit(&mut self, now: Time, interface: &mut Interface, out: &mut Packets) -> bool {
-        let give_up = match self.state() {
-            TcpState::SynSent | TcpState::SynReceived => Some(GIVE_UP_SYN),
-            _ if self.descriptor.is_none() => Some(GIVE_UP_ORPHAN),
-            _ if self.socket().send_queue() > 0 => Some(GIVE_UP_DATA),
-            _ => None,
-        };
-        self.socket_mut()
-            .set_timeout(give_up.map(|span| smoltcp::time::Duration::from_micros(span.as_micros() as u64)));
         let start = out.bytes_used();
         loop {
             let before = out.len();
@@ -236,7 +217,6 @@ impl Connection {
     pub(in crate::transport) fn note_received(&mut self, segment: &Segment<'_>, before: TcpState) {
         let shift = if segment.is_syn() { 0 } else { self.peer.window_scale.unwrap_or(0) };
         self.peer.window = u32::from(segment.repr.window_len) << shift;
-        self.note_acknowledged(segment);
         match (before, self.state()) {
             (TcpState::Established | TcpState::SynReceived, TcpState::CloseWait) => {
                 self.closer.get_or_insert(Close::ByPeer);

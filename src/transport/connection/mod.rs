@@ -6,6 +6,7 @@
 mod end;
 mod exchange;
 mod info;
+mod patience;
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -16,6 +17,8 @@ use smoltcp::wire::TcpSeqNumber;
 
 pub(in crate::transport) use exchange::offered_mss;
 pub use info::TcpInfo;
+pub use patience::Keepalive;
+pub(in crate::transport) use patience::{Due, Patience, Waiting};
 
 use super::challenge::PER_CONNECTION;
 use super::medium::Sent;
@@ -62,6 +65,9 @@ pub struct Connection {
     pub(in crate::transport) reason: Option<Error>,
     /// An ICMP error that may pass: the reason if nothing more is heard (RFC 1122 §4.2.3.9).
     pub(in crate::transport) soft_error: Option<Error>,
+    pub(in crate::transport) patience: Patience,
+    /// SO_LINGER.
+    linger: Option<Duration>,
     /// The payload of a segment that the path carries, once a router has said so.
     path_mss: u16,
     /// The oldest sequence number that the peer has not acknowledged.
@@ -80,6 +86,19 @@ pub struct Connection {
     /// Answers to segments that do not fit (RFC 5961 §7).
     pub(in crate::transport) challenges: Limiter,
     sent: Vec<Sent>,
+}
+
+/// An option of a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TcpOption {
+    /// TCP_NODELAY: small segments go out at once (RFC 9293 §3.7.4: Nagle's algorithm is off).
+    Nodelay(bool),
+    /// SO_KEEPALIVE and its three numbers; `None`: off.
+    Keepalive(Option<Keepalive>),
+    /// TCP_USER_TIMEOUT (RFC 5482): how long what was sent may stay unacknowledged; `None`: the system's default.
+    UserTimeout(Option<Duration>),
+    /// SO_LINGER (`socket(7)`); zero: closing discards what is unsent and sends a RST.
+    Linger(Option<Duration>),
 }
 
 /// What the peer said in its SYN and since.
@@ -139,6 +158,8 @@ impl Connection {
             ended: None,
             reason: None,
             soft_error: None,
+            patience: Patience::new(agreed.created),
+            linger: None,
             path_mss: u16::MAX,
             snd_una: agreed.isn,
             summary: Summary::default(),
@@ -255,9 +276,14 @@ impl Connection {
         }
     }
 
-    /// TCP_NODELAY: sends small segments at once.
-    pub fn set_nodelay(&mut self, nodelay: bool) {
-        self.socket_mut().set_nagle_enabled(!nodelay);
+    /// Takes an option.
+    pub fn set(&mut self, option: TcpOption) {
+        match option {
+            TcpOption::Nodelay(nodelay) => self.socket_mut().set_nagle_enabled(!nodelay),
+            TcpOption::Keepalive(keepalive) => self.patience.keepalive = keepalive,
+            TcpOption::UserTimeout(timeout) => self.patience.user_timeout = timeout,
+            TcpOption::Linger(linger) => self.linger = linger,
+        }
     }
 
     fn note_closer(&mut self, who: Close) {

@@ -69,7 +69,7 @@ fn a_slow_reader_keeps_no_more_than_the_queue_and_loses_none_of_it() {
 }
 
 #[test]
-fn only_a_socket_that_gets_large_datagrams_has_a_large_buffer() {
+fn only_a_socket_in_which_large_datagrams_wait_has_a_large_buffer() {
     let mut bench = Bench::new();
     for _ in 0..100 {
         assert!(bench.arrive(1472));
@@ -81,6 +81,7 @@ fn only_a_socket_that_gets_large_datagrams_has_a_large_buffer() {
     let read = bench.read(9);
     assert_eq!((read[0].len(), read[1].len()), (100, 60_000));
     assert!(read[1].iter().enumerate().all(|(i, &byte)| byte == i as u8));
+    assert_eq!(bench.capacity(), SMALLEST_BUFFER);
 }
 
 #[test]

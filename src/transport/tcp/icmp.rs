@@ -8,9 +8,10 @@ use crate::transport::{Below, Connection, FourTuple, Owner, Transport, segment_p
 impl Transport {
     /// An ICMP error about a segment of ours.
     ///
-    /// Whoever can forge one must guess the 4-tuple and a sequence number that is on its way (RFC 5927 §4.1). It ends
-    /// a connection that is only asked for, as on Linux. An established one goes on, because the error may pass; it
-    /// becomes the reason if the connection dies of silence later (RFC 1122 §4.2.3.9, RFC 5461 §4).
+    /// Whoever can forge one must guess the 4-tuple and a sequence number that is on its way (RFC 5927 §4.1). One ends
+    /// a connection that is only asked for, soft or not, as on Linux: a program would rather try the next address than
+    /// wait for two minutes (RFC 5461 §4.1). In an established connection every one is taken for soft, because it may
+    /// pass (RFC 1122 §4.2.3.9, RFC 5927 §5.2): it becomes the reason if the connection dies of silence later.
     pub(super) fn tcp_error(&mut self, now: Time, error: &IcmpError, below: &mut Below<'_>) -> Fate {
         let tuple = FourTuple { local: error.source, remote: error.destination };
         let slot = match self.tuples.get(&tuple) {

@@ -140,6 +140,7 @@ impl Transport {
         let connection = &mut self.connections[slot];
         connection.feed(now, &mut self.interface, packet, out);
         connection.note_received(segment, before);
+        connection.note_heard(now, segment);
         let fate = connection.fate();
         // A FIN may come with the segment that establishes the connection.
         if connection.is_asked_for && matches!(connection.state(), TcpState::Established | TcpState::CloseWait) {

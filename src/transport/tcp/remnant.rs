@@ -104,7 +104,7 @@ impl Transport {
         self.remnants.get(slot).is_some_and(|remnant| remnant.may_be_followed(now))
     }
 
-    pub(super) fn forget_remnant(&mut self, slot: usize) {
+    pub(in crate::transport) fn forget_remnant(&mut self, slot: usize) {
         let remnant = self.remnants.remove(slot);
         self.tuples.remove(&FourTuple { local: remnant.local, remote: remnant.remote });
     }

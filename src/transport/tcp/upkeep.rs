@@ -7,7 +7,7 @@ use smoltcp::wire::{TcpControl, TcpRepr};
 use crate::error::Error;
 use crate::ip::Packets;
 use crate::observe::{Close, Fate, Rule, Summary, TcpState, Time};
-use crate::transport::connection::Connection;
+use crate::transport::connection::{Connection, Due};
 use crate::transport::{Alarm, FourTuple, Life, Owner, Transport, segment};
 
 /// The end of a connection.
@@ -69,6 +69,15 @@ impl Transport {
             // RFC 1122 §4.2.2.13: nobody will read this any more, and the peer must know.
             connection.abort();
         }
+        let (due, patience_ends) = connection.patience_due(now);
+        match due {
+            Some(Due::GiveUp) => connection.give_up(),
+            Some(Due::Probe) => {
+                let fate = Fate { rule: Some(Rule::TcpKeepalive), ..connection.fate() };
+                segment::send(connection.local(), connection.remote(), &connection.keepalive(), fate, out);
+            }
+            None => {}
+        }
         let has_more = match connection.ended {
             Some(Close::Panicked | Close::Unreachable | Close::AddressGone) => false,
             _ => connection.transmit(now, &mut self.interface, out),
@@ -102,7 +111,7 @@ impl Transport {
             }
         } else if has_more {
             self.mark(slot);
-        } else if let Some(at) = connection.deadline(now, &mut self.interface) {
+        } else if let Some(at) = earlier(connection.deadline(now, &mut self.interface), patience_ends) {
             // It has just sent all it could: what is due "now" waits for something that has not come.
             let at = at.max(now + Duration::from_millis(1));
             if connection.armed.is_none_or(|armed| at < armed) {
@@ -171,4 +180,8 @@ impl Transport {
             self.service(now, slot, out);
         }
     }
+}
+
+fn earlier(a: Option<Time>, b: Option<Time>) -> Option<Time> {
+    a.into_iter().chain(b).min()
 }

@@ -14,7 +14,7 @@ use tapsock::stack::{Call, Outcome, Stack, Verb};
 use super::answer::{Answer, Body, Reader};
 use super::frame::{ARP, ICMP6, Mac, OUR_MAC, PEER_MAC, PEER_V4, Packet, V6, ethernet, icmp};
 use super::{CHARGEN, CLOSES, DAYTIME, DISCARD, ECHO, NEVER_READS, Wire};
-use tapsock::socket::{DatagramSocket, ListenerSocket, StreamSocket};
+use tapsock::socket::{DatagramSocket, ListenerSocket, StreamSocket, TcpOption};
 
 const MTU: usize = 1500;
 
@@ -219,7 +219,7 @@ impl Pair {
         for (program, listener) in &self.listeners {
             while let Ok(socket) = listener.queue.try_accept() {
                 if *program == Program::Echo {
-                    let verb = Verb::SetNodelay { socket: socket.handle, nodelay: true };
+                    let verb = Verb::SetOption { socket: socket.handle, option: TcpOption::Nodelay(true) };
                     self.calls.push(Call { ticket: u64::MAX, verb });
                 }
                 self.served.push(Served { program: *program, socket, pending: Vec::new(), is_at_end: false });
