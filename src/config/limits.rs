@@ -144,7 +144,7 @@ limits! {
     /// Bytes of a TCP socket's send buffer.
     send_buffer: usize = 256 * 1024, 2048..=BYTES;
     /// Bytes of the rings between an application and its socket, each direction.
-    pipe: usize = 128 * 1024, 1..=BYTES;
+    pipe: usize = 128 * 1024, 1024..=BYTES;
     /// Bytes of datagrams that wait in a UDP socket, each direction.
     datagram_buffer: usize = 208 * 1024, 2048..=BYTES;
 }

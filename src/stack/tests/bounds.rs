@@ -1,6 +1,6 @@
 //! What happens at the bounds: the newcomer is refused by a rule that says so, and what is there stays.
 //!
-//! Where a bound has a file of its own (cookies, remnants, reassembly, neighbours, path MTUs) its tests are there; here
+//! Where a bound has a file of its own (cookies, remnants, datagrams, reassembly, neighbours, path MTUs) its tests are there; here
 //! are the others, and a stack all of whose bounds are tiny.
 
 use smoltcp::wire::{TcpControl, TcpRepr};
@@ -46,25 +46,6 @@ fn port_unreachables_are_limited_and_datagrams_for_a_socket_are_not() {
     while b.pipe.try_send(b"to a socket", at(A, 7), None).is_err() {}
     net.settle();
     assert_eq!(a.pipe.try_receive(&mut [0; 64]).map(|(count, ..)| count), Ok(11));
-}
-
-#[test]
-fn a_full_udp_socket_drops_the_newcomer_and_keeps_what_waits() {
-    let mut net = Net::with(FaultConfig::default(), with(|limits| limits.datagram_buffer = 4096), config_b());
-    let (a, b) = (net.bind_a(at("0.0.0.0", 7)), net.bind_b(at("0.0.0.0", 0)));
-    for i in 0..50 {
-        b.pipe.try_send(&[i; 1000], at(A, 7), None).unwrap();
-        net.settle();
-    }
-    let dropped = net.a.stack.counters().of(Rule::UdpBufferFull);
-    assert!(dropped > 0);
-    let mut buffer = [0; 1000];
-    let mut first = Vec::new();
-    while a.pipe.try_receive(&mut buffer).is_ok() {
-        first.push(buffer[0]);
-        net.settle();
-    }
-    assert_eq!(first, (0..50 - dropped as u8).collect::<Vec<u8>>(), "the oldest, in order, and no other");
 }
 
 #[test]
