@@ -17,6 +17,7 @@
 //! | [`device`] | frames in and out: the TAP, linked pairs in memory, faults on purpose |
 //! | [`trace`] | events in words, through `log` |
 //! | [`pipe`] | what joins a program to its socket |
+//! | [`memory`] | the slab that buffers come from |
 //! | [`observe`] | what can be seen: events, rules, counters |
 //! | [`error`], [`config`] | one errno-shaped error; resolved settings and limits |
 
@@ -28,6 +29,7 @@ pub mod engine;
 pub mod error;
 pub mod ip;
 pub mod link;
+pub mod memory;
 pub mod net;
 pub mod observe;
 pub mod pipe;

@@ -35,14 +35,15 @@ const ROOMS: &[(&str, Law)] = &[
     // The one addition to the table of the design: events name Ethernet addresses, and the type of an Ethernet address
     // is a setting before it is anything else. A second type would only be converted into the first.
     ("observe", Only(&["error", "config::Mac"])),
-    ("pipe", Only(&["error"])),
+    ("memory", Only(&["error"])),
+    ("pipe", Only(&["memory", "error"])),
     ("device", Only(&["error", "config", "observe"])),
     ("link", Only(&["error", "config", "observe"])),
     ("ip", Only(&["error", "config", "observe"])),
-    ("transport", Only(&["ip", "error", "config", "observe"])),
+    ("transport", Only(&["memory", "ip", "error", "config", "observe"])),
     ("loopback", Only(&["transport", "pipe", "error", "config", "observe"])),
-    ("socket", Only(&["transport", "loopback", "pipe", "error", "config", "observe"])),
-    ("stack", Only(&["link", "ip", "transport", "loopback", "socket", "pipe", "error", "config", "observe"])),
+    ("socket", Only(&["transport", "loopback", "memory", "pipe", "error", "config", "observe"])),
+    ("stack", Only(&["link", "ip", "transport", "loopback", "socket", "memory", "pipe", "error", "config", "observe"])),
     ("engine", Only(&["stack", "device", "pipe", "error", "config", "observe"])),
     ("net", Only(&["engine", "socket", "stack", "device", "pipe", "config", "error", "observe"])),
     ("services", Only(&["net", "error"])),
@@ -69,7 +70,7 @@ const CRATES: &[(&str, &[&str])] = &[
 ];
 
 /// Rooms with system calls, which may say `unsafe` in the files that allow it.
-const UNSAFE: &[&str] = &["device", "pipe", "interpose", "engine"];
+const UNSAFE: &[&str] = &["device", "memory", "pipe", "interpose", "engine"];
 
 /// Something that the law forbids.
 #[derive(Debug, PartialEq, Eq)]

@@ -168,8 +168,8 @@ impl World {
             world.call(Verb::Listen { local: any(80), backlog: 4 });
         }
         // One bound to all addresses of IPv4, the other to one of IPv6 and connected.
-        world.call(Verb::BindUdp { local: SocketAddr::from(([0; 4], 7)) });
-        world.call(Verb::BindUdp { local: SocketAddr::new(STACK.ip(true), 8) });
+        world.call(Verb::BindUdp { local: SocketAddr::from(([0; 4], 7)), reuse_address: false });
+        world.call(Verb::BindUdp { local: SocketAddr::new(STACK.ip(true), 8), reuse_address: true });
         world.step(&[]);
         if let Some(index) = world.datagrams.iter().position(|udp| udp.local.ip() == STACK.ip(true)) {
             let socket = world.datagrams[index].handle;

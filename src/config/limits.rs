@@ -129,6 +129,10 @@ limits! {
     reassembly_bytes_per_source: usize = 1 << 20, 0..=BYTES;
     /// Destinations whose path is known to carry less than the link; the oldest entry makes room for a new one.
     path_mtus: usize = 1024, 1..=ENTRIES;
+    /// Multicast groups that sockets of the stack are in, each counted once.
+    groups: usize = 1024, 0..=ENTRIES;
+    /// Multicast groups that one socket is in (Linux's `net.ipv4.igmp_max_memberships`).
+    groups_per_socket: usize = 20, 0..=ENTRIES;
     /// ICMP errors and RSTs for what nobody owns, a second (RFC 1812 §4.3.2.8); echo is not limited.
     errors_per_second: u32 = 1000, 0..=1_000_000;
     /// ICMP errors to one peer, a second; more of what it sends goes unanswered, and others are not affected.
@@ -147,6 +151,9 @@ limits! {
     pipe: usize = 128 * 1024, 1024..=BYTES;
     /// Bytes of datagrams that wait in a UDP socket, each direction.
     datagram_buffer: usize = 208 * 1024, 2048..=BYTES;
+    /// Bytes of memory that the buffers of all connections may use, pipes included. Counted are the pages that have
+    /// been written and not been given back: an idle connection counts nothing.
+    memory: usize = usize::try_from(4_u64 << 30).unwrap_or(1 << 30), 1 << 20..=1 << 40;
 }
 
 /// A number as a person writes it: 4M is 4 · 2²⁰.

@@ -115,7 +115,7 @@ impl Addresses {
 }
 
 /// The group that is asked who has this address (RFC 4291 §2.7.1).
-fn solicited_node(address: IpAddr) -> Option<Ipv6Addr> {
+pub(super) fn solicited_node(address: IpAddr) -> Option<Ipv6Addr> {
     match address {
         IpAddr::V4(_) => None,
         IpAddr::V6(address) => {

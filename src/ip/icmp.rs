@@ -3,13 +3,14 @@
 use std::net::IpAddr;
 
 use super::address::Addresses;
+use super::group::mld;
 use super::header::Header;
 use super::packet::{ErrorKind, IcmpError, Packet, Told, Verdict, protocol};
 use super::packets::Packets;
 use super::quote::Quote;
 use super::{Ip, checksum};
 use crate::error::Error;
-use crate::observe::{Cast, Fate, Rule};
+use crate::observe::{Cast, Fate, Rule, Time};
 
 const HEADER: usize = 8;
 const ECHO_REQUEST: u8 = 8;
@@ -51,7 +52,8 @@ impl Ip {
 
     /// `fragment_header`: the message came in fragments, or in an atomic one.
     pub(super) fn receive_icmp6<'p>(
-        &self,
+        &mut self,
+        now: Time,
         packet: Packet<'p>,
         fragment_header: bool,
         out: &mut Packets,
@@ -64,6 +66,9 @@ impl Ip {
         if is_neighbour(&packet) {
             // RFC 6980 §5.
             return if fragment_header { Err(Rule::Ip6FragmentNeighbour) } else { Ok(Verdict::Neighbour(packet)) };
+        }
+        if mld::is_mld(kind) {
+            return self.receive_mld(now, &packet).map(Verdict::Done);
         }
         let &[a, b, c, d, ..] = body else { return Err(Rule::IcmpMalformed) };
         let meaning = match (kind, code) {

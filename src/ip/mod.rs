@@ -12,11 +12,13 @@
 //! - [`Limiter`], [`transport_checksum`]: also used by the transport.
 //!
 //! - `reassembly`: fragments in; `identification`, `piece`: fragments out.
+//! - `group`: the groups we are in, IGMP and MLD.
 //! - `path_mtu`: what the way to each destination can carry.
 
 mod address;
 mod checksum;
 mod extension;
+mod group;
 mod header;
 mod icmp;
 mod icmp_error;
@@ -42,6 +44,7 @@ use std::net::IpAddr;
 use self::address::Addresses;
 pub use self::checksum::transport_checksum;
 use self::extension::{Stop, Upper};
+use self::group::Groups;
 use self::icmp_error::Message;
 use self::identification::Identifications;
 use self::limiter::ErrorLimiter;
@@ -80,6 +83,7 @@ const EXPIRED_PER_POLL: usize = 256;
 #[derive(Debug)]
 pub struct Ip {
     addresses: Addresses,
+    groups: Groups,
     routes: Routes,
     mtu: usize,
     /// For IPv6, where a router asks for less.
@@ -99,6 +103,7 @@ impl Ip {
     pub fn new(config: &Config, mtu: usize, seed: u64) -> Ip {
         Ip {
             addresses: Addresses::new(&config.addresses),
+            groups: Groups::new(&config.limits, seed),
             routes: Routes::new(&config.gateways),
             mtu,
             mtu6: mtu,
@@ -113,11 +118,13 @@ impl Ip {
     /// Adds an address that is not in the settings, such as the link-local one; it starts tentative.
     pub fn add_address(&mut self, cidr: Cidr) {
         self.addresses.add(cidr);
+        self.groups.addresses_changed();
     }
 
     /// Takes an address away: packets for it are another host's from here on.
     pub fn remove_address(&mut self, address: IpAddr) {
         self.addresses.remove(address);
+        self.groups.addresses_changed();
     }
 
     /// A router that was learned; those of the settings are tried first.
@@ -154,6 +161,7 @@ impl Ip {
     /// What became of one of our addresses. A preferred one is usable, and so is one in conflict.
     pub fn set_address_state(&mut self, address: IpAddr, state: observe::Address) {
         self.addresses.set_state(address, state);
+        self.groups.addresses_changed();
     }
 
     /// Our addresses, and whether each is usable.
@@ -313,7 +321,7 @@ impl Ip {
         cast: Cast,
         out: &mut Packets,
     ) -> Result<Verdict<'p>, Rule> {
-        let packet = v4::validate(packet, cast, &self.addresses)?;
+        let packet = v4::validate(packet, cast, &self.addresses, &self.groups)?;
         match v4::fragment(&packet) {
             None => self.deliver4(now, packet, out),
             Some(fragment) => self.receive_fragment(now, &fragment?, Rule::Ip4FragmentWaits),
@@ -324,6 +332,13 @@ impl Ip {
         match packet.protocol {
             protocol::TCP | protocol::UDP => Ok(Verdict::Transport(packet)),
             protocol::ICMP => self.receive_icmp(packet, out),
+            protocol::IGMP => match self.receive_igmp(now, &packet) {
+                // Who asks one host whether it speaks the protocol, and does not speak it well, is no router.
+                Err(_) if packet.cast == Cast::Unicast => {
+                    self.send_error(now, &packet, Message::protocol_unreachable(), out).map(Verdict::Done)
+                }
+                heard => heard.map(Verdict::Done),
+            },
             _ => self.send_error(now, &packet, Message::protocol_unreachable(), out).map(Verdict::Done),
         }
     }
@@ -335,7 +350,7 @@ impl Ip {
         cast: Cast,
         out: &mut Packets,
     ) -> Result<Verdict<'p>, Rule> {
-        let (packet, doubt) = v6::validate(packet, cast, &self.addresses)?;
+        let (packet, doubt) = v6::validate(packet, cast, &self.addresses, &self.groups)?;
         self.deliver6(now, packet, doubt, Cutting::AsItCame, out)
     }
 
@@ -372,7 +387,7 @@ impl Ip {
         match doubt {
             Some(rule) if !icmp::is_neighbour(&packet) => Err(rule),
             _ if protocol == protocol::ICMPV6 => {
-                self.receive_icmp6(packet, fragment_header || cutting == Cutting::Reassembled, out)
+                self.receive_icmp6(now, packet, fragment_header || cutting == Cutting::Reassembled, out)
             }
             _ => Ok(Verdict::Transport(packet)),
         }

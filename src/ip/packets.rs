@@ -72,6 +72,13 @@ impl Packets {
         result
     }
 
+    /// Takes back the packet that was pushed last.
+    pub fn pop(&mut self) {
+        if let Some(entry) = self.entries.pop() {
+            self.used = entry.start;
+        }
+    }
+
     /// Whether no packet waits.
     pub fn is_empty(&self) -> bool {
         self.entries.is_empty()
@@ -95,11 +102,16 @@ impl Packets {
 
     /// The packets, first pushed first.
     pub fn iter(&self) -> impl Iterator<Item = Outgoing<'_>> {
-        self.entries.iter().map(|entry| Outgoing {
-            packet: &self.bytes[entry.start..entry.end],
-            fate: entry.fate,
-            segment: entry.segment,
-        })
+        self.entries.iter().map(|entry| self.outgoing(entry))
+    }
+
+    /// The packet that was pushed last.
+    pub fn last(&self) -> Option<Outgoing<'_>> {
+        self.entries.last().map(|entry| self.outgoing(entry))
+    }
+
+    fn outgoing(&self, entry: &Entry) -> Outgoing<'_> {
+        Outgoing { packet: &self.bytes[entry.start..entry.end], fate: entry.fate, segment: entry.segment }
     }
 }
 
@@ -122,6 +134,8 @@ mod tests {
         assert_eq!((all[0].packet, all[1].packet, all[2].packet), (&b"one"[..], &b""[..], &b"three"[..]));
         assert_eq!((all[0].segment, all[2].segment), (None, segment));
         assert_eq!(all[2].fate, Fate::nobody(Rule::UdpNoSocket));
+        packets.pop();
+        assert_eq!((packets.len(), packets.bytes_used()), (2, 3));
     }
 
     #[test]

@@ -4,7 +4,8 @@ use smoltcp::wire::{IPV4_HEADER_LEN, Ipv4Packet};
 
 use super::address::Addresses;
 use super::checksum;
-use super::packet::Packet;
+use super::group::Groups;
+use super::packet::{Packet, protocol};
 use super::reassembly::{Fragment, Key};
 use crate::observe::{Cast, Rule};
 
@@ -14,7 +15,12 @@ const LOOSE_SOURCE_ROUTE: u8 = 131;
 const STRICT_SOURCE_ROUTE: u8 = 137;
 
 /// Checks everything up to the payload. TTL 0 and 1 are as good as any: we are where the packet wants to be.
-pub(super) fn validate<'p>(bytes: &'p [u8], link: Cast, addresses: &Addresses) -> Result<Packet<'p>, Rule> {
+pub(super) fn validate<'p>(
+    bytes: &'p [u8],
+    link: Cast,
+    addresses: &Addresses,
+    groups: &Groups,
+) -> Result<Packet<'p>, Rule> {
     if bytes.len() < IPV4_HEADER_LEN {
         return Err(Rule::Ip4Truncated);
     }
@@ -36,14 +42,16 @@ pub(super) fn validate<'p>(bytes: &'p [u8], link: Cast, addresses: &Addresses) -
     }
     let (source, destination) = (header.src_addr(), header.dst_addr());
     // 0.0.0.0/8 and 127.0.0.0/8 never leave a host (RFC 1122 §3.2.1.3 (a), (b), (g)).
-    if source.octets()[0] == 0
+    // Switches without an address ask for groups from 0.0.0.0 (RFC 4541 §2.1.1).
+    let is_switch = source.is_unspecified() && destination.is_multicast() && bytes[9] == protocol::IGMP;
+    if (source.octets()[0] == 0 && !is_switch)
         || source.is_loopback()
         || addresses.is_group(source.into())
         || addresses.is_own_source(source.into())
     {
         return Err(Rule::Ip4Source);
     }
-    let group = addresses.is_member(destination.into());
+    let group = addresses.is_member(destination.into()) || groups.is_member(destination.into());
     if !group {
         let own = addresses.find(destination.into()).ok_or(Rule::IpForeign)?;
         if !own.is_usable() {

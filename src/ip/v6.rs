@@ -4,6 +4,7 @@ use smoltcp::wire::{IPV6_HEADER_LEN, Ipv6Packet};
 
 use super::address::Addresses;
 use super::extension::{self, Cut, Stop};
+use super::group::Groups;
 use super::icmp_error::Message;
 use super::packet::Packet;
 use super::reassembly::{Fragment, Key};
@@ -20,6 +21,7 @@ pub(super) fn validate<'p>(
     bytes: &'p [u8],
     link: Cast,
     addresses: &Addresses,
+    groups: &Groups,
 ) -> Result<(Packet<'p>, Option<Rule>), Rule> {
     if bytes.len() < IPV6_HEADER_LEN {
         return Err(Rule::Ip6Truncated);
@@ -39,7 +41,7 @@ pub(super) fn validate<'p>(
         return Err(Rule::Ip6Source);
     }
     let mut doubt = None;
-    let group = addresses.is_member(destination.into());
+    let group = addresses.is_member(destination.into()) || groups.is_member(destination.into());
     if !group {
         let own = addresses.find(destination.into()).ok_or(Rule::IpForeign)?;
         if !own.is_usable() {

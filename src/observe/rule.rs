@@ -129,6 +129,21 @@ rules! {
     IcmpErrorSequence "icmp.drop.error-sequence" "RFC 5927 §4.1" "an ICMP error that quotes a sequence number of no segment on its way: forged or late";
     PathMtuLowered "icmp.path-mtu" "RFC 1191 §6, RFC 8201 §4" "a link on the way carries less: segments to this host become smaller";
     IcmpErrorDelivered "icmp.error" "RFC 1122 §3.2.2, §4.2.3.9" "an ICMP error for one of our sockets";
+    IgmpMalformed "igmp.drop.malformed" "RFC 3376 §4.1, §7.1" "the IGMP message is truncated, or its length is that of no version";
+    IgmpChecksum "igmp.drop.checksum" "RFC 3376 §4.1.2" "the IGMP checksum is wrong: the message was damaged on the way";
+    IgmpType "igmp.drop.type" "RFC 3376 §4" "an IGMP message that is for routers, or of an unknown type";
+    IgmpInvalid "igmp.drop.invalid" "RFC 3376 §9.1" "an IGMP message with the wrong TTL, without Router Alert or to the wrong group may come from beyond the link";
+    IgmpQuery "igmp.query" "RFC 3376 §5.2" "a router asks which groups we are in; the answer follows after a random delay";
+    IgmpHeard "igmp.heard" "RFC 2236 §3" "another host reports a group: with an old querier, ours need not be reported too";
+    IgmpReport "igmp.report" "RFC 3376 §5.1, §5.2" "these are the groups that we are in, have joined or have left";
+    IgmpLeave "igmp.leave" "RFC 2236 §3" "we have left the group, and were the last to report it";
+    MldMalformed "mld.drop.malformed" "RFC 3810 §5.1, §8.1" "the MLD message is truncated, or its length is that of no version";
+    MldType "mld.drop.type" "RFC 3810 §5" "an MLD message that is for routers";
+    MldInvalid "mld.drop.invalid" "RFC 3810 §6.2" "an MLD message that is not from a link-local address, or without hop limit 1 or Router Alert, may come from beyond the link";
+    MldQuery "mld.query" "RFC 3810 §6.2" "a router asks which groups we are in; the answer follows after a random delay";
+    MldHeard "mld.heard" "RFC 2710 §4" "another host reports a group: with an old querier, ours need not be reported too";
+    MldReport "mld.report" "RFC 3810 §6.1, §6.3" "these are the groups that we are in, have joined or have left";
+    MldDone "mld.done" "RFC 2710 §4" "we have left the group, and were the last to report it";
     // transport: UDP
     UdpMalformed "udp.drop.malformed" "RFC 768" "the datagram is truncated or its length field is wrong";
     UdpChecksum "udp.drop.checksum" "RFC 1122 §4.1.3.4" "the UDP checksum is wrong: the datagram was damaged on the way";
@@ -173,6 +188,7 @@ rules! {
     TcpBacklogFull "tcp.drop.backlog-full" "listen(2)" "the accept queue is full: the SYN is dropped, and the peer will try again";
     TcpAckBacklogFull "tcp.drop.ack-backlog-full" "listen(2)" "the accept queue is full: the handshake is completed when there is room, and the peer will try again";
     TcpSocketLimit "tcp.drop.socket-limit" "socket(2)" "the limit on sockets is reached; the peer will try again";
+    TcpMemoryLimit "tcp.drop.memory-limit" "RFC 9293 §3.8.6" "the limit on memory is reached: no new connection, and no data that would need more; what is sent again may find room";
     TcpChallengeSequence "tcp.challenge.sequence" "RFC 9293 §3.10.7.4" "the sequence number is far outside the window: answered with our own ACK";
     TcpChallengeReset "tcp.challenge.rst" "RFC 5961 §3.2" "a RST within the window but not at its start may be forged: answered with our own ACK";
     TcpChallengeSyn "tcp.challenge.syn" "RFC 5961 §4.2" "a SYN on a connection that exists: answered with our own ACK";

@@ -98,6 +98,11 @@ impl<T> AcceptEnd<T> {
         self.shared.acceptor.wake();
     }
 
+    /// Takes what still waits, when nobody will accept it any more.
+    pub fn take(&self) -> Option<T> {
+        lock(&self.shared.queue).waiting.pop_front()
+    }
+
     /// Whether the application has dropped its end. What still waits is dropped with this end.
     pub fn is_dropped(&self) -> bool {
         lock(&self.shared.queue).dropped

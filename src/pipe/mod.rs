@@ -14,6 +14,7 @@
 mod accept;
 mod datagram;
 mod doorbell;
+mod ring;
 mod stream;
 pub mod wait;
 

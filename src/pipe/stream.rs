@@ -4,15 +4,27 @@ use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
 
 use atomic_waker::AtomicWaker;
-use ringbuf::traits::{Consumer, Observer, Producer, Split};
-use ringbuf::{HeapCons, HeapProd, HeapRb};
+use ringbuf::traits::{Consumer, Observer, Producer};
 
+use super::ring::{Reader, Writer, ring};
 use super::{Bell, lock};
 use crate::error::{Error, Result};
+use crate::memory::{Buffer, Memory};
+
+/// What both ends have: the application's ends of the rings, their memory, and flags.
+struct Shared {
+    /// The application's ends. The stack locks them to give memory back, and never waits for that.
+    incoming: Mutex<Reader>,
+    outgoing: Mutex<Writer>,
+    /// What the rings are made of, incoming first. Every end of a ring is dropped before them.
+    memory: [Buffer; 2],
+    bell: Arc<Bell>,
+    flags: Flags,
+}
 
 /// What both ends see without touching the rings.
 #[derive(Debug, Default)]
-struct Shared {
+struct Flags {
     /// The stack: nothing will come after what is in the ring.
     end_of_stream: AtomicBool,
     /// The stack: the connection died of this errno; 0: it has not, or somebody was told already.
@@ -29,7 +41,7 @@ struct Shared {
     writer: AtomicWaker,
 }
 
-impl Shared {
+impl Flags {
     fn take_error(&self) -> Result<()> {
         match self.error.swap(0, Ordering::AcqRel) {
             0 => Ok(()),
@@ -41,44 +53,49 @@ impl Shared {
 /// The application's end of a stream socket. All methods take `&self`: each direction has its own lock.
 pub struct Stream {
     shared: Arc<Shared>,
-    bell: Arc<Bell>,
-    incoming: Mutex<HeapCons<u8>>,
-    outgoing: Mutex<HeapProd<u8>>,
 }
 
 /// The stack's end of a stream socket.
 pub struct StreamEnd {
+    incoming: Writer,
+    outgoing: Reader,
+    /// Last: it holds the memory of the rings.
     shared: Arc<Shared>,
-    bell: Arc<Bell>,
-    incoming: HeapProd<u8>,
-    outgoing: HeapCons<u8>,
 }
 
 impl Stream {
-    /// Two rings of `capacity` bytes, and the two ends that join them.
+    /// Two rings of `capacity` bytes of `memory`, and the two ends that join them.
+    ///
+    /// # Errors
+    ///
+    /// If there is no memory for them.
     ///
     /// # Panics
     ///
     /// If `capacity` is 0.
     ///
     /// ```
-    /// use tapsock::pipe::{Doorbell, Stream};
-    /// let (application, mut stack) = Stream::new(1024, Doorbell::default().bell(0));
+    /// use tapsock::{memory::Memory, pipe::{Doorbell, Stream}};
+    /// let memory = Memory::new(1 << 20);
+    /// let (application, mut stack) = Stream::new(1024, &memory, Doorbell::default().bell(0))?;
     /// assert_eq!(stack.deliver(b"hello"), 5);
     /// let mut buffer = [0; 16];
     /// assert_eq!(application.try_read(&mut buffer), Ok(5));
+    /// # Ok::<(), tapsock::error::Error>(())
     /// ```
-    pub fn new(capacity: usize, bell: Arc<Bell>) -> (Stream, StreamEnd) {
-        let shared = Arc::new(Shared::default());
-        let (stack_writes, application_reads) = HeapRb::new(capacity).split();
-        let (application_writes, stack_reads) = HeapRb::new(capacity).split();
-        let application = Stream {
-            shared: Arc::clone(&shared),
-            bell: Arc::clone(&bell),
+    pub fn new(capacity: usize, memory: &Memory, bell: Arc<Bell>) -> Result<(Stream, StreamEnd)> {
+        let memory = [memory.buffer(capacity)?, memory.buffer(capacity)?];
+        let (stack_writes, application_reads) = ring(&memory[0]);
+        let (application_writes, stack_reads) = ring(&memory[1]);
+        let shared = Arc::new(Shared {
             incoming: Mutex::new(application_reads),
             outgoing: Mutex::new(application_writes),
-        };
-        (application, StreamEnd { shared, bell, incoming: stack_writes, outgoing: stack_reads })
+            memory,
+            bell,
+            flags: Flags::default(),
+        });
+        let application = Stream { shared: Arc::clone(&shared) };
+        Ok((application, StreamEnd { incoming: stack_writes, outgoing: stack_reads, shared }))
     }
 
     /// Reads what is there; 0 is the end of the stream.
@@ -91,19 +108,19 @@ impl Stream {
             return Ok(0);
         }
         // The flags first: if they say that nothing more will come, everything is in the ring already.
-        let over =
-            self.shared.end_of_stream.load(Ordering::Acquire) || self.shared.reading_over.load(Ordering::Acquire);
-        let count = lock(&self.incoming).pop_slice(buffer);
+        let over = self.shared.flags.end_of_stream.load(Ordering::Acquire)
+            || self.shared.flags.reading_over.load(Ordering::Acquire);
+        let count = lock(&self.shared.incoming).pop_slice(buffer);
         if count > 0 {
-            if self.shared.stack_waits.swap(false, Ordering::AcqRel) {
-                self.bell.ring();
+            if self.shared.flags.stack_waits.swap(false, Ordering::AcqRel) {
+                self.shared.bell.ring();
             }
             return Ok(count);
         }
         if !over {
             return Err(Error::WouldBlock);
         }
-        self.shared.take_error()?;
+        self.shared.flags.take_error()?;
         Ok(0)
     }
 
@@ -114,18 +131,22 @@ impl Stream {
     /// [`Error::WouldBlock`] if nothing fits; [`Error::BrokenPipe`] after [`Stream::shutdown_write`] or the
     /// death of the connection; what it died of, once.
     pub fn try_write(&self, buffer: &[u8]) -> Result<usize> {
-        self.shared.take_error()?;
-        if self.shared.writing_over.load(Ordering::Acquire) {
+        self.shared.flags.take_error()?;
+        if self.shared.flags.writing_over.load(Ordering::Acquire) {
             return Err(Error::BrokenPipe);
         }
         if buffer.is_empty() {
             return Ok(0);
         }
-        let count = lock(&self.outgoing).push_slice(buffer);
+        let mut outgoing = lock(&self.shared.outgoing);
+        let count = outgoing.push_slice(buffer);
         if count == 0 {
             return Err(Error::WouldBlock);
         }
-        self.bell.ring();
+        // Under the lock: the stack gives memory back under it.
+        self.shared.memory[1].touch(count);
+        drop(outgoing);
+        self.shared.bell.ring();
         Ok(count)
     }
 
@@ -135,52 +156,52 @@ impl Stream {
     ///
     /// That.
     pub fn take_error(&self) -> Result<()> {
-        self.shared.take_error()
+        self.shared.flags.take_error()
     }
 
     /// [`Stream::try_read`], or wakes the task later.
     pub fn poll_read(&self, context: &mut Context<'_>, buffer: &mut [u8]) -> Poll<Result<usize>> {
-        poll(&self.shared.reader, context, || self.try_read(buffer))
+        poll(&self.shared.flags.reader, context, || self.try_read(buffer))
     }
 
     /// [`Stream::try_write`], or wakes the task later.
     pub fn poll_write(&self, context: &mut Context<'_>, buffer: &[u8]) -> Poll<Result<usize>> {
-        poll(&self.shared.writer, context, || self.try_write(buffer))
+        poll(&self.shared.flags.writer, context, || self.try_write(buffer))
     }
 
     /// Nothing more will be written; what is in the ring is still sent, then a FIN.
     pub fn shutdown_write(&self) {
-        self.shared.writing_over.store(true, Ordering::Release);
-        self.shared.writer.wake();
-        self.bell.ring();
+        self.shared.flags.writing_over.store(true, Ordering::Release);
+        self.shared.flags.writer.wake();
+        self.shared.bell.ring();
     }
 
     /// Nothing more will be read.
     pub fn shutdown_read(&self) {
-        self.shared.reading_over.store(true, Ordering::Release);
-        self.shared.reader.wake();
-        self.bell.ring();
+        self.shared.flags.reading_over.store(true, Ordering::Release);
+        self.shared.flags.reader.wake();
+        self.shared.bell.ring();
     }
 }
 
 impl fmt::Debug for Stream {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Stream").field("shared", &self.shared).finish_non_exhaustive()
+        f.debug_struct("Stream").field("flags", &self.shared.flags).finish_non_exhaustive()
     }
 }
 
 impl fmt::Debug for StreamEnd {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("StreamEnd").field("shared", &self.shared).finish_non_exhaustive()
+        f.debug_struct("StreamEnd").field("flags", &self.shared.flags).finish_non_exhaustive()
     }
 }
 
 impl Drop for Stream {
     fn drop(&mut self) {
-        self.shared.reading_over.store(true, Ordering::Release);
-        self.shared.writing_over.store(true, Ordering::Release);
-        self.shared.dropped.store(true, Ordering::Release);
-        self.bell.ring();
+        self.shared.flags.reading_over.store(true, Ordering::Release);
+        self.shared.flags.writing_over.store(true, Ordering::Release);
+        self.shared.flags.dropped.store(true, Ordering::Release);
+        self.shared.bell.ring();
     }
 }
 
@@ -204,7 +225,7 @@ pub(super) fn poll<T>(
 impl StreamEnd {
     /// Looks after the socket: what the application does from here on rings again.
     pub fn answer(&self) {
-        self.bell.reset();
+        self.shared.bell.reset();
     }
 
     /// Puts received bytes into the ring and says how many fitted. If not all did, reading rings the bell.
@@ -215,12 +236,13 @@ impl StreamEnd {
         }
         let mut count = self.incoming.push_slice(bytes);
         if count < bytes.len() {
-            self.shared.stack_waits.store(true, Ordering::Release);
+            self.shared.flags.stack_waits.store(true, Ordering::Release);
             // The reader may have emptied the ring between the two lines above.
             count += self.incoming.push_slice(&bytes[count..]);
         }
         if count > 0 {
-            self.shared.reader.wake();
+            self.shared.memory[0].touch(count);
+            self.shared.flags.reader.wake();
         }
         count
     }
@@ -229,7 +251,7 @@ impl StreamEnd {
     pub fn take(&mut self, buffer: &mut [u8]) -> usize {
         let count = self.outgoing.pop_slice(buffer);
         if count > 0 {
-            self.shared.writer.wake();
+            self.shared.flags.writer.wake();
         }
         count
     }
@@ -244,10 +266,37 @@ impl StreamEnd {
         self.incoming.occupied_len()
     }
 
+    /// Whether the rings hold memory that was written.
+    pub fn holds_memory(&self) -> bool {
+        self.shared.memory.iter().any(|buffer| buffer.touched() > 0)
+    }
+
+    /// Gives the memory of empty rings back to the kernel. Says whether nothing is left to be given back.
+    pub fn rest(&mut self) -> bool {
+        // Whoever holds the lock of an application's end is at work there. A lock that is free and taken by us
+        // keeps that end still; the other end is ours.
+        if let Ok(reader) = self.shared.incoming.try_lock()
+            && reader.is_empty()
+        {
+            self.shared.memory[0].release();
+        }
+        if let Ok(_writer) = self.shared.outgoing.try_lock()
+            && self.outgoing.is_empty()
+        {
+            self.shared.memory[1].release();
+        }
+        let is_done = !self.holds_memory();
+        if !is_done {
+            // What the application has still to read: reading it brings the stack back here.
+            self.shared.flags.stack_waits.store(true, Ordering::Release);
+        }
+        is_done
+    }
+
     /// Nothing will come after what is in the ring.
     pub fn end_of_stream(&self) {
-        if !self.shared.end_of_stream.swap(true, Ordering::AcqRel) {
-            self.shared.reader.wake();
+        if !self.shared.flags.end_of_stream.swap(true, Ordering::AcqRel) {
+            self.shared.flags.reader.wake();
         }
     }
 
@@ -255,33 +304,33 @@ impl StreamEnd {
     /// its direction before, nothing that could be read is missing: reading goes on to say so, and only writing
     /// fails, as on Linux.
     pub fn fail(&self, error: Error) {
-        if !self.shared.end_of_stream.load(Ordering::Acquire) {
-            self.shared.error.store(error.errno(), Ordering::Release);
+        if !self.shared.flags.end_of_stream.load(Ordering::Acquire) {
+            self.shared.flags.error.store(error.errno(), Ordering::Release);
         }
         self.finish();
     }
 
     /// Both directions are over.
     pub fn finish(&self) {
-        self.shared.writing_over.store(true, Ordering::Release);
-        self.shared.end_of_stream.store(true, Ordering::Release);
-        self.shared.reader.wake();
-        self.shared.writer.wake();
+        self.shared.flags.writing_over.store(true, Ordering::Release);
+        self.shared.flags.end_of_stream.store(true, Ordering::Release);
+        self.shared.flags.reader.wake();
+        self.shared.flags.writer.wake();
     }
 
     /// Whether the application has said that it will not write any more.
     pub fn is_writing_over(&self) -> bool {
-        self.shared.writing_over.load(Ordering::Acquire)
+        self.shared.flags.writing_over.load(Ordering::Acquire)
     }
 
     /// Whether the application has said that it will not read any more.
     pub fn is_reading_over(&self) -> bool {
-        self.shared.reading_over.load(Ordering::Acquire)
+        self.shared.flags.reading_over.load(Ordering::Acquire)
     }
 
     /// Whether the application has dropped its end.
     pub fn is_dropped(&self) -> bool {
-        self.shared.dropped.load(Ordering::Acquire)
+        self.shared.flags.dropped.load(Ordering::Acquire)
     }
 }
 
@@ -295,7 +344,7 @@ mod tests {
     use super::*;
 
     fn pipe(capacity: usize) -> (Stream, StreamEnd) {
-        Stream::new(capacity, Doorbell::default().bell(0))
+        Stream::new(capacity, &Memory::new(usize::MAX), Doorbell::default().bell(0)).unwrap()
     }
 
     #[test]
@@ -323,7 +372,7 @@ mod tests {
     #[test]
     fn a_full_ring_holds_back_and_reading_rings_the_bell() {
         let doorbell = Doorbell::default();
-        let (application, mut stack) = Stream::new(4, doorbell.bell(3));
+        let (application, mut stack) = Stream::new(4, &Memory::new(usize::MAX), doorbell.bell(3)).unwrap();
         assert_eq!(stack.deliver(b"123456"), 4);
         let mut rung = Vec::new();
         doorbell.answer(&mut rung);
@@ -346,6 +395,26 @@ mod tests {
         assert_eq!(stack.take(&mut buffer), 3);
         drop(application);
         assert!(stack.is_dropped());
+    }
+
+    #[test]
+    fn empty_rings_give_their_memory_back_and_full_ones_keep_it() {
+        let memory = Memory::new(usize::MAX);
+        let (application, mut stack) = Stream::new(65_536, &memory, Doorbell::default().bell(0)).unwrap();
+        let mut buffer = [0; 10_000];
+        assert_eq!(stack.deliver(&[1; 10_000]), 10_000);
+        assert_eq!(application.try_write(&[2; 5000]), Ok(5000));
+        assert!(!stack.rest());
+        assert_eq!(memory.used(), 12_288 + 8192);
+        assert_eq!(stack.take(&mut buffer), 5000);
+        assert!(!stack.rest());
+        assert_eq!(memory.used(), 12_288);
+        assert_eq!((application.try_read(&mut buffer), buffer), (Ok(10_000), [1; 10_000]));
+        assert!(stack.rest());
+        assert_eq!(memory.used(), 0);
+        // And go on where they were.
+        assert_eq!(application.try_write(b"again"), Ok(5));
+        assert_eq!((stack.take(&mut buffer), &buffer[..5]), (5, &b"again"[..]));
     }
 
     #[test]

@@ -1,4 +1,4 @@
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use rand::rngs::StdRng;
 
@@ -6,7 +6,7 @@ use super::{Connecting, Descriptor, Socket, Sockets};
 use crate::error::{Error, Result};
 use crate::observe::{SocketId, Time};
 use crate::pipe::{Accepts, Datagrams, Stream};
-use crate::transport::{Below, TcpInfo, TcpOption, Transport};
+use crate::transport::{Below, GroupOption, TcpInfo, TcpOption, Transport};
 
 /// Names a socket in later calls. A closed socket's name is not used again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,6 +36,8 @@ pub enum Verb {
     BindUdp {
         /// Where; port 0 stands for any.
         local: SocketAddr,
+        /// SO_REUSEADDR: others that set it too may have the same address.
+        reuse_address: bool,
     },
     /// `connect` for UDP.
     ConnectUdp {
@@ -43,6 +45,31 @@ pub enum Verb {
         socket: Handle,
         /// The only peer from here on.
         peer: SocketAddr,
+    },
+    /// IP_ADD_MEMBERSHIP, IPV6_ADD_MEMBERSHIP.
+    JoinGroup {
+        /// The socket.
+        socket: Handle,
+        /// The group.
+        group: IpAddr,
+        /// By this address of ours; `None` leaves it to the stack, which has one link only.
+        interface: Option<IpAddr>,
+    },
+    /// IP_DROP_MEMBERSHIP, IPV6_DROP_MEMBERSHIP.
+    LeaveGroup {
+        /// The socket.
+        socket: Handle,
+        /// The group.
+        group: IpAddr,
+        /// As it was joined.
+        interface: Option<IpAddr>,
+    },
+    /// SO_BROADCAST and the options that `ip(7)` has about multicast.
+    SetGroupOption {
+        /// The socket.
+        socket: Handle,
+        /// What is set, and to what.
+        option: GroupOption,
     },
     /// IP_RECVERR and IPV6_RECVERR: whether a UDP socket is told of every ICMP error that a datagram of its caused,
     /// also of those that may pass, and also while it is not connected (`ip(7)`).
@@ -150,12 +177,24 @@ impl Sockets {
         let Call { ticket, verb } = call;
         let result = match verb {
             Verb::Listen { local, backlog } => self.listen(local, backlog, transport, below, rng),
-            Verb::BindUdp { local } => self.bind_udp(now, local, transport, below, rng),
+            Verb::BindUdp { local, reuse_address } => self.bind_udp(now, local, reuse_address, transport, below, rng),
             Verb::Connect { local, remote } => match self.connect(now, ticket, local, remote, transport, below) {
                 Ok(()) => return,
                 Err(error) => Err(error),
             },
             Verb::ConnectUdp { socket, peer } => self.connect_udp(socket, peer, transport, below),
+            Verb::JoinGroup { socket, group, interface } => self
+                .group_member(socket, interface, below)
+                .and_then(|slot| transport.join_group(now, slot, group, below))
+                .map(|()| Outcome::Done),
+            Verb::LeaveGroup { socket, group, interface } => self
+                .group_member(socket, interface, below)
+                .and_then(|slot| transport.leave_group(now, slot, group, below))
+                .map(|()| Outcome::Done),
+            Verb::SetGroupOption { socket, option } => self.datagram_slot(socket).map(|slot| {
+                transport.set_group_option(slot, option);
+                Outcome::Done
+            }),
             Verb::SetReceiveErrors { socket, on } => self.set_receive_errors(socket, on, transport),
             Verb::SetOption { socket, option } => self.set_option(socket, option, transport),
             Verb::Linger { socket } => match self.linger(ticket, socket, transport) {
@@ -186,12 +225,13 @@ impl Sockets {
         &mut self,
         now: Time,
         local: SocketAddr,
+        reuse_address: bool,
         transport: &mut Transport,
         below: &Below<'_>,
         rng: &mut StdRng,
     ) -> Result<Outcome> {
         let descriptor = self.table.vacant_key();
-        let slot = transport.bind_udp(now, local, descriptor, below, rng)?;
+        let slot = transport.bind_udp(now, local, reuse_address, descriptor, below, rng)?;
         let bell = self.doorbell.bell(descriptor);
         let (pipe, end) = Datagrams::new(self.limits.datagram_buffer, bell);
         let handle = self.insert(Socket::Datagram { slot, end });
@@ -209,10 +249,10 @@ impl Sockets {
         below: &mut Below<'_>,
     ) -> Result<()> {
         let descriptor = self.table.vacant_key();
+        let (pipe, end) = Stream::new(self.limits.pipe, &self.memory, self.doorbell.bell(descriptor))?;
         let slot = transport.connect(now, local, remote, descriptor, below)?;
         let connection = transport.connection(slot).ok_or(Error::ConnectionAborted)?;
         let (id, local) = (connection.id(), connection.local());
-        let (pipe, end) = Stream::new(self.limits.pipe, self.doorbell.bell(descriptor));
         let handle = self.insert(Socket::Stream { slot, end, connecting: None, lingering: None });
         let socket = StreamSocket { handle, id, local, remote, pipe };
         if let Some(Socket::Stream { connecting, .. }) = self.table.get_mut(descriptor).map(|entry| &mut entry.socket) {
@@ -228,22 +268,28 @@ impl Sockets {
         transport: &mut Transport,
         below: &Below<'_>,
     ) -> Result<Outcome> {
+        transport.connect_udp(self.datagram_slot(socket)?, peer, below).map(|()| Outcome::Done)
+    }
+
+    fn datagram_slot(&self, socket: Handle) -> Result<usize> {
         match self.find(socket) {
-            Some(&Socket::Datagram { slot, .. }) => transport.connect_udp(slot, peer, below).map(|()| Outcome::Done),
+            Some(&Socket::Datagram { slot, .. }) => Ok(slot),
             Some(_) => Err(Error::NotSupported),
             None => Err(Error::BadDescriptor),
         }
     }
 
-    fn set_receive_errors(&self, socket: Handle, on: bool, transport: &mut Transport) -> Result<Outcome> {
-        match self.find(socket) {
-            Some(&Socket::Datagram { slot, .. }) => {
-                transport.datagram(slot).set_receive_errors(on);
-                Ok(Outcome::Done)
-            }
-            Some(_) => Err(Error::NotSupported),
-            None => Err(Error::BadDescriptor),
+    /// The slot of a socket that joins or leaves a group by `interface`.
+    fn group_member(&self, socket: Handle, interface: Option<IpAddr>, below: &Below<'_>) -> Result<usize> {
+        if interface.is_some_and(|address| !below.ip.is_own(address)) {
+            return Err(Error::AddressNotAvailable);
         }
+        self.datagram_slot(socket)
+    }
+
+    fn set_receive_errors(&self, socket: Handle, on: bool, transport: &mut Transport) -> Result<Outcome> {
+        transport.datagram(self.datagram_slot(socket)?).set_receive_errors(on);
+        Ok(Outcome::Done)
     }
 
     fn set_option(&self, socket: Handle, option: TcpOption, transport: &mut Transport) -> Result<Outcome> {

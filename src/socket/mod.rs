@@ -11,13 +11,14 @@ mod service;
 
 pub use call::{Call, Completion, DatagramSocket, Handle, ListenerSocket, Outcome, StreamSocket, Verb};
 
-pub use crate::transport::{Keepalive, TcpInfo, TcpOption};
+pub use crate::transport::{GroupOption, Keepalive, TcpInfo, TcpOption};
 
 use std::collections::VecDeque;
 
 use slab::Slab;
 
 use crate::config::Limits;
+use crate::memory::Memory;
 use crate::pipe::{AcceptEnd, DatagramEnd, Doorbell, StreamEnd};
 
 /// The table of descriptors.
@@ -27,6 +28,7 @@ pub struct Sockets {
     doorbell: Doorbell,
     completions: VecDeque<Completion>,
     rung: Vec<usize>,
+    memory: Memory,
     limits: Limits,
     next_number: u64,
 }
@@ -65,13 +67,14 @@ struct Connecting {
 }
 
 impl Sockets {
-    /// An empty table. Programs ring `doorbell`.
-    pub fn new(limits: &Limits, doorbell: Doorbell) -> Sockets {
+    /// An empty table. Programs ring `doorbell`; the memory of their pipes is of `memory`.
+    pub fn new(limits: &Limits, memory: Memory, doorbell: Doorbell) -> Sockets {
         Sockets {
             table: Slab::new(),
             doorbell,
             completions: VecDeque::new(),
             rung: Vec::new(),
+            memory,
             limits: limits.clone(),
             next_number: 1,
         }

@@ -23,6 +23,16 @@ impl Sockets {
                     end.answer();
                     transport.set_waiting(*slot, end.waiting());
                     if end.is_dropped() {
+                        // Nobody has seen these connections, and nobody will (Linux: inet_csk_listen_stop).
+                        while let Some(socket) = end.take() {
+                            if let Some(Socket::Stream { slot, .. }) =
+                                self.table.get(socket.handle.descriptor).map(|entry| &entry.socket)
+                                && let Some(connection) = transport.connection(*slot)
+                            {
+                                connection.abort();
+                                transport.mark(*slot);
+                            }
+                        }
                         transport.close_listener(*slot, below.packets);
                         self.table.remove(descriptor);
                     }
@@ -57,7 +67,12 @@ impl Sockets {
         let Some(connection) = transport.connection(slot) else { return };
         let (id, local, remote) = (connection.id(), connection.local(), connection.remote());
         let descriptor = self.table.vacant_key();
-        let (pipe, end) = Stream::new(self.limits.pipe, self.doorbell.bell(descriptor));
+        let Ok((pipe, end)) = Stream::new(self.limits.pipe, &self.memory, self.doorbell.bell(descriptor)) else {
+            // Nobody will ever hold it: it ends as a connection whose program is gone does.
+            connection.abort();
+            transport.mark(slot);
+            return;
+        };
         let handle = self.insert(Socket::Stream { slot, end, connecting: None, lingering: None });
         transport.adopt(slot, descriptor);
         let socket = StreamSocket { handle, id, local, remote, pipe };
@@ -96,7 +111,7 @@ impl Sockets {
             }
         }
         if end.is_dropped() {
-            transport.close_udp(now, slot);
+            transport.close_udp(now, slot, below);
             self.table.remove(descriptor);
         } else if end.has_unsent() {
             end.ring();
@@ -115,7 +130,7 @@ impl Sockets {
         self.end_linger(slot, descriptor, transport);
         let entry = descriptor.and_then(|descriptor| self.table.get_mut(descriptor));
         if let Some(Socket::Stream { end, .. }) = entry.map(|entry| &mut entry.socket)
-            && move_bytes(slot, end, transport) == Hold::LetGo
+            && move_bytes(now, slot, end, transport) == Hold::LetGo
         {
             self.release(descriptor, slot, transport);
         }
@@ -200,7 +215,8 @@ enum Hold {
     LetGo,
 }
 
-fn move_bytes(slot: usize, end: &mut StreamEnd, transport: &mut Transport) -> Hold {
+fn move_bytes(now: Time, slot: usize, end: &mut StreamEnd, transport: &mut Transport) -> Hold {
+    let is_short = transport.memory().is_exhausted();
     let Some(connection) = transport.connection(slot) else { return Hold::Keep };
     let is_dropped = end.is_dropped();
     if is_dropped && (end.unread() > 0 || connection.unread() > 0 || connection.is_abortive()) {
@@ -219,6 +235,9 @@ fn move_bytes(slot: usize, end: &mut StreamEnd, transport: &mut Transport) -> Ho
         if is_dropped {
             return Hold::LetGo;
         }
+    }
+    if connection.rest(now, end.holds_memory(), is_short) {
+        end.rest();
     }
     Hold::Keep
 }

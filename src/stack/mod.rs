@@ -25,6 +25,7 @@ pub use crate::socket::{Call, Completion, Outcome, Verb};
 pub use crate::transport::{SelfTestFailed, self_test};
 
 use crate::link::{Link, NeighbourMessage, Received};
+use crate::memory::Memory;
 use crate::observe::{Cast, Counters, Depth, Direction, Event, Fate, Observer, Rule, Time};
 use crate::pipe::Doorbell;
 use crate::socket::Sockets;
@@ -68,6 +69,7 @@ impl Stack {
     pub fn new(config: Config, mtu: usize, seed: [u8; 32], doorbell: Doorbell) -> Stack {
         let mut rng = StdRng::from_seed(seed);
         let ip = Ip::new(&config, mtu, rng.next_u64());
+        let memory = Memory::new(config.limits.memory);
         let hash_keys = [rng.next_u64(), rng.next_u64()];
         let mut link = Link::new(config.mac, mtu, &config.limits, hash_keys);
         if config.slaac {
@@ -76,8 +78,8 @@ impl Stack {
         Stack {
             link,
             ip,
-            transport: Transport::new(&config, mtu, &mut rng),
-            sockets: Sockets::new(&config.limits, doorbell),
+            transport: Transport::new(&config, mtu, memory.clone(), &mut rng),
+            sockets: Sockets::new(&config.limits, memory, doorbell),
             packets: Packets::new(),
             counters: Counters::default(),
             rng,
@@ -112,6 +114,11 @@ impl Stack {
     /// Whether a link-layer deadline, a timer or unfinished work is left; for tests.
     pub fn sockets(&self) -> usize {
         self.transport.sockets()
+    }
+
+    /// Bytes of memory that the buffers of its connections use.
+    pub fn memory_used(&self) -> usize {
+        self.transport.memory().used()
     }
 
     /// Lets everything happen that is due: `frames` came in, programs asked `calls`, and it is `now`. Frames to
@@ -149,6 +156,7 @@ impl Stack {
         }
         let mut below = Below { ip: &mut self.ip, packets: &mut self.packets };
         self.sockets.answer(now, &mut self.transport, &mut below);
+        self.ip.poll_groups(now, &mut self.packets);
         self.take_transport_notices(now);
         self.flush(now, out, depth, observer);
         let has_more = self.service(now, out, depth, observer);
@@ -156,10 +164,9 @@ impl Stack {
         self.take_link_notices(now, out, depth, observer);
         self.autoconf.settle(!self.config.addresses.is_empty());
         self.show_lives(now, depth, observer);
-        let deadline = [self.link.deadline(), self.ip.deadline(), self.transport.deadline(), self.autoconf.deadline()]
-            .into_iter()
-            .flatten()
-            .min();
+        let below = [self.link.deadline(), self.ip.deadline(), self.ip.group_deadline()];
+        let above = [self.transport.deadline(), self.autoconf.deadline()];
+        let deadline = below.into_iter().chain(above).flatten().min();
         Step { deadline, has_more }
     }
 

@@ -37,10 +37,11 @@ impl Stack {
 
     fn send(&mut self, now: Time, outgoing: &Outgoing<'_>, out: &mut Frames) -> Result<(), Rule> {
         let destination = destination(outgoing.packet).ok_or(Rule::IpNoRoute)?;
-        let hop = self.ip.route(destination)?;
+        // A group is on the link, also for a report of ours from no address yet (RFC 3590 §4).
+        let next_hop = if destination.is_multicast() { destination } else { self.ip.route(destination)?.next_hop };
         let link = &mut self.link;
         for piece in self.ip.pieces(outgoing.packet, outgoing.segment)? {
-            link.send(now, hop.next_hop, piece.len(), outgoing.fate, out, |buffer| piece.write(buffer))?;
+            link.send(now, next_hop, piece.len(), outgoing.fate, out, |buffer| piece.write(buffer))?;
         }
         Ok(())
     }

@@ -6,6 +6,7 @@ use smoltcp::socket::udp;
 use smoltcp::storage::PacketMetadata;
 use smoltcp::wire::{HardwareAddress, IpAddress, IpEndpoint};
 
+use super::group::GroupOptions;
 use super::medium::{LARGEST_PACKET, Port, UdpOutlet, instant};
 use crate::error::{Error, Result};
 use crate::ip::Packets;
@@ -40,6 +41,9 @@ pub struct Datagram {
     pub(super) id: SocketId,
     pub(super) local: SocketAddr,
     pub(super) remote: Option<SocketAddr>,
+    /// Multicast groups that it has joined.
+    pub(super) groups: Vec<IpAddr>,
+    pub(super) options: GroupOptions,
     pub(super) descriptor: usize,
     pub(super) created: Time,
     pub(super) summary: Summary,
@@ -92,6 +96,8 @@ impl Datagram {
             id,
             local,
             remote: None,
+            groups: Vec::new(),
+            options: GroupOptions::default(),
             descriptor,
             created: now,
             summary: Summary::default(),
@@ -115,6 +121,16 @@ impl Datagram {
     /// What it is bound to.
     pub fn local(&self) -> SocketAddr {
         self.local
+    }
+
+    /// Whether it wants a datagram from `remote`: a connected one hears its peer only (`connect(2)`).
+    pub(super) fn hears(&self, remote: SocketAddr) -> bool {
+        self.remote.is_none_or(|peer| peer == remote)
+    }
+
+    /// Whether it has the permission that broadcast needs (SO_BROADCAST, RFC 1122 §3.3.6).
+    pub(super) fn may_send_to_group(&self, group: IpAddr) -> Result<()> {
+        if group.is_multicast() || self.options.broadcast { Ok(()) } else { Err(Error::PermissionDenied) }
     }
 
     pub(super) fn owner(&self) -> Ownership {
@@ -226,12 +242,13 @@ impl Sender {
         Sender { interface: Interface::new(config, &mut port, instant(Time::ZERO)), set, handle }
     }
 
-    /// Sends one datagram from `local`, for the owner in `fate`.
+    /// Sends one datagram from `local`, for the owner in `fate`, over as many hops as usual or as `hops` says.
     pub(super) fn send(
         &mut self,
         now: Time,
         bytes: &[u8],
         (local, peer): (SocketAddr, SocketAddr),
+        hops: Option<u8>,
         fate: Fate,
         out: &mut Packets,
     ) -> Result<()> {
@@ -242,6 +259,8 @@ impl Sender {
         };
         let socket = self.set.get_mut::<udp::Socket<'_>>(self.handle);
         socket.close();
+        // smoltcp refuses 0, and what is sent so goes no further than our own sockets.
+        socket.set_hop_limit(hops.map(|hops| hops.max(1)));
         socket.bind(local.port()).map_err(|_| Error::AddressNotAvailable)?;
         socket.send_slice(bytes, metadata).map_err(|error| match error {
             udp::SendError::BufferFull => Error::MessageTooLong,

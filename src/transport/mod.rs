@@ -14,6 +14,7 @@
 //! | `connection` | one TCP connection: smoltcp's socket and the sequence numbers it does not show |
 //! | `remnant` | FIN-WAIT-2 and TIME-WAIT, when no program holds the connection any more |
 //! | `datagram` | one UDP socket |
+//! | `group` | datagrams to and from groups, and the options about them |
 //! | `ports` | who is bound where, ephemeral ports (RFC 6056) |
 //! | `isn` | initial sequence numbers (RFC 6528) |
 //! | `timestamp` | timestamps and PAWS (RFC 7323) |
@@ -29,6 +30,7 @@ mod challenge;
 mod connection;
 mod cookie;
 mod datagram;
+mod group;
 mod guard;
 mod handshake;
 mod isn;
@@ -58,6 +60,7 @@ use smoltcp::wire::HardwareAddress;
 
 pub use connection::{Connection, Keepalive, TcpInfo, TcpOption};
 pub use datagram::Datagram;
+pub use group::GroupOption;
 pub use handshake::Listener;
 pub use self_test::{SelfTestFailed, self_test};
 pub use tcp::End;
@@ -65,6 +68,7 @@ pub use tcp::End;
 use crate::config::{Config, Limits};
 use crate::error::Error;
 use crate::ip::{Ip, Limiter, Packets};
+use crate::memory::Memory;
 use crate::observe::{Close, Protocol, Rule, SocketId, Summary, Time};
 use challenge::Challenges;
 use connection::Connection as Tcp;
@@ -203,6 +207,10 @@ pub struct Transport {
     remnants: Slab<Remnant>,
     listeners: Slab<Listener>,
     datagrams: Slab<Datagram>,
+    /// Sockets that one datagram to a group goes to.
+    members: Vec<usize>,
+    /// A datagram of ours to a group that we are in.
+    looped: Vec<u8>,
     sender: Sender,
     tuples: HashMap<FourTuple, Owner, Key>,
     ports: Ports<Bound>,
@@ -220,6 +228,7 @@ pub struct Transport {
     given_up: VecDeque<Rule>,
     /// A packet that had to be changed before smoltcp may see it.
     scratch: Vec<u8>,
+    memory: Memory,
     limits: Limits,
     mtu: usize,
     /// For IPv6, where a router asks for less.
@@ -245,8 +254,9 @@ impl fmt::Debug for Transport {
 }
 
 impl Transport {
-    /// An empty layer. `mtu` is that of the link, in bytes of IP packet; the keys come from `rng`.
-    pub fn new(config: &Config, mtu: usize, rng: &mut StdRng) -> Transport {
+    /// An empty layer. `mtu` is that of the link, in bytes of IP packet; the keys come from `rng`, buffers
+    /// from `memory`.
+    pub fn new(config: &Config, mtu: usize, memory: Memory, rng: &mut StdRng) -> Transport {
         Transport {
             interface: new_interface(rng.next_u64(), Time::ZERO),
             connections: Slab::new(),
@@ -254,6 +264,8 @@ impl Transport {
             remnants: Slab::new(),
             listeners: Slab::new(),
             datagrams: Slab::new(),
+            members: Vec::new(),
+            looped: Vec::new(),
             sender: Sender::new(),
             tuples: HashMap::with_hasher(Key::new(rng)),
             ports: Ports::new(config.ephemeral_ports.clone(), Key::new(rng)),
@@ -268,6 +280,7 @@ impl Transport {
             panics: 0,
             given_up: VecDeque::new(),
             scratch: Vec::new(),
+            memory,
             limits: config.limits.clone(),
             mtu,
             mtu6: mtu,
@@ -283,6 +296,11 @@ impl Transport {
     /// Takes what the observer must know.
     pub fn next_life(&mut self) -> Option<Life> {
         self.lives.pop_front()
+    }
+
+    /// Where buffers come from.
+    pub fn memory(&self) -> &Memory {
+        &self.memory
     }
 
     /// Takes a rule by which something was given up that no frame tells of.

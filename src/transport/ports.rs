@@ -13,11 +13,27 @@ use crate::observe::Protocol;
 /// Bound addresses, by protocol and port. `T` names the socket.
 #[derive(Debug)]
 pub(super) struct Ports<T> {
-    bound: HashMap<(Protocol, u16), Vec<(IpAddr, T)>, Key>,
+    bound: HashMap<(Protocol, u16), Vec<Binding<T>>, Key>,
     ephemeral: RangeInclusive<u16>,
     key: Key,
     /// The counter of RFC 6056 algorithm 3.
     next: u16,
+}
+
+/// A socket at a port.
+#[derive(Debug, Clone, Copy)]
+struct Binding<T> {
+    address: IpAddr,
+    socket: T,
+    /// It lets others have the same address, if they do so too (SO_REUSEADDR of a UDP socket).
+    shares: bool,
+}
+
+impl<T> Binding<T> {
+    /// Whether a packet to `address` is for it.
+    fn hears(&self, address: IpAddr) -> bool {
+        self.address == address || (self.address.is_unspecified() && self.address.is_ipv4() == address.is_ipv4())
+    }
 }
 
 impl<T: Copy + PartialEq> Ports<T> {
@@ -27,27 +43,33 @@ impl<T: Copy + PartialEq> Ports<T> {
 
     /// Whether `local` collides with a bound address: the same one, or a wildcard of its family on either side.
     pub(super) fn is_taken(&self, protocol: Protocol, local: SocketAddr) -> bool {
-        self.bound.get(&(protocol, local.port())).is_some_and(|sockets| {
-            sockets.iter().any(|&(address, _)| {
-                address.is_ipv4() == local.is_ipv4()
-                    && (address == local.ip() || address.is_unspecified() || local.ip().is_unspecified())
-            })
+        self.colliding(protocol, local).next().is_some()
+    }
+
+    fn colliding(&self, protocol: Protocol, local: SocketAddr) -> impl Iterator<Item = &Binding<T>> {
+        self.bound.get(&(protocol, local.port())).into_iter().flatten().filter(move |bound| {
+            bound.hears(local.ip()) || (local.ip().is_unspecified() && bound.address.is_ipv4() == local.is_ipv4())
         })
     }
 
     /// Binds `socket` to `local`.
     pub(super) fn bind(&mut self, protocol: Protocol, local: SocketAddr, socket: T) -> Result<()> {
-        if self.is_taken(protocol, local) {
+        self.bind_shared(protocol, local, socket, false)
+    }
+
+    /// Binds `socket` to `local`, which others may have that share it too, if this one does.
+    pub(super) fn bind_shared(&mut self, protocol: Protocol, local: SocketAddr, socket: T, shares: bool) -> Result<()> {
+        if self.colliding(protocol, local).any(|bound| !(shares && bound.shares)) {
             return Err(Error::AddressInUse);
         }
-        self.bound.entry((protocol, local.port())).or_default().push((local.ip(), socket));
+        self.bound.entry((protocol, local.port())).or_default().push(Binding { address: local.ip(), socket, shares });
         Ok(())
     }
 
     /// Gives back what [`Ports::bind`] took.
     pub(super) fn release(&mut self, protocol: Protocol, local: SocketAddr, socket: T) {
         if let Some(sockets) = self.bound.get_mut(&(protocol, local.port())) {
-            sockets.retain(|&(address, other)| (address, other) != (local.ip(), socket));
+            sockets.retain(|bound| (bound.address, bound.socket) != (local.ip(), socket));
             if sockets.is_empty() {
                 self.bound.remove(&(protocol, local.port()));
             }
@@ -57,10 +79,20 @@ impl<T: Copy + PartialEq> Ports<T> {
     /// The socket bound to `local`: to this very address, or else to its family's wildcard.
     pub(super) fn owner(&self, protocol: Protocol, local: SocketAddr) -> Option<T> {
         let sockets = self.bound.get(&(protocol, local.port()))?;
-        let exact = sockets.iter().find(|(address, _)| *address == local.ip());
-        let wildcard =
-            || sockets.iter().find(|(address, _)| address.is_unspecified() && address.is_ipv4() == local.is_ipv4());
-        exact.or_else(wildcard).map(|&(_, socket)| socket)
+        let exact = sockets.iter().find(|bound| bound.address == local.ip());
+        exact.or_else(|| sockets.iter().find(|bound| bound.hears(local.ip()))).map(|bound| bound.socket)
+    }
+
+    /// All sockets that hear what is sent to `local`, with whether they are bound to this very address; the last one
+    /// bound comes first.
+    pub(super) fn hearers(&self, protocol: Protocol, local: SocketAddr) -> impl Iterator<Item = (T, bool)> {
+        let sockets = self.bound.get(&(protocol, local.port())).map_or(&[][..], Vec::as_slice);
+        let address = local.ip();
+        sockets
+            .iter()
+            .rev()
+            .filter(move |bound| bound.hears(address))
+            .map(move |bound| (bound.socket, bound.address == address))
     }
 
     /// A random free port (RFC 6056 §3.3.1).
@@ -122,6 +154,25 @@ mod tests {
         assert_eq!(ports.owner(Protocol::Tcp, at("[fd69::1]:80")), Some(2));
         ports.release(Protocol::Tcp, at("0.0.0.0:80"), 1);
         assert_eq!(ports.owner(Protocol::Tcp, at("192.0.2.9:80")), None);
+    }
+
+    #[test]
+    fn a_port_is_shared_by_those_who_all_agree() {
+        let mut ports = ports();
+        let all = at("0.0.0.0:5353");
+        ports.bind_shared(Protocol::Udp, all, 1, true).unwrap();
+        assert_eq!(ports.bind(Protocol::Udp, all, 2), Err(Error::AddressInUse));
+        ports.bind_shared(Protocol::Udp, at("224.0.0.251:5353"), 3, true).unwrap();
+        ports.bind_shared(Protocol::Udp, all, 4, true).unwrap();
+        let hearers = |to: &str| ports.hearers(Protocol::Udp, at(to)).collect::<Vec<_>>();
+        assert_eq!(hearers("224.0.0.251:5353"), [(4, false), (3, true), (1, false)]);
+        assert_eq!(hearers("192.0.2.1:5353"), [(4, false), (1, false)]);
+        assert_eq!(hearers("[ff02::fb]:5353"), []);
+        ports.release(Protocol::Udp, all, 4);
+        ports.release(Protocol::Udp, all, 1);
+        ports.release(Protocol::Udp, at("224.0.0.251:5353"), 3);
+        assert_eq!(ports.bind(Protocol::Udp, all, 5), Ok(()));
+        assert_eq!(ports.bind_shared(Protocol::Udp, all, 6, true), Err(Error::AddressInUse));
     }
 
     #[test]

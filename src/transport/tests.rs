@@ -1,7 +1,7 @@
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 
-use super::connection::{Handshaken, new_socket};
+use super::connection::{Handshaken, buffers};
 use super::*;
 use crate::observe::TcpState;
 
@@ -12,12 +12,13 @@ fn smoltcp_uses_the_initial_sequence_number_that_we_chose() {
     let mut rng = StdRng::seed_from_u64(5);
     let key = Key::new(&mut rng);
     let (local, remote) = ("192.168.69.1:1000".parse().unwrap(), "192.168.69.2:80".parse().unwrap());
+    let memory = Memory::new(usize::MAX);
     for tick in 0..1000 {
         let isn = isn::choose(&key, Time::from_micros(tick * 7919), local, remote);
         let id = SocketId { protocol: Protocol::Tcp, number: 1 };
         let agreed = Handshaken { id, local, remote, isn, link_mss: 1460, created: Time::ZERO };
         let limits = Limits { receive_buffer: 4096, send_buffer: 4096, ..Limits::default() };
-        let mut connection = Connection::new(new_socket(&limits), agreed, TcpState::Closed);
+        let mut connection = Connection::new(buffers(&limits, &memory).unwrap(), agreed, TcpState::Closed);
         let mut interface = new_interface(isn::seed(isn), Time::ZERO);
         let mut packets = Packets::new();
         connection.connect(Time::ZERO, &mut interface, &mut packets).unwrap();

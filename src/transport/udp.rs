@@ -43,34 +43,56 @@ impl Transport {
         }
         let local = SocketAddr::new(packet.destination, datagram.dst_port());
         let remote = SocketAddr::new(packet.source, datagram.src_port());
-        let owner = self.ports.owner(Protocol::Udp, local);
-        let Some(Bound::Datagram(slot)) = owner.filter(|&owner| self.accepts_from(owner, remote)) else {
+        if below.ip.is_group(local.ip()) {
+            return self.deliver_to_all(now, packet, covered, local, remote, below);
+        }
+        let Some(slot) = self.best(local, remote) else {
             return Err(match packet.cast {
                 Cast::Group => Rule::UdpNoSocketGroup,
                 Cast::Unicast => below.ip.port_unreachable(now, packet, below.packets),
             });
         };
+        Ok(self.deliver_to(now, slot, packet, covered, below))
+    }
+
+    /// One socket's share of it.
+    pub(super) fn deliver_to(
+        &mut self,
+        now: Time,
+        slot: usize,
+        packet: &Packet<'_>,
+        covered: &[u8],
+        below: &mut Below<'_>,
+    ) -> Fate {
         let socket = &mut self.datagrams[slot];
         let mut fate = Fate::of(socket.owner());
         if !socket.has_room(covered.len()) {
             fate.rule = Some(Rule::UdpBufferFull);
-            return Ok(fate);
+            return fate;
         }
         let packet = plain(packet, covered, &mut self.scratch);
         socket.feed(now, &mut self.interface, packet, below.packets);
         self.notices.push_back(Notice::Datagram { descriptor: socket.descriptor });
-        Ok(fate)
+        fate
     }
 
-    /// A connected UDP socket hears its peer only (`connect(2)`).
-    fn accepts_from(&self, owner: Bound, remote: SocketAddr) -> bool {
-        match owner {
-            Bound::Datagram(slot) => self.datagrams[slot].remote.is_none_or(|peer| peer == remote),
-            Bound::Listener(_) => false,
+    /// Of those that hear what `remote` sends to `local`: one connected to it before one that is not, then one bound
+    /// to the very address before one bound to all, then the last one bound, as in Linux.
+    fn best(&self, local: SocketAddr, remote: SocketAddr) -> Option<usize> {
+        let mut best = None;
+        for (owner, is_exact) in self.ports.hearers(Protocol::Udp, local) {
+            let Bound::Datagram(slot) = owner else { continue };
+            let socket = &self.datagrams[slot];
+            let merit = (socket.remote.is_some(), is_exact);
+            if socket.hears(remote) && best.is_none_or(|(most, _)| merit > most) {
+                best = Some((merit, slot));
+            }
         }
+        best.map(|(_, slot)| slot)
     }
 
-    /// Binds a UDP socket; port 0 stands for any that is free.
+    /// Binds a UDP socket; port 0 stands for any that is free. With `shares`, others that do so too may have the same
+    /// address: each gets what is sent to a group, and the last one bound what is sent to the address.
     ///
     /// # Errors
     ///
@@ -80,13 +102,14 @@ impl Transport {
         &mut self,
         now: Time,
         local: SocketAddr,
+        shares: bool,
         descriptor: usize,
         below: &Below<'_>,
         rng: &mut StdRng,
     ) -> Result<usize> {
         let local = self.bindable(Protocol::Udp, local, below, rng)?;
         let slot = self.datagrams.vacant_key();
-        self.ports.bind(Protocol::Udp, local, Bound::Datagram(slot))?;
+        self.ports.bind_shared(Protocol::Udp, local, Bound::Datagram(slot), shares)?;
         let id = self.new_id(Protocol::Udp);
         self.datagrams.insert(Datagram::new(id, local, descriptor, now));
         self.lives.push_back(Life::Bound { socket: id, local, backlog: None });
@@ -104,7 +127,8 @@ impl Transport {
         if self.sockets() >= self.limits.sockets {
             return Err(Error::TooManySockets);
         }
-        if !local.ip().is_unspecified() && !below.ip.is_bindable(local.ip()) {
+        let is_group = protocol == Protocol::Udp && below.ip.is_group(local.ip());
+        if !local.ip().is_unspecified() && !is_group && !below.ip.is_bindable(local.ip()) {
             return Err(Error::AddressNotAvailable);
         }
         if local.port() != 0 {
@@ -160,16 +184,27 @@ impl Transport {
         if bytes.len() > longest {
             return Err(Error::MessageTooLong);
         }
+        let is_group = below.ip.is_group(peer.ip());
+        if is_group {
+            socket.may_send_to_group(peer.ip())?;
+        }
+        let hops = peer.ip().is_multicast().then_some(socket.options.hops);
         let ends = (SocketAddr::new(source, socket.local.port()), peer);
         let fate = Fate::of(socket.owner());
-        self.sender.send(now, bytes, ends, fate, below.packets)?;
+        self.sender.send(now, bytes, ends, hops, fate, below.packets)?;
         socket.note_sent(bytes.len(), peer);
+        if is_group {
+            self.loop_back(now, slot, peer, source, below);
+        }
         Ok(())
     }
 
     /// Closes a UDP socket.
-    pub fn close_udp(&mut self, now: Time, slot: usize) {
+    pub fn close_udp(&mut self, now: Time, slot: usize, below: &mut Below<'_>) {
         let socket = self.datagrams.remove(slot);
+        for &group in &socket.groups {
+            below.ip.leave_group(now, group);
+        }
         self.ports.release(Protocol::Udp, socket.local, Bound::Datagram(slot));
         let summary = Summary { age: now - socket.created, ..socket.summary };
         self.lives.push_back(Life::Closed { socket: socket.id, how: Close::ByUs, summary });
@@ -178,8 +213,7 @@ impl Transport {
     /// An ICMP error about a datagram of ours (RFC 1122 §4.1.3.3). What is too big for its way is cut from now on.
     /// As Linux does, a connected socket is told of errors that will not pass, and one that asked of all.
     pub(super) fn udp_error(&mut self, now: Time, error: &IcmpError, below: &mut Below<'_>) -> Fate {
-        let owner = self.ports.owner(Protocol::Udp, error.source);
-        let Some(Bound::Datagram(slot)) = owner.filter(|&owner| self.accepts_from(owner, error.destination)) else {
+        let Some(slot) = self.best(error.source, error.destination) else {
             return Fate::nobody(Rule::IcmpErrorUnmatched);
         };
         let socket = &self.datagrams[slot];

@@ -449,6 +449,7 @@ lines! {
         line_58_a_routing_header_is_rejected
         line_59_an_overlap_drops_the_datagram
         line_60_a_zero_udp_checksum_is_dropped
+        line_62_an_mld_query_is_answered
     }
     embedded {}
     pair {
@@ -462,7 +463,5 @@ lines! {
         line_61_no_error_to_a_group_or_about_an_error
         line_63_a_multicast_source_is_dropped
     }
-    later {
-        line_62_an_mld_query_is_answered
-    }
+    later {}
 }

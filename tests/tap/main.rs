@@ -10,6 +10,7 @@ mod autoconf;
 mod host;
 mod namespace;
 
+mod groups;
 mod http;
 mod idle;
 mod life;
@@ -18,3 +19,4 @@ mod nmap;
 mod ping;
 mod scripts;
 mod services;
+mod storm;

@@ -1,9 +1,9 @@
 use std::future::poll_fn;
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use crate::net::{self, Stack};
-use crate::socket::Verb;
+use crate::socket::{GroupOption, Verb};
 
 /// A UDP socket, like `tokio::net::UdpSocket`.
 #[derive(Debug)]
@@ -16,7 +16,17 @@ impl UdpSocket {
     ///
     /// As [`net::UdpSocket::bind`].
     pub async fn bind(stack: &Stack, local: SocketAddr) -> io::Result<UdpSocket> {
-        let outcome = stack.call(Verb::BindUdp { local }).await;
+        let outcome = stack.call(Verb::BindUdp { local, reuse_address: false }).await;
+        net::UdpSocket::from_outcome(stack, outcome).map(UdpSocket)
+    }
+
+    /// As [`net::UdpSocket::bind_reusable`].
+    ///
+    /// # Errors
+    ///
+    /// As [`net::UdpSocket::bind`].
+    pub async fn bind_reusable(stack: &Stack, local: SocketAddr) -> io::Result<UdpSocket> {
+        let outcome = stack.call(Verb::BindUdp { local, reuse_address: true }).await;
         net::UdpSocket::from_outcome(stack, outcome).map(UdpSocket)
     }
 
@@ -102,5 +112,82 @@ impl UdpSocket {
     /// As [`net::UdpSocket::send`].
     pub async fn send(&self, bytes: &[u8]) -> io::Result<usize> {
         self.send_from(bytes, self.0.peer()?, None).await
+    }
+
+    /// As [`net::UdpSocket::join_multicast_v4`].
+    ///
+    /// # Errors
+    ///
+    /// As [`net::UdpSocket::join_multicast_v4`].
+    pub async fn join_multicast_v4(&self, multiaddr: Ipv4Addr, interface: Ipv4Addr) -> io::Result<()> {
+        self.set(self.0.join_v4(&multiaddr, &interface)).await
+    }
+
+    /// As [`net::UdpSocket::leave_multicast_v4`].
+    ///
+    /// # Errors
+    ///
+    /// As [`net::UdpSocket::leave_multicast_v4`].
+    pub async fn leave_multicast_v4(&self, multiaddr: Ipv4Addr, interface: Ipv4Addr) -> io::Result<()> {
+        self.set(self.0.leave_v4(&multiaddr, &interface)).await
+    }
+
+    /// As [`net::UdpSocket::join_multicast_v6`].
+    ///
+    /// # Errors
+    ///
+    /// As [`net::UdpSocket::join_multicast_v6`].
+    pub async fn join_multicast_v6(&self, multiaddr: &Ipv6Addr, interface: u32) -> io::Result<()> {
+        self.set(self.0.join_v6(multiaddr, interface)?).await
+    }
+
+    /// As [`net::UdpSocket::leave_multicast_v6`].
+    ///
+    /// # Errors
+    ///
+    /// As [`net::UdpSocket::leave_multicast_v6`].
+    pub async fn leave_multicast_v6(&self, multiaddr: &Ipv6Addr, interface: u32) -> io::Result<()> {
+        self.set(self.0.leave_v6(multiaddr, interface)?).await
+    }
+
+    /// As [`net::UdpSocket::set_broadcast`].
+    ///
+    /// # Errors
+    ///
+    /// As [`net::UdpSocket::set_broadcast`].
+    pub async fn set_broadcast(&self, broadcast: bool) -> io::Result<()> {
+        self.set(self.0.option(GroupOption::Broadcast(broadcast))).await
+    }
+
+    /// As [`net::UdpSocket::set_multicast_loop_v4`].
+    ///
+    /// # Errors
+    ///
+    /// As [`net::UdpSocket::set_multicast_loop_v4`].
+    pub async fn set_multicast_loop_v4(&self, on: bool) -> io::Result<()> {
+        self.set(self.0.option(GroupOption::Loopback(on))).await
+    }
+
+    /// As [`net::UdpSocket::set_multicast_loop_v6`].
+    ///
+    /// # Errors
+    ///
+    /// As [`net::UdpSocket::set_multicast_loop_v6`].
+    pub async fn set_multicast_loop_v6(&self, on: bool) -> io::Result<()> {
+        self.set(self.0.option(GroupOption::Loopback(on))).await
+    }
+
+    /// As [`net::UdpSocket::set_multicast_ttl_v4`].
+    ///
+    /// # Errors
+    ///
+    /// As [`net::UdpSocket::set_multicast_ttl_v4`].
+    pub async fn set_multicast_ttl_v4(&self, ttl: u32) -> io::Result<()> {
+        self.set(self.0.ttl_v4(ttl)?).await
+    }
+
+    async fn set(&self, verb: Verb) -> io::Result<()> {
+        self.0.stack.call(verb).await?;
+        Ok(())
     }
 }

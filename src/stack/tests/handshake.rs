@@ -124,6 +124,25 @@ fn closing_a_listener_resets_its_handshakes_and_no_others() {
 }
 
 #[test]
+fn closing_a_listener_resets_the_connections_that_nobody_accepted() {
+    let mut bench = Bench::new();
+    let accepted = bench.establish(1000);
+    let _stream = bench.listener.queue.try_accept().unwrap();
+    let answers = bench.send(&TcpRepr { src_port: 6000, ..syn(1000) }, Duration::ZERO);
+    bench.send(&TcpRepr { src_port: 6000, ..ack_of(&answers[0]) }, Duration::ZERO);
+    let Bench { mut net, listener } = bench;
+    let other = net.listen_a(at("0.0.0.0", 81), 16);
+    drop(listener);
+    let mut bench = Bench { net, listener: other };
+    let resets = bench.idle(Duration::from_millis(50));
+    assert_eq!(resets.len(), 1, "{resets:?}");
+    assert_eq!((resets[0].control, resets[0].seq), (TcpControl::Rst, answers[0].seq.wrapping_add(1)));
+    // The one that was accepted lives on.
+    let data = TcpRepr { payload: b"x", ..segment(TcpControl::Psh, 1001, Some(accepted.wrapping_add(1))) };
+    assert_eq!(bench.send(&data, Duration::from_millis(50))[0].ack, Some(1002));
+}
+
+#[test]
 fn the_accept_queue_is_exactly_as_long_as_listen_said() {
     for backlog in [1, 2, 5] {
         let mut bench = Bench::new();

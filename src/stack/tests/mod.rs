@@ -6,10 +6,12 @@ mod connections;
 mod cookies;
 mod datagrams;
 mod fragments;
+mod groups;
 mod handshake;
 mod icmp;
 mod life;
 mod loss;
+mod memory;
 mod panics;
 mod patience;
 mod regressions;
@@ -256,14 +258,14 @@ impl Net {
     }
 
     fn bind_a(&mut self, local: SocketAddr) -> DatagramSocket {
-        match self.call_a(Verb::BindUdp { local }) {
+        match self.call_a(Verb::BindUdp { local, reuse_address: false }) {
             Ok(Outcome::Datagram(socket)) => socket,
             other => panic!("{other:?}"),
         }
     }
 
     fn bind_b(&mut self, local: SocketAddr) -> DatagramSocket {
-        match self.call_b(Verb::BindUdp { local }) {
+        match self.call_b(Verb::BindUdp { local, reuse_address: false }) {
             Ok(Outcome::Datagram(socket)) => socket,
             other => panic!("{other:?}"),
         }

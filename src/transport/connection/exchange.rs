@@ -194,7 +194,7 @@ impl Connection {
     fn break_off(&mut self) {
         self.ended = Some(Close::Panicked);
         let nothing = || tcp::SocketBuffer::new(Vec::new());
-        self.set = SocketSet::new(vec![SocketStorage::EMPTY]);
+        *self.set = SocketSet::new(vec![SocketStorage::EMPTY]);
         self.handle = self.set.add(tcp::Socket::new(nothing(), nothing()));
     }
 

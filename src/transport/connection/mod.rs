@@ -7,6 +7,7 @@ mod end;
 mod exchange;
 mod info;
 mod patience;
+mod rest;
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -20,11 +21,14 @@ pub use info::TcpInfo;
 pub use patience::Keepalive;
 pub(in crate::transport) use patience::{Due, Patience, Waiting};
 
+use rest::Rest;
+
 use super::challenge::PER_CONNECTION;
 use super::medium::Sent;
 use crate::config::Limits;
-use crate::error::Error;
+use crate::error::{Error, Result};
 use crate::ip::Limiter;
+use crate::memory::{Buffer, Lodged, Memory};
 use crate::observe::{Close, Fate, Numbers, Ownership, SocketId, Summary, TcpState, Time};
 
 /// What both ends agreed on in their SYNs.
@@ -43,8 +47,9 @@ pub(in crate::transport) struct Handshaken {
 /// A TCP connection.
 #[derive(Debug)]
 pub struct Connection {
-    set: SocketSet<'static>,
+    set: Lodged<SocketSet<'static>, 2>,
     handle: SocketHandle,
+    rest: Rest,
     agreed: Handshaken,
     /// The peer's initial sequence number, once its SYN has come.
     irs: Option<TcpSeqNumber>,
@@ -130,23 +135,29 @@ fn state_of(state: tcp::State) -> TcpState {
     }
 }
 
-/// A socket of its own set, as smoltcp wants it.
-pub(in crate::transport) fn new_socket(limits: &Limits) -> tcp::Socket<'static> {
-    let mut socket = tcp::Socket::new(
-        tcp::SocketBuffer::new(vec![0; limits.receive_buffer]),
-        tcp::SocketBuffer::new(vec![0; limits.send_buffer]),
-    );
-    socket.set_congestion_control(tcp::CongestionControl::Cubic);
-    socket
+/// Buffers of a connection: the receive buffer and the send buffer.
+///
+/// # Errors
+///
+/// If there is no memory for them.
+pub(in crate::transport) fn buffers(limits: &Limits, memory: &Memory) -> Result<[Buffer; 2]> {
+    Ok([memory.buffer(limits.receive_buffer)?, memory.buffer(limits.send_buffer)?])
 }
 
 impl Connection {
-    pub(in crate::transport) fn new(socket: tcp::Socket<'static>, agreed: Handshaken, state: TcpState) -> Connection {
-        let mut set = SocketSet::new(vec![SocketStorage::EMPTY]);
-        let handle = set.add(socket);
+    pub(in crate::transport) fn new(buffers: [Buffer; 2], agreed: Handshaken, state: TcpState) -> Connection {
+        // A socket in a set of its own, as smoltcp wants it.
+        let (set, handle) = Lodged::new(buffers, |[receive, send]| {
+            let mut socket = tcp::Socket::new(tcp::SocketBuffer::new(receive), tcp::SocketBuffer::new(send));
+            socket.set_congestion_control(tcp::CongestionControl::Cubic);
+            let mut set = SocketSet::new(vec![SocketStorage::EMPTY]);
+            let handle = set.add(socket);
+            (set, handle)
+        });
         Connection {
             set,
             handle,
+            rest: Rest::default(),
             agreed,
             irs: None,
             peer: Peer::default(),
@@ -238,12 +249,16 @@ impl Connection {
     /// Ends when it writes none or nothing more fits.
     pub fn send(&mut self, mut fill: impl FnMut(&mut [u8]) -> usize) {
         while self.socket().can_send() {
+            let was_empty = self.socket().send_queue() == 0;
             let filled = self.socket_mut().send(|buffer| {
                 let count = fill(buffer);
                 (count, count)
             });
             match filled {
-                Ok(count) if count > 0 => self.summary.bytes_out += count as u64,
+                Ok(count) if count > 0 => {
+                    self.note_filled(count, was_empty);
+                    self.summary.bytes_out += count as u64;
+                }
                 _ => return,
             }
         }

@@ -7,7 +7,7 @@ use smoltcp::wire::TcpSeqNumber;
 use crate::error::Error;
 use crate::ip::{Packet, Packets};
 use crate::observe::{Fate, Ownership, Protocol, Rule, SocketId, TcpState, Time};
-use crate::transport::connection::{Connection, Handshaken, new_socket};
+use crate::transport::connection::{Connection, Handshaken, buffers};
 use crate::transport::cookie::Request;
 use crate::transport::handshake::{Handshake, Listener};
 use crate::transport::segment::{self, Segment};
@@ -172,6 +172,9 @@ impl Transport {
         if self.sockets() >= self.limits.sockets {
             return Err(Rule::TcpSocketLimit);
         }
+        if self.memory.is_exhausted() {
+            return Err(Rule::TcpMemoryLimit);
+        }
         Ok(())
     }
 
@@ -230,8 +233,9 @@ impl Transport {
                 self.mark(slot);
                 fate
             }
-            Err(_) => {
-                let rule = self.reset(now, segment, Rule::TcpPanicked, below.packets);
+            Err(error) => {
+                let why = if error == Error::NoBufferSpace { Rule::TcpMemoryLimit } else { Rule::TcpPanicked };
+                let rule = self.reset(now, segment, why, below.packets);
                 Fate { rule: Some(rule), ..handshake.fate(None) }
             }
         }
@@ -246,7 +250,8 @@ impl Transport {
         self.scratch.clear();
         self.scratch.resize(ip.header_len() + syn.buffer_len(), 0);
         segment::write(&ip, &syn, &mut self.scratch);
-        let mut connection = Connection::new(new_socket(&self.limits), agreed, TcpState::SynReceived);
+        let buffers = buffers(&self.limits, &self.memory)?;
+        let mut connection = Connection::new(buffers, agreed, TcpState::SynReceived);
         let mut interface = new_interface(isn::seed(agreed.isn), now);
         connection.replay_syn(now, &mut interface, &self.scratch)?;
         connection.note_handshake(handshake);

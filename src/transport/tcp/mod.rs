@@ -138,6 +138,11 @@ impl Transport {
             Admission::Drop(rule) => return Fate { rule: Some(rule), ..connection.fate() },
         };
         let connection = &mut self.connections[slot];
+        if connection.is_short_for(segment) {
+            // As if it had been lost: the peer sends it again, and its window stays as it was promised.
+            return Fate { rule: Some(Rule::TcpMemoryLimit), ..connection.fate() };
+        }
+        connection.note_extent(segment);
         connection.feed(now, &mut self.interface, packet, out);
         connection.note_received(segment, before);
         connection.note_heard(now, segment);

@@ -111,7 +111,9 @@ impl Transport {
             }
         } else if has_more {
             self.mark(slot);
-        } else if let Some(at) = earlier(connection.deadline(now, &mut self.interface), patience_ends) {
+        } else if let Some(at) =
+            earliest([connection.deadline(now, &mut self.interface), patience_ends, connection.take_rest_deadline()])
+        {
             // It has just sent all it could: what is due "now" waits for something that has not come.
             let at = at.max(now + Duration::from_millis(1));
             if connection.armed.is_none_or(|armed| at < armed) {
@@ -182,6 +184,6 @@ impl Transport {
     }
 }
 
-fn earlier(a: Option<Time>, b: Option<Time>) -> Option<Time> {
-    a.into_iter().chain(b).min()
+fn earliest(moments: [Option<Time>; 3]) -> Option<Time> {
+    moments.into_iter().flatten().min()
 }

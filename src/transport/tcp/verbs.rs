@@ -7,7 +7,7 @@ use rand::rngs::StdRng;
 use crate::error::{Error, Result};
 use crate::ip::Packets;
 use crate::observe::{Close, Protocol, Rule, Summary, TcpState, Time};
-use crate::transport::connection::{Connection, new_socket};
+use crate::transport::connection::{Connection, buffers};
 use crate::transport::handshake::Listener;
 use crate::transport::{Below, Bound, FourTuple, Life, Owner, Transport, isn, new_interface, segment_payload};
 
@@ -65,7 +65,7 @@ impl Transport {
     /// # Errors
     ///
     /// [`Error::NetworkUnreachable`], [`Error::AddressNotAvailable`], [`Error::AddressInUse`],
-    /// [`Error::TooManySockets`].
+    /// [`Error::TooManySockets`], [`Error::NoBufferSpace`].
     pub fn connect(
         &mut self,
         now: Time,
@@ -76,6 +76,9 @@ impl Transport {
     ) -> Result<usize> {
         if self.sockets() >= self.limits.sockets {
             return Err(Error::TooManySockets);
+        }
+        if self.memory.is_exhausted() {
+            return Err(Error::NoBufferSpace);
         }
         if remote.port() == 0 || remote.ip().is_unspecified() || below.ip.is_group(remote.ip()) {
             return Err(Error::AddressNotAvailable);
@@ -108,7 +111,7 @@ impl Transport {
         };
         let id = self.new_id(Protocol::Tcp);
         let agreed = self.agree(id, local, remote, now, least_isn);
-        let mut connection = Connection::new(new_socket(&self.limits), agreed, TcpState::Closed);
+        let mut connection = Connection::new(buffers(&self.limits, &self.memory)?, agreed, TcpState::Closed);
         connection.descriptor = Some(descriptor);
         connection.narrow(segment_payload(below.ip.path_mtu(remote.ip()), remote));
         let mut interface = new_interface(isn::seed(agreed.isn), now);

@@ -62,6 +62,17 @@ impl Icmp {
 }
 
 impl Answer {
+    /// Whether it only tells of a group that was joined or left, which nobody asked: the stack begins so, and says it
+    /// again within a second (RFC 3376 §5.1, RFC 3810 §6.1).
+    pub(crate) fn is_change_report(&self) -> bool {
+        let kind = match self.ip() {
+            Some(packet) if packet.protocol == 2 && packet.payload.first() == Some(&0x22) => packet.payload.get(8),
+            Some(packet) if packet.protocol == ICMP6 && packet.payload.first() == Some(&143) => packet.payload.get(8),
+            _ => None,
+        };
+        matches!(kind, Some(3 | 4))
+    }
+
     pub(crate) fn ip(&self) -> Option<&Packet> {
         match &self.body {
             Body::Ip(packet) => Some(packet),

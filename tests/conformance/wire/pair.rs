@@ -150,7 +150,7 @@ impl Pair {
     }
 
     pub(crate) fn bind(&mut self, local: SocketAddr) -> DatagramSocket {
-        match self.call(Verb::BindUdp { local }) {
+        match self.call(Verb::BindUdp { local, reuse_address: false }) {
             Ok(Outcome::Datagram(socket)) => socket,
             other => panic!("{local}: {other:?}"),
         }
@@ -192,6 +192,7 @@ impl Pair {
         let Some(answer) = answer else { return };
         match here_i_am(&answer) {
             Some(reply) if self.neighbour_answers => self.to_stack.push_back(reply),
+            _ if answer.is_change_report() => {}
             _ => self.answers.push(answer),
         }
     }

@@ -106,6 +106,7 @@ impl Tap {
         let Some(answer) = answer else { return true };
         match here_i_am(&answer) {
             Some(reply) => self.socket.send(&reply).unwrap(),
+            None if answer.is_change_report() => {}
             None => self.answers.push_back(answer),
         }
         true

@@ -1,0 +1,102 @@
+//! What connections cost in memory: the idle nothing, all together no more than the limit.
+
+use super::*;
+use crate::config::Limits;
+use crate::error::Error;
+use crate::observe::Rule;
+
+/// A's end writes, B's end reads and compares, in chunks.
+fn transfer(net: &mut Net, from: &StreamSocket, to: &StreamSocket, total: usize) {
+    let chunk: Vec<u8> = (0..=255).cycle().take(8192).collect();
+    let (mut sent, mut received) = (0, 0);
+    let mut buffer = [0; 8192];
+    net.run_until(Duration::from_secs(600), |_| {
+        while sent < total
+            && let Ok(count) = from.pipe.try_write(&chunk[sent % 256..][..(total - sent).min(4096)])
+        {
+            sent += count;
+        }
+        while let Ok(count) = to.pipe.try_read(&mut buffer) {
+            assert!(buffer[..count].iter().enumerate().all(|(i, &byte)| byte == ((received + i) % 256) as u8));
+            received += count;
+        }
+        received == total
+    });
+}
+
+#[test]
+fn a_connection_gives_its_memory_back_when_it_rests_and_goes_on_afterwards() {
+    let mut net = Net::new();
+    let (a, b, _listener) = net.connected();
+    for total in [1, 100_000, 300, 1_000_001] {
+        transfer(&mut net, &b, &a, total);
+        transfer(&mut net, &a, &b, total);
+        assert!(net.a.stack.memory_used() > 0 && net.b.stack.memory_used() > 0);
+        net.run(Duration::from_secs(2));
+        assert_eq!((net.a.stack.memory_used(), net.b.stack.memory_used()), (0, 0));
+    }
+}
+
+#[test]
+fn bytes_that_the_program_has_not_read_keep_their_memory_until_it_does() {
+    let mut net = Net::new();
+    let (a, b, _listener) = net.connected();
+    b.pipe.try_write(&[7; 9000]).unwrap();
+    net.run(Duration::from_secs(10));
+    assert_eq!(net.a.stack.memory_used(), 12_288);
+    let mut buffer = [0; 9000];
+    assert_eq!((a.pipe.try_read(&mut buffer), buffer), (Ok(9000), [7; 9000]));
+    net.run(Duration::from_secs(2));
+    assert_eq!(net.a.stack.memory_used(), 0);
+}
+
+#[test]
+fn a_busy_connection_keeps_its_memory_and_an_idle_stack_has_no_deadline() {
+    let mut net = Net::new();
+    let (a, b, _listener) = net.connected();
+    for _ in 0..20 {
+        transfer(&mut net, &b, &a, 1);
+        let used = net.a.stack.memory_used();
+        net.run(Duration::from_millis(700));
+        assert!(net.a.stack.memory_used() >= used && used > 0);
+    }
+    net.run(Duration::from_secs(100));
+    assert_eq!((net.a.stack.memory_used(), net.a.deadline), (0, None));
+}
+
+fn small(memory: usize) -> Config {
+    Config { limits: Limits { memory, ..Limits::default() }, ..config_a() }
+}
+
+#[test]
+fn at_the_limit_new_connections_are_refused_and_those_that_are_there_go_on() {
+    let mut net = Net::with(FaultConfig::default(), small(4096), config_b());
+    let (a, b, listener) = net.connected();
+    b.pipe.try_write(&[1; 1000]).unwrap();
+    net.run(Duration::from_millis(100));
+    assert!(net.a.stack.memory_used() >= 4096);
+    // Nobody gets in, and nobody gets out.
+    let ticket = net.b.begin(Verb::Connect { local: None, remote: at(A, 80) });
+    net.run(Duration::from_millis(500));
+    assert_eq!(listener.queue.try_accept().map(|_| ()), Err(Error::WouldBlock));
+    assert!(net.a.stack.counters().of(Rule::TcpMemoryLimit) > 0);
+    assert_eq!(net.call_a(Verb::Connect { local: None, remote: at(B, 9) }).map(|_| ()), Err(Error::NoBufferSpace));
+    // Reading makes room, and what was refused comes by itself.
+    let mut received = 0;
+    let mut buffer = [0; 9000];
+    net.run_until(Duration::from_secs(60), |_| {
+        received += a.pipe.try_read(&mut buffer).unwrap_or(0);
+        received == 1000
+    });
+    net.run(Duration::from_secs(30));
+    assert!(net.b.finished(ticket).is_some_and(|result| result.is_ok()));
+    assert!(listener.queue.try_accept().is_ok());
+}
+
+#[test]
+fn transfers_end_exactly_under_a_limit_that_they_reach_all_the_time() {
+    let mut net = Net::with(FaultConfig::default(), small(64 * 1024), config_b());
+    let (a, b, _listener) = net.connected();
+    transfer(&mut net, &b, &a, 500_000);
+    transfer(&mut net, &a, &b, 500_000);
+}

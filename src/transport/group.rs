@@ -1,0 +1,160 @@
+//! Datagrams to and from groups, and the options of a UDP socket about them.
+//!
+//! A socket gets what is sent to any group that the stack is in, if its address and port fit, whether it joined the
+//! group itself or another socket did: Linux's IP_MULTICAST_ALL and IPV6_MULTICAST_ALL, which are on by default. Who
+//! wants one group only binds to the group's address.
+
+use std::net::{IpAddr, SocketAddr};
+
+use super::{Below, Bound, Transport};
+use crate::error::{Error, Result};
+use crate::ip::Packet;
+use crate::observe::{Cast, Fate, Protocol, Rule, Time};
+
+/// The options of one socket, with the defaults of `ip(7)`, `ipv6(7)` and RFC 1122 §3.3.6.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct GroupOptions {
+    pub(super) broadcast: bool,
+    pub(super) loopback: bool,
+    pub(super) hops: u8,
+}
+
+impl Default for GroupOptions {
+    fn default() -> GroupOptions {
+        GroupOptions { broadcast: false, loopback: true, hops: 1 }
+    }
+}
+
+/// One of the options.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum GroupOption {
+    /// SO_BROADCAST: it may send to broadcast addresses.
+    Broadcast(bool),
+    /// IP_MULTICAST_LOOP, IPV6_MULTICAST_LOOP: what it sends to groups is also for the sockets of this stack.
+    Loopback(bool),
+    /// IP_MULTICAST_TTL, IPV6_MULTICAST_HOPS: how many routers away groups are reached. 0: only on this stack.
+    Hops(u8),
+}
+
+impl Transport {
+    /// A datagram to a group goes to every socket that hears it. The fate names the first one, or one whose buffer is
+    /// full.
+    pub(super) fn deliver_to_all(
+        &mut self,
+        now: Time,
+        packet: &Packet<'_>,
+        covered: &[u8],
+        local: SocketAddr,
+        remote: SocketAddr,
+        below: &mut Below<'_>,
+    ) -> std::result::Result<Fate, Rule> {
+        let mut members = std::mem::take(&mut self.members);
+        members.extend(self.ports.hearers(Protocol::Udp, local).filter_map(|(owner, _)| match owner {
+            Bound::Datagram(slot) if self.datagrams[slot].hears(remote) => Some(slot),
+            _ => None,
+        }));
+        let mut told: Option<Fate> = None;
+        for slot in members.drain(..) {
+            let fate = self.deliver_to(now, slot, packet, covered, below);
+            if fate.rule.is_some() || told.is_none() {
+                told = Some(fate);
+            }
+        }
+        self.members = members;
+        told.ok_or(Rule::UdpNoSocketGroup)
+    }
+
+    /// What a socket has just sent to a group is for the members on this stack too (`ip(7)`, IP_MULTICAST_LOOP), since
+    /// nobody on the link sends it back to us; with a hop count of 0 for nobody else.
+    pub(super) fn loop_back(
+        &mut self,
+        now: Time,
+        slot: usize,
+        peer: SocketAddr,
+        source: IpAddr,
+        below: &mut Below<'_>,
+    ) {
+        let sender = &self.datagrams[slot];
+        let remote = SocketAddr::new(source, sender.local.port());
+        let GroupOptions { loopback, hops, .. } = sender.options;
+        let is_heard = below.ip.is_member(peer.ip()) && (loopback || !peer.ip().is_multicast());
+        let mut looped = std::mem::take(&mut self.looped);
+        looped.clear();
+        if let Some(sent) = below.packets.last() {
+            looped.extend_from_slice(sent.packet);
+        }
+        if peer.ip().is_multicast() && hops == 0 {
+            below.packets.pop();
+        }
+        let header = if peer.is_ipv4() { 20 } else { 40 };
+        if let Some(payload) = looped.get(header..).filter(|_| is_heard) {
+            let packet = Packet {
+                source,
+                destination: peer.ip(),
+                protocol: 17,
+                hop_limit: hops,
+                traffic_class: 0,
+                cast: Cast::Group,
+                bytes: &looped,
+                payload,
+                original: &looped,
+            };
+            // Nobody need hear it: it is on the link in any case.
+            let _ = self.deliver_to_all(now, &packet, payload, peer, remote, below);
+        }
+        self.looped = looped;
+    }
+
+    /// IP_ADD_MEMBERSHIP, IPV6_ADD_MEMBERSHIP.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::InvalidInput`] if it is no multicast address; [`Error::FamilyNotSupported`] if it is of another family
+    /// than the socket; [`Error::AddressInUse`] if the socket has joined it; [`Error::NoBufferSpace`] if the socket or
+    /// the stack is in as many groups as it may be.
+    pub fn join_group(&mut self, now: Time, slot: usize, group: IpAddr, below: &mut Below<'_>) -> Result<()> {
+        let socket = &mut self.datagrams[slot];
+        check_group(group, socket.local)?;
+        if socket.groups.contains(&group) {
+            return Err(Error::AddressInUse);
+        }
+        if socket.groups.len() >= self.limits.groups_per_socket {
+            return Err(Error::NoBufferSpace);
+        }
+        below.ip.join_group(now, group)?;
+        socket.groups.push(group);
+        Ok(())
+    }
+
+    /// IP_DROP_MEMBERSHIP, IPV6_DROP_MEMBERSHIP.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::InvalidInput`], [`Error::FamilyNotSupported`]; [`Error::AddressNotAvailable`] if the socket has not
+    /// joined it.
+    pub fn leave_group(&mut self, now: Time, slot: usize, group: IpAddr, below: &mut Below<'_>) -> Result<()> {
+        let socket = &mut self.datagrams[slot];
+        check_group(group, socket.local)?;
+        let place = socket.groups.iter().position(|&other| other == group).ok_or(Error::AddressNotAvailable)?;
+        socket.groups.swap_remove(place);
+        below.ip.leave_group(now, group);
+        Ok(())
+    }
+
+    /// Sets an option of a UDP socket.
+    pub fn set_group_option(&mut self, slot: usize, option: GroupOption) {
+        let options = &mut self.datagrams[slot].options;
+        match option {
+            GroupOption::Broadcast(broadcast) => options.broadcast = broadcast,
+            GroupOption::Loopback(loopback) => options.loopback = loopback,
+            GroupOption::Hops(hops) => options.hops = hops,
+        }
+    }
+}
+
+fn check_group(group: IpAddr, local: SocketAddr) -> Result<()> {
+    if !group.is_multicast() {
+        return Err(Error::InvalidInput);
+    }
+    if group.is_ipv4() != local.is_ipv4() { Err(Error::FamilyNotSupported) } else { Ok(()) }
+}
