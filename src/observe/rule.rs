@@ -195,6 +195,14 @@ rules! {
     TcpChallengeAck "tcp.challenge.ack" "RFC 9293 §3.10.7.4" "it acknowledges what we never sent: answered with our own ACK";
     TcpChallengeLimited "tcp.drop.challenge-limit" "RFC 5961 §7" "an ACK for an unacceptable segment was due, but the limit of this connection, or that of all, is reached";
     TcpOutsideWindow "tcp.drop.outside-window" "RFC 9293 §3.10.7.4" "the payload lies beyond the window that we advertised: answered with our own ACK";
+    TcpKeepaliveAnswer "tcp.keepalive.answer" "RFC 9293 §3.8.4" "the peer asks whether we are still there: answered with our own ACK";
+    TcpOldData "tcp.drop.duplicate" "RFC 9293 §3.10.7.4" "all of it had arrived before: answered with our own ACK";
+    TcpOldAck "tcp.challenge.old-ack" "RFC 5961 §5" "it acknowledges less than any segment of this connection would: answered with our own ACK";
+    TcpRetransmitFast "tcp.retransmit.fast" "RFC 8985 §6, RFC 5681 §3.2" "the peer has received what was sent later: this was lost";
+    TcpRetransmitTimeout "tcp.retransmit.timeout" "RFC 6298 §5" "it was not acknowledged in time: it is sent again";
+    TcpProbeTail "tcp.probe.tail" "RFC 8985 §7" "the last ACK is late: the last segment is sent again, so that the peer says what it has";
+    TcpProbeZeroWindow "tcp.probe.zero-window" "RFC 9293 §3.8.6.1" "the peer's window is closed: one byte asks whether it is still closed";
+    TcpUnclassified "tcp.unclassified" "" "a bug: the state machine did something else with the segment than was expected";
     TcpKeepalive "tcp.keepalive" "RFC 9293 §3.8.4" "the peer has been silent: a segment that it has long had asks whether it is still there";
     TcpPaws "tcp.drop.paws" "RFC 7323 §5.3" "the timestamp is older than the last one: a copy from an earlier turn of the sequence numbers, answered with our own ACK";
     TcpTimeWait "tcp.time-wait" "RFC 9293 §3.10.7.4" "the peer's FIN after our own: both directions are done, and copies of old segments have a minute to die out";

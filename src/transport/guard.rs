@@ -8,7 +8,8 @@ use smoltcp::wire::{TcpControl, TcpSeqNumber};
 
 use super::connection::Connection;
 use super::segment::Segment;
-use crate::observe::{Rule, TcpState};
+use super::sequence::{add, is_after, span};
+use crate::observe::{Rule, TcpState, Time};
 
 /// Sequence numbers further away than this cannot be compared safely: smoltcp's subtraction panics at 2³¹.
 const FAR: i32 = 1 << 30;
@@ -26,7 +27,7 @@ pub(super) enum Admission {
     Drop(Rule),
 }
 
-pub(super) fn admit(connection: &Connection, segment: &Segment<'_>) -> Admission {
+pub(super) fn admit(connection: &Connection, segment: &Segment<'_>, now: Time) -> Admission {
     let repr = &segment.repr;
     if connection.state() == TcpState::SynSent {
         return admit_unsynchronized(connection, segment);
@@ -46,7 +47,7 @@ pub(super) fn admit(connection: &Connection, segment: &Segment<'_>) -> Admission
         // RFC 5961 §3.2: only the exact number resets; a guess within the window is asked to prove itself.
         return if repr.seq_number == rcv_nxt {
             Admission::Admit
-        } else if distance > 0 && repr.seq_number < edge {
+        } else if distance > 0 && is_after(edge, repr.seq_number) {
             Admission::Challenge(Rule::TcpChallengeReset)
         } else {
             Admission::Drop(Rule::TcpSequenceFar)
@@ -56,33 +57,70 @@ pub(super) fn admit(connection: &Connection, segment: &Segment<'_>) -> Admission
         // RFC 5961 §4.2: a SYN in a synchronized state.
         return Admission::Challenge(Rule::TcpChallengeSyn);
     }
+    if connection.is_stray(segment, now) {
+        return Admission::Challenge(Rule::TcpPaws);
+    }
+    if connection.state() != TcpState::TimeWait
+        && let Some(refused) = refuse_old(connection, segment, distance)
+    {
+        return refused;
+    }
     match repr.ack_number {
         None => return Admission::Drop(Rule::TcpNoAck),
-        Some(ack) if is_after(ack, connection.snd_nxt()) => return Admission::Challenge(Rule::TcpChallengeAck),
+        Some(ack) if is_after(ack, connection.snd_nxt()) && connection.state() != TcpState::SynReceived => {
+            return Admission::Challenge(Rule::TcpChallengeAck);
+        }
+        // RFC 5961 §5.2: an old ACK is one that this connection may have sent.
+        Some(ack) if span(ack, connection.snd_una()) > connection.largest_send_window() => {
+            return Admission::Challenge(Rule::TcpOldAck);
+        }
         Some(_) => {}
     }
     // RFC 9293 §3.10.7.4: after the peer's FIN there is no text. smoltcp would take it in CLOSING and deliver it, with
     // the FIN's own number between it and what came before.
-    let end = repr.seq_number + repr.payload.len();
-    if has_ended(connection.state()) && !repr.payload.is_empty() && is_after(end, rcv_nxt - 1) {
-        let keep = usize::try_from((rcv_nxt - 1).0.wrapping_sub(repr.seq_number.0)).unwrap_or(0);
-        return Admission::Cut { keep };
+    let end = add(repr.seq_number, repr.payload.len());
+    let last = TcpSeqNumber(rcv_nxt.0.wrapping_sub(1));
+    if has_ended(connection.state()) && !repr.payload.is_empty() && is_after(end, last) {
+        return Admission::Cut { keep: span(repr.seq_number, last) };
     }
     // The edge of the window may cut a segment, because the sender saw a larger window before. smoltcp cuts the
     // payload but takes the FIN behind it: bytes would be missing before a clean end.
-    let takes_fin = repr.control == TcpControl::Fin;
-    if is_after(end, edge) && !repr.payload.is_empty() {
-        let keep = edge.0.wrapping_sub(repr.seq_number.0);
-        return match usize::try_from(keep) {
-            Ok(keep) if keep > 0 => Admission::Cut { keep },
+    if repr.payload.is_empty() {
+        // A probe may stand at the start of a closed window, and nothing else may.
+        let is_beyond = distance > 0 && !is_after(edge, repr.seq_number);
+        return if is_beyond { Admission::Challenge(Rule::TcpOutsideWindow) } else { Admission::Admit };
+    }
+    if is_after(end, edge) {
+        return match span(repr.seq_number, edge) {
             // Nothing of it fits: a probe of a closed window, or data beyond it. Both are answered with an ACK.
+            0 => Admission::Challenge(Rule::TcpOutsideWindow),
+            keep if is_after(add(repr.seq_number, keep), rcv_nxt) => Admission::Cut { keep },
             _ => Admission::Challenge(Rule::TcpOutsideWindow),
         };
     }
-    if takes_fin && is_after(end, edge) {
-        return Admission::Challenge(Rule::TcpOutsideWindow);
-    }
     Admission::Admit
+}
+
+/// What lies wholly before RCV.NXT (RFC 9293 §3.10.7.4): it is answered with an ACK, and nothing of it is used.
+fn refuse_old(connection: &Connection, segment: &Segment<'_>, distance: i32) -> Option<Admission> {
+    let repr = &segment.repr;
+    let length = repr.payload.len() + usize::from(repr.control == TcpControl::Fin);
+    if distance >= 0 || length as i64 + i64::from(distance) > 0 {
+        return None;
+    }
+    if length == 0 {
+        // Overtaken on its way by data that has not been acknowledged yet: as good as in order.
+        let is_recent = connection.last_ack_sent().is_some_and(|ack| !is_after(ack, repr.seq_number));
+        if is_recent || connection.state() == TcpState::SynReceived {
+            return None;
+        }
+    }
+    let rule = match (length, distance) {
+        (0 | 1, -1) if repr.control != TcpControl::Fin => Rule::TcpKeepaliveAnswer,
+        (0, _) => Rule::TcpChallengeSequence,
+        _ => Rule::TcpOldData,
+    };
+    Some(Admission::Challenge(rule))
 }
 
 /// Before the peer's SYN has come only the acknowledgment can be judged (RFC 9293 §3.10.7.3).
@@ -96,8 +134,4 @@ fn admit_unsynchronized(connection: &Connection, segment: &Segment<'_>) -> Admis
 /// Whether the peer's FIN has come.
 fn has_ended(state: TcpState) -> bool {
     matches!(state, TcpState::CloseWait | TcpState::LastAck | TcpState::Closing | TcpState::TimeWait)
-}
-
-fn is_after(a: TcpSeqNumber, b: TcpSeqNumber) -> bool {
-    a.0.wrapping_sub(b.0) > 0
 }

@@ -6,9 +6,10 @@ use std::time::Duration;
 use smoltcp::wire::{TcpControl, TcpRepr, TcpSeqNumber};
 
 use super::challenge::PER_CONNECTION;
-use super::connection::{Handshaken, offered_mss};
+use super::connection::{Handshaken, fed_mss, offered_mss};
 use super::cookie::Request;
 use super::segment::{self, Segment};
+use super::timestamp::Timestamps;
 use crate::ip::{Limiter, Packets};
 use crate::observe::{Fate, Numbers, Ownership, Rule, SocketId, TcpState, Time};
 
@@ -51,6 +52,8 @@ pub(super) struct Handshake {
     pub(super) mss: u16,
     pub(super) window_scale: Option<u8>,
     pub(super) sack: bool,
+    /// If the SYN carried one.
+    pub(super) timestamps: Option<Timestamps>,
     pub(super) checksum: u16,
     /// The window we announce: of the receive buffer that the connection will have.
     pub(super) receive_window: u16,
@@ -79,6 +82,10 @@ impl Handshake {
             mss: offered_mss(segment),
             window_scale: segment.repr.window_scale,
             sack: segment.repr.sack_permitted,
+            timestamps: segment
+                .repr
+                .timestamp
+                .map(|option| Timestamps::new(agreed.clock, option.tsval, agreed.created)),
             checksum: segment.checksum,
             receive_window,
             tries: 0,
@@ -121,19 +128,19 @@ impl Handshake {
 
     /// Agrees to nothing but an MSS.
     pub(super) fn without_options(self) -> Handshake {
-        Handshake { window_scale: None, sack: false, ..self }
+        Handshake { window_scale: None, sack: false, timestamps: None, ..self }
     }
 
     /// The SYN came again: sends the SYN-ACK again, but not any number of times. The next one is due when it was
     /// before.
-    pub(super) fn repeat_syn_ack(&mut self, out: &mut Packets) -> Rule {
+    pub(super) fn repeat_syn_ack(&mut self, now: Time, out: &mut Packets) -> Rule {
         self.syns += 1;
         if self.repeats_since == REPEATS {
             return Rule::TcpSynRepeated;
         }
         self.repeats_since += 1;
         self.repeats += 1;
-        self.emit_syn_ack(Rule::TcpSynRetransmit, out);
+        self.emit_syn_ack(now, Rule::TcpSynRetransmit, out);
         Rule::TcpSynRetransmit
     }
 
@@ -142,14 +149,14 @@ impl Handshake {
         if self.tries == SYN_ACKS {
             return None;
         }
-        self.emit_syn_ack(rule, out);
+        self.emit_syn_ack(now, rule, out);
         self.repeats_since = 0;
         self.resend_at = now + FIRST_WAIT * (1 << self.tries);
         self.tries += 1;
         Some(self.resend_at)
     }
 
-    fn emit_syn_ack(&self, rule: Rule, out: &mut Packets) {
+    fn emit_syn_ack(&self, now: Time, rule: Rule, out: &mut Packets) {
         let Handshaken { local, remote, isn, link_mss, .. } = self.agreed;
         let repr = TcpRepr {
             control: TcpControl::Syn,
@@ -159,6 +166,7 @@ impl Handshake {
             max_seg_size: Some(link_mss),
             window_scale: self.window_scale.map(|_| 0),
             sack_permitted: self.sack,
+            timestamp: self.timestamps.map(|timestamps| timestamps.option(now)),
             ..segment::bare(local, remote)
         };
         let fate = Fate { rule: Some(rule), numbers: Some(self.numbers()), ..Fate::of(self.owner()) };
@@ -202,15 +210,15 @@ impl Handshake {
         }
     }
 
-    /// The SYN as smoltcp shall see it, when the handshake is replayed.
-    pub(super) fn syn(&self) -> TcpRepr<'static> {
+    /// The SYN as smoltcp shall see it, when the handshake is replayed: `shift` is how it takes windows afterwards.
+    /// Options are our business.
+    pub(super) fn syn(&self, shift: u8) -> TcpRepr<'static> {
         TcpRepr {
             control: TcpControl::Syn,
             seq_number: self.irs,
             window_len: self.window,
-            max_seg_size: Some(self.mss.min(self.agreed.link_mss)),
-            window_scale: self.window_scale,
-            sack_permitted: self.sack,
+            max_seg_size: Some(fed_mss(self.mss.min(self.agreed.link_mss), self.timestamps.is_some())),
+            window_scale: Some(shift),
             ..segment::bare(self.agreed.remote, self.agreed.local)
         }
     }

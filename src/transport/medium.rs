@@ -4,11 +4,12 @@ use std::num::{NonZeroU16, NonZeroUsize};
 
 use smoltcp::phy::{ChecksumCapabilities, Device, DeviceCapabilities, Medium, RxToken, TxToken};
 use smoltcp::time::Instant;
-use smoltcp::wire::{IpProtocol, Ipv4Packet, Ipv6Packet, TcpPacket, TcpSeqNumber};
+use smoltcp::wire::{IpProtocol, Ipv4Packet, Ipv6Packet, TCP_HEADER_LEN, TcpPacket, TcpSeqNumber};
 
-use super::segment::clamp_mss;
+use super::options::{self, Options};
+use super::sequence::{add, earlier, is_after, later, span};
 use crate::ip::Packets;
-use crate::observe::{Fate, Time};
+use crate::observe::{Fate, Rule, Time};
 
 /// smoltcp works on packets as large as IP allows; `ip` cuts them for the link.
 pub(super) const LARGEST_PACKET: usize = 65_535;
@@ -24,6 +25,15 @@ pub(super) struct Sent {
     pub(super) ack: Option<TcpSeqNumber>,
     /// As it stands in the header.
     pub(super) window: u16,
+    pub(super) kind: Kind,
+}
+
+/// What a segment is sent for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    New,
+    Again,
+    WindowProbe,
 }
 
 /// Where packets go.
@@ -64,8 +74,9 @@ impl<O: Outlet> Device for Port<'_, O> {
         capabilities.medium = Medium::Ip;
         capabilities.max_transmission_unit = O::LARGEST;
         capabilities.checksum = ChecksumCapabilities::ignored();
-        capabilities.segmentation.tcpv4 = NonZeroUsize::new(LARGEST_PACKET);
-        capabilities.segmentation.tcpv6 = NonZeroUsize::new(LARGEST_PACKET);
+        // Options are added later.
+        capabilities.segmentation.tcpv4 = NonZeroUsize::new(LARGEST_PACKET - options::ROOM);
+        capabilities.segmentation.tcpv6 = NonZeroUsize::new(LARGEST_PACKET - options::ROOM);
         capabilities
     }
 }
@@ -86,26 +97,150 @@ impl<O: Outlet> TxToken for Outgoing<'_, O> {
     }
 }
 
-/// Takes what a connection sends: marks where super-segments are to be cut, writes the right MSS into a SYN, and notes what went.
+/// Takes what a connection sends: adds the options, marks where super-segments are to be cut, and notes what went.
 pub(super) struct TcpOutlet<'a> {
     pub(super) out: &'a mut Packets,
     pub(super) fate: Fate,
-    /// Payload bytes of one segment on the link.
+    /// Payload bytes of one segment on the link, with these options.
     pub(super) segment: NonZeroU16,
-    /// The MSS that we announce.
-    pub(super) announced_mss: u16,
+    pub(super) options: Options,
     pub(super) sent: &'a mut Vec<Sent>,
+    /// What smoltcp sends has to be looked at first.
+    pub(super) plan: Option<&'a mut Plan>,
+}
+
+/// What may leave of what smoltcp gives out, when it gives out more than that.
+#[derive(Debug)]
+pub(super) struct Plan {
+    /// For a SYN.
+    pub(super) syn: Options,
+    /// SND.UNA, SND.NXT and the end of the peer's window.
+    pub(super) una: TcpSeqNumber,
+    pub(super) nxt: TcpSeqNumber,
+    /// smoltcp takes the window for closed: a byte that it sends now is a probe.
+    pub(super) is_closed: bool,
+    /// What is to be sent again, and why.
+    pub(super) due: Vec<(TcpSeqNumber, TcpSeqNumber)>,
+    pub(super) rule: Option<Rule>,
+    /// Old data may come.
+    pub(super) is_expected: bool,
+    /// Old data came, and nothing was due: smoltcp's own timer went off.
+    pub(super) is_unexpected: bool,
+    /// How far smoltcp has come.
+    pub(super) reached: Option<TcpSeqNumber>,
+    pub(super) scratch: Vec<u8>,
 }
 
 impl Outlet for TcpOutlet<'_> {
     fn push<R>(&mut self, length: usize, write: impl FnOnce(&mut [u8]) -> R) -> R {
-        let (sent, announced_mss) = (&mut *self.sent, self.announced_mss);
-        self.out.push(length, self.fate, Some(self.segment), |packet| {
-            let result = write(packet);
-            sent.extend(note(packet, announced_mss));
+        if self.plan.is_some() {
+            return self.push_planned(length, write);
+        }
+        let (sent, options) = (&mut *self.sent, &self.options);
+        let extra = options.len();
+        self.out.push(length + extra, self.fate, Some(self.segment), |packet| {
+            let result = write(&mut packet[extra..]);
+            insert(packet, options);
+            sent.extend(note(packet));
             result
         })
     }
+}
+
+impl TcpOutlet<'_> {
+    fn push_planned<R>(&mut self, length: usize, write: impl FnOnce(&mut [u8]) -> R) -> R {
+        let Some(plan) = self.plan.take() else { return write(&mut vec![0; length]) };
+        let mut scratch = std::mem::take(&mut plan.scratch);
+        // As in the arena: smoltcp writes every byte.
+        if scratch.len() < length {
+            scratch = vec![0; length];
+        }
+        let packet = &mut scratch[..length];
+        let result = write(packet);
+        if let Some(whole) = note(packet) {
+            self.choose(plan, packet, whole);
+        }
+        plan.scratch = scratch;
+        self.plan = Some(plan);
+        result
+    }
+
+    fn choose(&mut self, plan: &mut Plan, packet: &[u8], whole: Sent) {
+        let length = whole.payload + usize::from(whole.fin);
+        let end = add(whole.seq, length);
+        if whole.syn {
+            let options = plan.syn;
+            self.emit(packet, whole, &options, None);
+        } else if length == 0 || !is_after(end, plan.una) {
+            let options = self.options;
+            self.emit(packet, whole, &options, None);
+        } else if plan.is_closed && whole.payload == 1 {
+            let options = self.options;
+            self.emit(packet, Sent { kind: Kind::WindowProbe, ..whole }, &options, Some(Rule::TcpProbeZeroWindow));
+        } else {
+            self.choose_data(plan, packet, whole, end);
+        }
+    }
+
+    fn choose_data(&mut self, plan: &mut Plan, packet: &[u8], whole: Sent, end: TcpSeqNumber) {
+        let options = self.options;
+        plan.reached = Some(end);
+        if is_after(plan.nxt, whole.seq) {
+            plan.is_unexpected |= !plan.is_expected;
+            for &(left, right) in &plan.due {
+                let (left, right) = (later(left, whole.seq), earlier(right, end));
+                if is_after(right, left) {
+                    self.emit(packet, part(whole, left, right, Kind::Again), &options, plan.rule);
+                }
+            }
+        }
+        let new = later(whole.seq, plan.nxt);
+        if is_after(end, new) {
+            self.emit(packet, part(whole, new, end, Kind::New), &options, None);
+            plan.nxt = end;
+        }
+    }
+
+    /// Sends a part of a packet that smoltcp wrote.
+    fn emit(&mut self, packet: &[u8], sent: Sent, options: &Options, rule: Option<Rule>) {
+        let Some(start) = tcp_start(packet) else { return };
+        let whole = TcpPacket::new_unchecked(&packet[start..]);
+        let payload = &packet[start + usize::from(whole.header_len())..];
+        let from = span(whole.seq_number(), sent.seq).min(payload.len());
+        let payload = &payload[from..payload.len().min(from + sent.payload)];
+        let headers = start + TCP_HEADER_LEN;
+        let fate = Fate { rule: rule.or(self.fate.rule), ..self.fate };
+        self.out.push(headers + options.len() + payload.len(), fate, Some(self.segment), |bytes| {
+            bytes[..headers].copy_from_slice(&packet[..headers]);
+            bytes[headers..headers + options.len()].copy_from_slice(options.as_bytes());
+            bytes[headers + options.len()..].copy_from_slice(payload);
+            let mut tcp = TcpPacket::new_unchecked(&mut bytes[start..]);
+            tcp.set_header_len((TCP_HEADER_LEN + options.len()) as u8);
+            tcp.set_seq_number(sent.seq);
+            tcp.set_fin(sent.fin);
+        });
+        self.sent.push(sent);
+    }
+}
+
+/// The part `left..right` of what a packet carries; a FIN counts for one.
+fn part(whole: Sent, left: TcpSeqNumber, right: TcpSeqNumber, kind: Kind) -> Sent {
+    let data_end = add(whole.seq, whole.payload);
+    let payload = span(left, earlier(right, data_end));
+    Sent { seq: left, payload, fin: whole.fin && is_after(right, data_end), kind, ..whole }
+}
+
+/// Moves the headers to the front and puts the options behind them. smoltcp has written behind their room.
+fn insert(packet: &mut [u8], options: &Options) {
+    let extra = options.len();
+    if extra == 0 {
+        return;
+    }
+    let Some(start) = tcp_start(&packet[extra..]) else { return };
+    let headers = start + TCP_HEADER_LEN;
+    packet.copy_within(extra..extra + headers, 0);
+    packet[headers..headers + extra].copy_from_slice(options.as_bytes());
+    TcpPacket::new_unchecked(&mut packet[start..]).set_header_len((TCP_HEADER_LEN + extra) as u8);
 }
 
 /// Takes what nobody should see: the SYN-ACK of a replayed handshake.
@@ -119,7 +254,7 @@ impl Outlet for Discard<'_> {
         self.scratch.clear();
         self.scratch.resize(length, 0);
         let result = write(&mut self.scratch);
-        self.sent.extend(note(&mut self.scratch, u16::MAX));
+        self.sent.extend(note(&self.scratch));
         result
     }
 }
@@ -139,30 +274,32 @@ impl Outlet for UdpOutlet<'_> {
     }
 }
 
-fn note(packet: &mut [u8], announced_mss: u16) -> Option<Sent> {
-    let header = match packet.first()? >> 4 {
+/// Where the TCP header begins.
+fn tcp_start(packet: &[u8]) -> Option<usize> {
+    match packet.first()? >> 4 {
         4 => {
-            let ip = Ipv4Packet::new_unchecked(&*packet);
+            let ip = Ipv4Packet::new_unchecked(packet);
             (ip.next_header() == IpProtocol::Tcp).then(|| usize::from(ip.header_len()))
         }
         _ => {
-            let ip = Ipv6Packet::new_unchecked(&*packet);
+            let ip = Ipv6Packet::new_unchecked(packet);
             (ip.next_header() == IpProtocol::Tcp).then(|| ip.header_len())
         }
-    }?;
-    let length = packet.len();
-    let mut tcp = TcpPacket::new_unchecked(&mut packet[header..]);
-    if tcp.syn() {
-        clamp_mss(tcp.options_mut(), announced_mss);
     }
+}
+
+fn note(packet: &[u8]) -> Option<Sent> {
+    let start = tcp_start(packet)?;
+    let tcp = TcpPacket::new_unchecked(&packet[start..]);
     Some(Sent {
         seq: tcp.seq_number(),
-        payload: length - header - usize::from(tcp.header_len()),
+        payload: packet.len() - start - usize::from(tcp.header_len()),
         syn: tcp.syn(),
         fin: tcp.fin(),
         rst: tcp.rst(),
         ack: tcp.ack().then(|| tcp.ack_number()),
         window: tcp.window_len(),
+        kind: Kind::New,
     })
 }
 

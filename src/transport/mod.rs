@@ -17,6 +17,8 @@
 //! | `group` | datagrams to and from groups, and the options about them |
 //! | `ports` | who is bound where, ephemeral ports (RFC 6056) |
 //! | `isn` | initial sequence numbers (RFC 6528) |
+//! | `options` | the options that our segments carry |
+//! | `sequence` | comparing sequence numbers |
 //! | `timestamp` | timestamps and PAWS (RFC 7323) |
 //! | `medium` | what smoltcp takes for its network device |
 //! | `timers` | the lazy heap of deadlines |
@@ -36,15 +38,16 @@ mod handshake;
 mod isn;
 mod keys;
 mod medium;
+mod options;
 mod ports;
 mod remnant;
 mod segment;
 mod self_test;
+mod sequence;
 mod tcp;
 #[cfg(test)]
 mod tests;
 mod timers;
-#[allow(dead_code, reason = "the options that carry them are on their way")]
 mod timestamp;
 mod udp;
 
@@ -215,6 +218,7 @@ pub struct Transport {
     tuples: HashMap<FourTuple, Owner, Key>,
     ports: Ports<Bound>,
     isn_key: Key,
+    clock_key: Key,
     cookies: Cookies,
     dirty: VecDeque<usize>,
     timers: Timers<Alarm>,
@@ -270,6 +274,7 @@ impl Transport {
             tuples: HashMap::with_hasher(Key::new(rng)),
             ports: Ports::new(config.ephemeral_ports.clone(), Key::new(rng)),
             isn_key: Key::new(rng),
+            clock_key: Key::new(rng),
             cookies: Cookies::new(Key::new(rng)),
             dirty: VecDeque::new(),
             timers: Timers::new(),

@@ -127,13 +127,24 @@ pub(super) fn rebuild(packet: &Packet<'_>, payload: &[u8], scratch: &mut Vec<u8>
     scratch.extend_from_slice(payload);
 }
 
-/// The same, with the first `keep` bytes of the segment's own payload, and without its FIN.
-pub(super) fn rebuild_cut(packet: &Packet<'_>, segment: &Segment<'_>, keep: usize, scratch: &mut Vec<u8>) {
+/// The same, with the first `keep` bytes of the segment's own payload, without its FIN if `cut`, and with `ack`.
+pub(super) fn rebuild_cut(
+    packet: &Packet<'_>,
+    segment: &Segment<'_>,
+    keep: usize,
+    cut: bool,
+    ack: TcpSeqNumber,
+    scratch: &mut Vec<u8>,
+) {
     let header = packet.payload.len() - segment.repr.payload.len();
     let keep = (header + keep).min(packet.payload.len());
     rebuild(packet, &packet.payload[..keep], scratch);
     let start = scratch.len() - keep;
-    TcpPacket::new_unchecked(&mut scratch[start..]).set_fin(false);
+    let mut tcp = TcpPacket::new_unchecked(&mut scratch[start..]);
+    tcp.set_ack_number(ack);
+    if cut {
+        tcp.set_fin(false);
+    }
 }
 
 /// A segment with nothing but a header.
@@ -163,45 +174,4 @@ pub(super) fn reset_for(segment: &Segment<'_>) -> TcpRepr<'static> {
         None => reset.ack_number = Some(segment.repr.seq_number + segment.len()),
     }
     reset
-}
-
-/// Lowers the MSS option of a SYN to `at_most`, in place.
-pub(super) fn clamp_mss(options: &mut [u8], at_most: u16) {
-    let mut at = 0;
-    while at < options.len() {
-        match options[at] {
-            0 => return,
-            1 => at += 1,
-            kind => {
-                let Some(&length) = options.get(at + 1) else { return };
-                if kind == 2 && length == 4 && at + 4 <= options.len() {
-                    let size = u16::from_be_bytes([options[at + 2], options[at + 3]]).min(at_most);
-                    options[at + 2..at + 4].copy_from_slice(&size.to_be_bytes());
-                    return;
-                }
-                at += usize::from(length).max(2);
-            }
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_mss_of_a_syn_is_lowered_and_never_raised() {
-        let mut options = [1, 3, 3, 7, 2, 4, 0xff, 0xff, 0, 0];
-        clamp_mss(&mut options, 1460);
-        assert_eq!(options, [1, 3, 3, 7, 2, 4, 0x05, 0xb4, 0, 0]);
-        clamp_mss(&mut options, 9000);
-        assert_eq!(options[6..8], [0x05, 0xb4]);
-    }
-
-    #[test]
-    fn malformed_options_end_the_search() {
-        for options in [&mut [2_u8][..], &mut [2, 4, 1], &mut [5, 0, 2, 4], &mut [8, 255, 0]] {
-            clamp_mss(options, 100);
-        }
-    }
 }

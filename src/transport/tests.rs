@@ -16,7 +16,7 @@ fn smoltcp_uses_the_initial_sequence_number_that_we_chose() {
     for tick in 0..1000 {
         let isn = isn::choose(&key, Time::from_micros(tick * 7919), local, remote);
         let id = SocketId { protocol: Protocol::Tcp, number: 1 };
-        let agreed = Handshaken { id, local, remote, isn, link_mss: 1460, created: Time::ZERO };
+        let agreed = Handshaken { id, local, remote, isn, link_mss: 1460, clock: 0, created: Time::ZERO };
         let limits = Limits { receive_buffer: 4096, send_buffer: 4096, ..Limits::default() };
         let mut connection = Connection::new(buffers(&limits, &memory).unwrap(), agreed, TcpState::Closed);
         let mut interface = new_interface(isn::seed(isn), Time::ZERO);
@@ -31,7 +31,7 @@ impl Transport {
     pub(crate) fn feed_unguarded(&mut self, now: Time, remote: SocketAddr, packet: &[u8], out: &mut Packets) {
         let found = self.connections.iter_mut().find(|(_, connection)| connection.remote() == remote);
         let (slot, connection) = found.unwrap();
-        connection.feed(now, &mut self.interface, packet, out);
+        connection.feed_unguarded(now, &mut self.interface, packet, out);
         self.mark(slot);
     }
 }

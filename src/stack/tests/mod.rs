@@ -156,6 +156,18 @@ fn config_b() -> Config {
     }
 }
 
+/// Whatever a test does: the state machines did what was expected of them.
+impl Drop for Net {
+    fn drop(&mut self) {
+        use crate::observe::Rule;
+        if !std::thread::panicking() {
+            for host in [&self.a, &self.b] {
+                assert_eq!(host.stack.counters().of(Rule::TcpUnclassified), 0);
+            }
+        }
+    }
+}
+
 impl Net {
     fn new() -> Net {
         Net::with(FaultConfig::default(), config_a(), config_b())

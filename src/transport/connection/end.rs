@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use smoltcp::wire::{TcpRepr, TcpSeqNumber};
 
+use super::shadow::fed_mss;
 use super::{Connection, Due, Waiting};
 use crate::error::Error;
 use crate::observe::{Close, TcpState, Time};
 use crate::transport::remnant::Remnant;
-use crate::transport::segment::Segment;
 
 impl Connection {
     /// It is over; the first reason counts.
@@ -20,7 +20,7 @@ impl Connection {
     }
 
     pub(super) fn waiting(&self) -> Waiting {
-        let outstanding = self.snd_una != self.snd_nxt || self.socket().send_queue() > 0;
+        let outstanding = self.snd_una() != self.snd_nxt() || self.socket().send_queue() > 0;
         Waiting { state: self.state(), outstanding, orphaned: self.descriptor.is_none() }
     }
 
@@ -38,9 +38,9 @@ impl Connection {
     }
 
     /// RFC 9293 §3.8.4: a segment that the peer has long had, which it must answer.
-    pub(in crate::transport) fn keepalive(&self) -> TcpRepr<'static> {
-        let ack = self.challenge();
-        TcpRepr { seq_number: ack.seq_number - 1, ..ack }
+    pub(in crate::transport) fn keepalive(&mut self, now: Time) -> TcpRepr<'static> {
+        let ack = self.challenge(now);
+        TcpRepr { seq_number: TcpSeqNumber(ack.seq_number.0.wrapping_sub(1)), ..ack }
     }
 
     /// Whether its program has let go with SO_LINGER at zero: everything is discarded.
@@ -55,8 +55,8 @@ impl Connection {
 
     /// Whether a segment that begins at `sequence` is on its way: sent, and not acknowledged.
     pub(in crate::transport) fn is_outstanding(&self, sequence: u32) -> bool {
-        let from_una = sequence.wrapping_sub(self.snd_una.0 as u32);
-        from_una < self.snd_nxt.0.wrapping_sub(self.snd_una.0) as u32
+        let from_una = sequence.wrapping_sub(self.snd_una().0 as u32);
+        from_una < self.snd_nxt().0.wrapping_sub(self.snd_una().0) as u32
     }
 
     /// What must be remembered of it once no program holds it and its FIN is acknowledged.
@@ -67,10 +67,10 @@ impl Connection {
             remote: self.agreed.remote,
             state: self.state(),
             numbers: self.numbers(),
-            snd_nxt: self.snd_nxt,
+            snd_nxt: self.snd_nxt(),
             rcv_nxt: self.rcv_nxt()?,
             window: self.receive_window(),
-            timestamps: None,
+            timestamps: self.timestamps,
             expires: Time::ZERO,
         })
     }
@@ -80,26 +80,17 @@ impl Connection {
         self.advertised.map(|(ack, _)| ack) == self.rcv_nxt()
     }
 
-    /// The path carries segments of `mss` payload bytes at most.
+    /// The path carries segments of `mss` payload bytes at most: what is on its way will not arrive, and is sent again
+    /// at once, because that is nobody's congestion (RFC 1191 §6.5).
     pub(in crate::transport) fn narrow(&mut self, mss: u16) {
         self.path_mss = mss;
+        let mss = fed_mss(self.send_mss(), self.timestamps.is_some());
+        self.recovery.narrow(usize::from(mss));
     }
 
-    /// An acceptable segment came: the peer is there.
-    pub(in crate::transport) fn note_heard(&mut self, now: Time, segment: &Segment<'_>) {
-        let una = self.snd_una;
-        self.note_acknowledged(segment);
+    /// An acceptable segment came: the peer is there. `is_progress`: it acknowledged something new.
+    pub(in crate::transport) fn note_heard(&mut self, now: Time, is_progress: bool) {
         let waiting = self.waiting();
-        self.patience.heard(now, waiting, self.snd_una != una);
-    }
-
-    /// The peer has received everything before the segment's acknowledgment: whatever an ICMP error said has passed.
-    fn note_acknowledged(&mut self, segment: &Segment<'_>) {
-        let Some(ack) = segment.repr.ack_number else { return };
-        let TcpSeqNumber(advance) = TcpSeqNumber(ack.0.wrapping_sub(self.snd_una.0));
-        if advance > 0 && ack <= self.snd_nxt {
-            self.snd_una = ack;
-            self.soft_error = None;
-        }
+        self.patience.heard(now, waiting, is_progress);
     }
 }

@@ -1,120 +1,285 @@
 //! Segments in and out of one connection: smoltcp is run here, and nowhere else.
 
-use std::net::SocketAddr;
 use std::num::NonZeroU16;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use smoltcp::iface::{Interface, SocketSet, SocketStorage};
 use smoltcp::socket::tcp;
-use smoltcp::wire::{TcpRepr, TcpSeqNumber};
+use smoltcp::wire::{TcpControl, TcpRepr, TcpSeqNumber, TcpTimestampRepr};
 
-use super::{Connection, Handshaken, Peer};
+use super::shadow::fed_mss;
+use super::{Connection, Handshaken};
 use crate::error::{Error, Result};
-use crate::ip::Packets;
-use crate::observe::{Close, Fate, TcpState, Time};
-use crate::transport::handshake::Handshake;
-use crate::transport::medium::{Discard, Port, Sent, TcpOutlet, instant, time};
+use crate::ip::{Packet, Packets};
+use crate::observe::{Close, Fate, Rule, TcpState, Time};
+use crate::transport::medium::{Discard, Kind, Plan, Port, Sent, TcpOutlet, instant, time};
+use crate::transport::options::Options;
 use crate::transport::segment::{self, Segment};
+use crate::transport::sequence::{add, is_after, later, span};
+use crate::transport::timestamp;
 
 /// How many bytes one connection may send in one round, so that it cannot starve the others.
 const BYTES_PER_ROUND: usize = 64 * 1024;
 
 impl Connection {
-    /// The next sequence number that we expect; `None` before the peer's SYN.
-    pub(in crate::transport) fn rcv_nxt(&self) -> Option<TcpSeqNumber> {
-        let fin =
-            matches!(self.state(), TcpState::CloseWait | TcpState::LastAck | TcpState::Closing | TcpState::TimeWait);
-        let received = self.consumed as usize + self.socket().recv_queue() + 1 + usize::from(fin);
-        self.irs.map(|irs| TcpSeqNumber(irs.0.wrapping_add(received as i32)))
-    }
-
-    pub(in crate::transport) fn snd_nxt(&self) -> TcpSeqNumber {
-        self.snd_nxt
-    }
-
-    /// The end of the window: what the buffer can take, and no more than we have advertised.
-    pub(in crate::transport) fn receive_edge(&self) -> Option<TcpSeqNumber> {
-        let rcv_nxt = self.rcv_nxt()?;
-        let free = self.socket().recv_capacity() - self.socket().recv_queue();
-        let buffer_edge = rcv_nxt + free;
-        match self.advertised {
-            Some((ack, window)) => Some(buffer_edge.min(ack + window as usize)),
-            None => Some(buffer_edge),
-        }
-    }
-
-    pub(in crate::transport) fn receive_window(&self) -> u16 {
-        let free = self.socket().recv_capacity() - self.socket().recv_queue();
-        u16::try_from(free).unwrap_or(u16::MAX)
-    }
-
-    /// What the peer's SYN says.
-    pub(in crate::transport) fn note_syn(&mut self, segment: &Segment<'_>) {
-        self.irs = Some(segment.repr.seq_number);
-        self.peer = Peer {
-            mss: offered_mss(segment),
-            window_scale: segment.repr.window_scale,
-            sack: segment.repr.sack_permitted,
-            window: u32::from(segment.repr.window_len),
-            first_checksum: segment.checksum,
-        };
-    }
-
-    /// What the SYN entry knew: both SYNs, and how often they were sent.
-    pub(in crate::transport) fn note_handshake(&mut self, handshake: &Handshake) {
-        self.irs = Some(handshake.irs);
-        self.peer = Peer {
-            mss: handshake.mss,
-            window_scale: handshake.window_scale,
-            sack: handshake.sack,
-            window: u32::from(handshake.window),
-            first_checksum: handshake.checksum,
-        };
-        self.summary.packets_in = u64::from(handshake.syns);
-        self.summary.packets_out = u64::from(handshake.tries + handshake.repeats);
-        self.summary.retransmitted = u64::from((handshake.tries + handshake.repeats).saturating_sub(1));
-    }
-
-    /// Our own ACK, for a segment that must not be fed.
-    pub(in crate::transport) fn challenge(&self) -> TcpRepr<'static> {
-        TcpRepr {
-            seq_number: self.snd_nxt,
-            ack_number: self.rcv_nxt(),
-            window_len: self.receive_window(),
-            ..segment::bare(self.agreed.local, self.agreed.remote)
-        }
-    }
-
-    /// The MSS of our own segments.
-    pub(in crate::transport) fn send_mss(&self) -> u16 {
-        let offered = if self.peer.mss == 0 { default_mss(self.agreed.remote) } else { self.peer.mss };
-        offered.min(self.agreed.link_mss).min(self.path_mss)
-    }
-
-    /// Lets smoltcp see a segment that has passed the guards. `packet` is the IP packet with it.
+    /// Lets smoltcp see a segment that has passed the guards; `keep`: no more of its payload than this, and no FIN.
+    /// Gives a rule if smoltcp did not do with it what it should.
     pub(in crate::transport) fn feed(
+        &mut self,
+        now: Time,
+        interface: &mut Interface,
+        (packet, segment, keep): (&Packet<'_>, &Segment<'_>, Option<usize>),
+        scratch: &mut Vec<u8>,
+        out: &mut Packets,
+    ) -> Option<Rule> {
+        match self.state() {
+            TcpState::SynSent if segment.is_syn() => {
+                self.note_syn(segment, now);
+                let control = TcpControl::Syn;
+                let mss = fed_mss(self.send_mss(), self.timestamps.is_some());
+                let repr = TcpRepr {
+                    control,
+                    seq_number: segment.repr.seq_number,
+                    ack_number: segment.repr.ack_number,
+                    window_len: segment.repr.window_len,
+                    max_seg_size: Some(mss),
+                    window_scale: Some(self.shift),
+                    ..segment::bare(segment.remote, segment.local)
+                };
+                self.feed_repr(now, interface, &repr, out);
+                None
+            }
+            TcpState::SynSent => {
+                self.feed_bytes(now, interface, packet, scratch, out);
+                None
+            }
+            // smoltcp answers an ACK of something else in SYN-RECEIVED with a RST.
+            TcpState::SynReceived if segment.repr.ack_number != Some(add(self.agreed.isn, 1)) => {
+                self.feed_bytes(now, interface, packet, scratch, out);
+                None
+            }
+            _ if segment.is_rst() || segment.is_syn() => {
+                self.feed_bytes(now, interface, packet, scratch, out);
+                None
+            }
+            _ => self.feed_synchronized(now, interface, (packet, segment, keep), scratch, out),
+        }
+    }
+
+    fn feed_synchronized(
+        &mut self,
+        now: Time,
+        interface: &mut Interface,
+        (packet, segment, keep): (&Packet<'_>, &Segment<'_>, Option<usize>),
+        scratch: &mut Vec<u8>,
+        out: &mut Packets,
+    ) -> Option<Rule> {
+        let repr = &segment.repr;
+        let (Some(ack), Some(rcv_nxt)) = (repr.ack_number, self.rcv_nxt()) else { return Some(Rule::TcpUnclassified) };
+        let payload = keep.unwrap_or(repr.payload.len());
+        let is_bare = payload == 0 && (repr.control != TcpControl::Fin || keep.is_some());
+        let una = self.recovery.una();
+        let edge = self.recovery.edge();
+        let scale = self.peer.window_scale.unwrap_or(0);
+        self.recovery.note_window(repr.seq_number, ack, usize::from(repr.window_len) << scale);
+        let is_copy = is_bare && ack == una && edge == self.recovery.edge() && self.recovery.is_outstanding();
+        let acknowledged = later(ack, una);
+        self.recovery.on_ack(now, acknowledged, &repr.sack_ranges, is_copy);
+        if is_after(ack, una) {
+            // Whatever an ICMP error said has passed.
+            self.soft_error = None;
+        }
+        if let (Some(timestamps), Some(option), Some((last_ack, _))) =
+            (&mut self.timestamps, repr.timestamp, self.advertised)
+        {
+            timestamps.note(option.tsval, repr.seq_number, last_ack, now);
+        }
+        let before = self.state();
+        let expected = if is_bare {
+            let is_news = is_after(ack, una) || before == TcpState::SynReceived;
+            // smoltcp would count duplicates, and what is lost is not its business.
+            if is_news {
+                self.feed_ack(now, interface, acknowledged, out);
+            }
+            rcv_nxt
+        } else {
+            let end = add(repr.seq_number, payload);
+            let mut expected = rcv_nxt;
+            if is_after(repr.seq_number, rcv_nxt) {
+                self.gaps.add(repr.seq_number, end);
+            } else if is_after(end, rcv_nxt) {
+                expected = self.gaps.fill(end);
+            }
+            self.believed = usize::from(repr.window_len) << self.shift;
+            if acknowledged == ack && keep.is_none() {
+                self.feed_bytes(now, interface, packet, scratch, out);
+            } else {
+                segment::rebuild_cut(packet, segment, payload, keep.is_some(), acknowledged, scratch);
+                self.run(scratch, self.fate_unshown(), (now, now), None, out, interface);
+            }
+            expected
+        };
+        let is_alive = !matches!(self.state(), TcpState::Closed | TcpState::TimeWait) && self.ended.is_none();
+        let is_late = self.rcv_nxt().is_none_or(|rcv_nxt| is_after(expected, rcv_nxt));
+        (is_alive && before != TcpState::TimeWait && (is_late || !self.is_queue_right()))
+            .then_some(Rule::TcpUnclassified)
+    }
+
+    /// Whether smoltcp holds what was handed over and is not acknowledged.
+    fn is_queue_right(&self) -> bool {
+        let acknowledged = span(add(self.agreed.isn, 1), self.recovery.una()) as u32;
+        let left = (self.summary.bytes_out as u32).wrapping_sub(acknowledged);
+        // The FIN has a number and no byte.
+        self.socket().send_queue() as u32 == left || left == u32::MAX
+    }
+
+    /// The segment as it came, behind a plain header.
+    fn feed_bytes(
+        &mut self,
+        now: Time,
+        interface: &mut Interface,
+        packet: &Packet<'_>,
+        scratch: &mut Vec<u8>,
+        out: &mut Packets,
+    ) {
+        let header = packet.bytes.len() - packet.payload.len();
+        let simple = if packet.source.is_ipv4() { 20 } else { 40 };
+        let bytes = if header == simple {
+            packet.bytes
+        } else {
+            segment::rebuild(packet, packet.payload, scratch);
+            scratch
+        };
+        self.run(bytes, self.fate_unshown(), (now, now), None, out, interface);
+    }
+
+    /// A segment with nothing but an acknowledgment and the window that smoltcp may use.
+    pub(super) fn feed_ack(&mut self, now: Time, interface: &mut Interface, ack: TcpSeqNumber, out: &mut Packets) {
+        let field = self.window_field(now);
+        self.feed_window(now, interface, ack, field, out);
+    }
+
+    pub(super) fn feed_window(
+        &mut self,
+        now: Time,
+        interface: &mut Interface,
+        ack: TcpSeqNumber,
+        field: u16,
+        out: &mut Packets,
+    ) {
+        let Some(rcv_nxt) = self.rcv_nxt() else { return };
+        self.believed = usize::from(field) << self.shift;
+        let repr = TcpRepr {
+            seq_number: rcv_nxt,
+            ack_number: Some(ack),
+            window_len: field,
+            ..segment::bare(self.agreed.remote, self.agreed.local)
+        };
+        self.feed_repr(now, interface, &repr, out);
+    }
+
+    fn feed_repr(&mut self, now: Time, interface: &mut Interface, repr: &TcpRepr<'_>, out: &mut Packets) {
+        let ip = segment::header(self.agreed.remote, self.agreed.local, repr.buffer_len());
+        let mut packet = [0; 40 + 60];
+        let packet = &mut packet[..ip.header_len() + repr.buffer_len()];
+        segment::write(&ip, repr, packet);
+        self.run(packet, self.fate_unshown(), (now, now), None, out, interface);
+    }
+
+    #[cfg(test)]
+    pub(in crate::transport) fn feed_unguarded(
         &mut self,
         now: Time,
         interface: &mut Interface,
         packet: &[u8],
         out: &mut Packets,
     ) {
-        let fate = Fate { states: None, ..self.fate_so_far() };
-        self.run(packet, fate, out, |port, set| {
-            interface.poll_ingress_single(instant(now), port, set);
-        });
+        self.run(packet, self.fate_unshown(), (now, now), None, out, interface);
+    }
+
+    pub(super) fn fate_unshown(&self) -> Fate {
+        Fate { states: None, ..self.fate_so_far() }
+    }
+
+    /// The window that smoltcp may use, as it stands in a header: not 0 unless the peer's is, and never more than the
+    /// peer's.
+    fn window_field(&mut self, now: Time) -> u16 {
+        let (wanted, allowed) = self.recovery.window(now);
+        let field = (wanted >> self.shift).max(1).min(allowed >> self.shift);
+        u16::try_from(field).unwrap_or(u16::MAX)
+    }
+
+    /// Tells smoltcp a window that reaches to `end`, so that it can send again what lies before; the field counts in
+    /// steps, so that this may be a few bytes more than is on its way.
+    pub(super) fn tell_window_until(
+        &mut self,
+        now: Time,
+        end: TcpSeqNumber,
+        interface: &mut Interface,
+        out: &mut Packets,
+    ) {
+        let una = self.recovery.una();
+        let (_, allowed) = self.recovery.window(now);
+        let field = span(una, end).div_ceil(1 << self.shift).min(allowed >> self.shift);
+        let field = u16::try_from(field).unwrap_or(u16::MAX);
+        if self.believed < usize::from(field) << self.shift && self.state() != TcpState::LastAck {
+            self.feed_window(now, interface, una, field, out);
+        }
+    }
+
+    pub(super) fn is_synchronized(&self) -> bool {
+        use TcpState::{CloseWait, Closing, Established, FinWait1, FinWait2, LastAck};
+        matches!(self.state(), Established | FinWait1 | FinWait2 | CloseWait | Closing | LastAck)
+    }
+
+    /// Tells smoltcp the window, if it would send more or less than it may.
+    pub(super) fn tell_window(&mut self, now: Time, interface: &mut Interface, out: &mut Packets) {
+        let queue = self.socket().send_queue();
+        // In LAST-ACK smoltcp takes a segment that acknowledges nothing new for an error.
+        if queue == 0 || self.state() == TcpState::LastAck {
+            return;
+        }
+        let allowed = usize::from(self.window_field(now)) << self.shift;
+        if self.believed != allowed && self.believed.min(queue) != allowed.min(queue) {
+            self.feed_ack(now, interface, self.recovery.una(), out);
+        }
     }
 
     /// Sends what is due: data, ACKs, retransmissions, probes. Says whether there is more than one round may take.
     pub(in crate::transport) fn transmit(&mut self, now: Time, interface: &mut Interface, out: &mut Packets) -> bool {
         let start = out.bytes_used();
+        if self.is_synchronized() {
+            self.recovery.on_time(now);
+            self.resend(now, interface, out);
+            self.tell_window(now, interface, out);
+            let is_closed = self.socket().send_queue() > 0 && self.window_field(now) == 0;
+            if self.recovery.probes_window(now, is_closed) {
+                self.probe_window(now, interface, out);
+            }
+        }
         loop {
             let before = out.len();
             let fate = self.fate_so_far();
-            self.run(&[], fate, out, |port, set| {
-                interface.poll_egress(instant(now), port, set);
-            });
-            if out.len() == before || self.ended == Some(Close::Panicked) {
+            let is_closed = self.believed == 0;
+            let is_special = is_closed || self.is_rewound || self.recovery.is_overdue(now) || !self.is_synchronized();
+            let mut plan = is_special.then(|| self.plan(now, Vec::new(), None));
+            self.run(&[], fate, (now, now), plan.as_mut(), out, interface);
+            if self.ended == Some(Close::Panicked) {
+                return false;
+            }
+            let was_dropped = plan.as_ref().is_some_and(|plan| plan.reached.is_some());
+            if let Some(plan) = plan {
+                self.note_reached(&plan);
+                if plan.is_unexpected {
+                    // smoltcp's own timer has gone off before ours.
+                    self.is_rewound = true;
+                    self.recovery.on_timeout(now);
+                    self.resend(now, interface, out);
+                    self.tell_window(now, interface, out);
+                    continue;
+                }
+            }
+            if out.len() == before && !was_dropped {
                 return false;
             }
             if let Some((_, shown)) = fate.states {
@@ -141,7 +306,7 @@ impl Connection {
         interface.poll_egress(instant(now), &mut port, &mut self.set);
         match sent.as_slice() {
             [syn_ack] if syn_ack.syn && syn_ack.seq == self.agreed.isn => {
-                self.note_sent(*syn_ack);
+                self.note_sent(*syn_ack, now);
                 Ok(())
             }
             _ => Err(Error::ConnectionAborted),
@@ -164,24 +329,46 @@ impl Connection {
             .map_err(|_| Error::AddressNotAvailable)?;
         // At once: a SYN of the peer that comes before ours has left makes smoltcp panic.
         self.transmit(now, interface, out);
-        if self.snd_nxt == self.agreed.isn + 1 { Ok(()) } else { Err(Error::ConnectionAborted) }
+        if self.has_sent_syn { Ok(()) } else { Err(Error::ConnectionAborted) }
     }
 
-    fn run(
+    /// Lets smoltcp see `packet`, or, if it is empty, do what is due at the second of the moments.
+    pub(super) fn run(
         &mut self,
         packet: &[u8],
         fate: Fate,
+        (now, moment): (Time, Time),
+        plan: Option<&mut Plan>,
         out: &mut Packets,
-        poll: impl FnOnce(&mut Port<'_, TcpOutlet<'_>>, &mut SocketSet<'static>),
+        interface: &mut Interface,
     ) {
-        let segment = NonZeroU16::new(self.send_mss()).unwrap_or(NonZeroU16::MIN);
+        let mut options = Options::default();
+        if let Some(timestamps) = &self.timestamps {
+            options.timestamp(timestamps.option(now));
+        }
+        let reports = self.peer.sack && !self.gaps.is_empty();
+        if reports {
+            options.sack(self.gaps.report());
+        }
+        let segment = usize::from(self.send_mss()).saturating_sub(options.len()) as u16;
+        let segment = NonZeroU16::new(segment).unwrap_or(NonZeroU16::MIN);
         let mut sent = std::mem::take(&mut self.sent);
-        let outlet = TcpOutlet { out, fate, segment, announced_mss: self.agreed.link_mss, sent: &mut sent };
+        let outlet = TcpOutlet { out, fate, segment, options, sent: &mut sent, plan };
         let mut port = Port { incoming: (!packet.is_empty()).then_some(packet), outlet };
         let set = &mut self.set;
-        let survived = catch_unwind(AssertUnwindSafe(|| poll(&mut port, set))).is_ok();
+        let survived = catch_unwind(AssertUnwindSafe(|| {
+            if packet.is_empty() {
+                interface.poll_egress(instant(moment), &mut port, set);
+            } else {
+                interface.poll_ingress_single(instant(moment), &mut port, set);
+            }
+        }))
+        .is_ok();
+        if reports && !sent.is_empty() {
+            self.gaps.reported();
+        }
         for &segment in &sent {
-            self.note_sent(segment);
+            self.note_sent(segment, now);
         }
         sent.clear();
         self.sent = sent;
@@ -198,15 +385,59 @@ impl Connection {
         self.handle = self.set.add(tcp::Socket::new(nothing(), nothing()));
     }
 
-    fn note_sent(&mut self, sent: Sent) {
+    /// What smoltcp's segments are compared with on their way out.
+    pub(super) fn plan(&self, now: Time, due: Vec<(TcpSeqNumber, TcpSeqNumber)>, rule: Option<Rule>) -> Plan {
+        Plan {
+            syn: self.syn_options(now),
+            una: self.recovery.una(),
+            nxt: self.recovery.nxt(),
+            is_closed: self.believed == 0,
+            due,
+            rule,
+            is_expected: self.is_rewound,
+            is_unexpected: false,
+            reached: None,
+            scratch: Vec::new(),
+        }
+    }
+
+    /// Our SYN offers everything; our SYN-ACK what the peer has offered.
+    fn syn_options(&self, now: Time) -> Options {
+        let clock = self.agreed.clock;
+        if self.irs.is_none() {
+            let timestamp = TcpTimestampRepr::new(timestamp::value(clock, now), 0);
+            return Options::syn(self.agreed.link_mss, Some(0), true, Some(timestamp));
+        }
+        let timestamp = self.timestamps.map(|timestamps| timestamps.option(now));
+        Options::syn(self.agreed.link_mss, self.peer.window_scale.map(|_| 0), self.peer.sack, timestamp)
+    }
+
+    /// Whether smoltcp has come back to where it was before it went back.
+    pub(super) fn note_reached(&mut self, plan: &Plan) {
+        if plan.reached.is_some_and(|reached| !is_after(self.recovery.nxt(), reached)) {
+            self.is_rewound = false;
+        }
+    }
+
+    fn note_sent(&mut self, sent: Sent, now: Time) {
         let length = sent.payload + usize::from(sent.syn) + usize::from(sent.fin);
-        let end = sent.seq + length;
+        let end = add(sent.seq, length);
         let segments = sent.payload.div_ceil(usize::from(self.send_mss().max(1))).max(1) as u64;
         self.summary.packets_out += segments;
-        if length > 0 && end > self.snd_nxt {
-            self.snd_nxt = end;
-        } else if length > 0 {
-            self.summary.retransmitted += segments;
+        if sent.syn {
+            self.summary.retransmitted += u64::from(self.has_sent_syn);
+            self.has_sent_syn = sent.seq == self.agreed.isn;
+        } else if length > 0 && !sent.rst {
+            match sent.kind {
+                Kind::New if is_after(end, self.recovery.nxt()) => {
+                    self.recovery.on_sent(self.recovery.nxt(), end, now);
+                }
+                Kind::WindowProbe => self.recovery.on_window_probe(end),
+                Kind::New | Kind::Again => {
+                    self.recovery.on_sent_again(sent.seq, end, now);
+                    self.summary.retransmitted += segments;
+                }
+            }
         }
         if let (Some(ack), false) = (sent.ack, sent.rst) {
             self.advertised = Some((ack, u32::from(sent.window)));
@@ -215,8 +446,7 @@ impl Connection {
 
     /// Takes note of what a segment changed: `before` is the state before it was fed.
     pub(in crate::transport) fn note_received(&mut self, segment: &Segment<'_>, before: TcpState) {
-        let shift = if segment.is_syn() { 0 } else { self.peer.window_scale.unwrap_or(0) };
-        self.peer.window = u32::from(segment.repr.window_len) << shift;
+        self.peer.window = span(self.recovery.una(), self.recovery.edge()) as u32;
         match (before, self.state()) {
             (TcpState::Established | TcpState::SynReceived, TcpState::CloseWait) => {
                 self.closer.get_or_insert(Close::ByPeer);
@@ -253,29 +483,15 @@ impl Connection {
 
     /// When it wants to be looked at again; `None`: only when something happens.
     pub(in crate::transport) fn deadline(&mut self, now: Time, interface: &mut Interface) -> Option<Time> {
+        let recovery = if self.is_synchronized() { self.recovery.deadline() } else { None };
         let set = &self.set;
         // FACTS §1, panic 3, is one of this call.
         match catch_unwind(AssertUnwindSafe(|| interface.poll_at(instant(now), set))) {
-            Ok(at) => at.map(time),
+            Ok(at) => [recovery, at.map(time)].into_iter().flatten().min(),
             Err(_) => {
                 self.break_off();
                 Some(now)
             }
         }
     }
-}
-
-/// What the peer's SYN offers, or the default of its family.
-pub(in crate::transport) fn offered_mss(segment: &Segment<'_>) -> u16 {
-    match segment.repr.max_seg_size {
-        // smoltcp ignores 0 too; tiny ones would make each byte a packet.
-        Some(size) if size >= 48 => size,
-        Some(_) => 48,
-        None => default_mss(segment.remote),
-    }
-}
-
-/// RFC 9293 §3.7.1: what an endpoint takes that did not say.
-fn default_mss(remote: SocketAddr) -> u16 {
-    if remote.is_ipv4() { 536 } else { 1220 }
 }

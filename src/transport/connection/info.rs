@@ -67,7 +67,7 @@ impl Connection {
             sack: self.peer.sack,
             local_isn: self.agreed.isn.0 as u32,
             remote_isn: irs.0 as u32,
-            send_next: relative(self.snd_nxt, self.agreed.isn),
+            send_next: relative(self.snd_nxt(), self.agreed.isn),
             receive_next: self.rcv_nxt().map_or(0, |next| relative(next, irs)),
             send_queue: self.socket().send_queue(),
             receive_queue: self.socket().recv_queue(),

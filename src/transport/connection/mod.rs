@@ -3,11 +3,18 @@
 //! A segment passes `transport::guard` before smoltcp sees it. What smoltcp sends is noted on its way
 //! out, so that the connection always knows its own sequence numbers; smoltcp does not show them.
 
+mod congestion;
 mod end;
 mod exchange;
+mod gaps;
 mod info;
 mod patience;
+mod recovery;
+mod resend;
 mod rest;
+mod rtt;
+mod scoreboard;
+mod shadow;
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -16,20 +23,24 @@ use smoltcp::iface::{SocketHandle, SocketSet, SocketStorage};
 use smoltcp::socket::tcp;
 use smoltcp::wire::TcpSeqNumber;
 
-pub(in crate::transport) use exchange::offered_mss;
 pub use info::TcpInfo;
 pub use patience::Keepalive;
 pub(in crate::transport) use patience::{Due, Patience, Waiting};
+pub(in crate::transport) use shadow::{fed_mss, fed_shift, offered_mss};
 
 use rest::Rest;
 
 use super::challenge::PER_CONNECTION;
 use super::medium::Sent;
+use super::sequence::add;
+use super::timestamp::Timestamps;
 use crate::config::Limits;
 use crate::error::{Error, Result};
 use crate::ip::Limiter;
 use crate::memory::{Buffer, Lodged, Memory};
 use crate::observe::{Close, Fate, Numbers, Ownership, SocketId, Summary, TcpState, Time};
+use gaps::Gaps;
+use recovery::Recovery;
 
 /// What both ends agreed on in their SYNs.
 #[derive(Debug, Clone, Copy)]
@@ -41,6 +52,8 @@ pub(in crate::transport) struct Handshaken {
     pub(in crate::transport) isn: TcpSeqNumber,
     /// Payload bytes that fit into one segment on the link.
     pub(in crate::transport) link_mss: u16,
+    /// Where the clock of our timestamps starts.
+    pub(in crate::transport) clock: u32,
     pub(in crate::transport) created: Time,
 }
 
@@ -56,8 +69,20 @@ pub struct Connection {
     pub(in crate::transport) peer: Peer,
     /// Bytes that the application's side has taken out of the receive buffer.
     consumed: u64,
-    /// The end of the sequence space that we have sent.
-    snd_nxt: TcpSeqNumber,
+    has_sent_syn: bool,
+    /// What is on its way, and how much may be.
+    recovery: Recovery,
+    /// What has arrived behind a gap.
+    gaps: Gaps,
+    /// Once both SYNs have carried one.
+    pub(in crate::transport) timestamps: Option<Timestamps>,
+    /// The window that smoltcp believes it may use, in bytes behind SND.UNA, and how far it shifts one that it is told.
+    believed: usize,
+    shift: u8,
+    /// smoltcp has gone back in its numbers, and has not come to SND.NXT again.
+    is_rewound: bool,
+    /// The latest moment at which smoltcp was let look at its timers.
+    ahead: Time,
     /// The acknowledgment and window of our last segment.
     advertised: Option<(TcpSeqNumber, u32)>,
     /// The state that the trace has shown last.
@@ -75,8 +100,6 @@ pub struct Connection {
     linger: Option<Duration>,
     /// The payload of a segment that the path carries, once a router has said so.
     path_mss: u16,
-    /// The oldest sequence number that the peer has not acknowledged.
-    snd_una: TcpSeqNumber,
     pub(in crate::transport) summary: Summary,
     /// A program of ours asked for it, and has not been told that it stands.
     pub(in crate::transport) is_asked_for: bool,
@@ -149,11 +172,13 @@ impl Connection {
         // A socket in a set of its own, as smoltcp wants it.
         let (set, handle) = Lodged::new(buffers, |[receive, send]| {
             let mut socket = tcp::Socket::new(tcp::SocketBuffer::new(receive), tcp::SocketBuffer::new(send));
-            socket.set_congestion_control(tcp::CongestionControl::Cubic);
+            // `recovery` decides how much may be on its way.
+            socket.set_congestion_control(tcp::CongestionControl::None);
             let mut set = SocketSet::new(vec![SocketStorage::EMPTY]);
             let handle = set.add(socket);
             (set, handle)
         });
+        let shift = fed_shift(set.get::<tcp::Socket<'_>>(handle).send_capacity());
         Connection {
             set,
             handle,
@@ -162,7 +187,14 @@ impl Connection {
             irs: None,
             peer: Peer::default(),
             consumed: 0,
-            snd_nxt: agreed.isn,
+            has_sent_syn: false,
+            recovery: Recovery::new(add(agreed.isn, 1), agreed.created),
+            gaps: Gaps::default(),
+            timestamps: None,
+            believed: 0,
+            shift,
+            is_rewound: false,
+            ahead: agreed.created,
             advertised: None,
             shown: state,
             closer: None,
@@ -172,7 +204,6 @@ impl Connection {
             patience: Patience::new(agreed.created),
             linger: None,
             path_mss: u16::MAX,
-            snd_una: agreed.isn,
             summary: Summary::default(),
             is_asked_for: false,
             was_over: false,

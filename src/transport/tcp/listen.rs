@@ -7,11 +7,13 @@ use smoltcp::wire::TcpSeqNumber;
 use crate::error::Error;
 use crate::ip::{Packet, Packets};
 use crate::observe::{Fate, Ownership, Protocol, Rule, SocketId, TcpState, Time};
-use crate::transport::connection::{Connection, Handshaken, buffers};
+use crate::transport::connection::{Connection, Handshaken, buffers, fed_shift};
 use crate::transport::cookie::Request;
 use crate::transport::handshake::{Handshake, Listener};
 use crate::transport::segment::{self, Segment};
-use crate::transport::{Alarm, Below, FourTuple, Life, Notice, Owner, Transport, isn, new_interface, segment_payload};
+use crate::transport::{
+    Alarm, Below, FourTuple, Life, Notice, Owner, Transport, isn, new_interface, segment_payload, timestamp,
+};
 
 impl Transport {
     /// RFC 9293 §3.10.7.2: the LISTEN state.
@@ -93,7 +95,8 @@ impl Transport {
     ) -> Handshaken {
         let chosen = isn::choose(&self.isn_key, now, local, remote);
         let isn = least_isn.filter(|&least| least > chosen).unwrap_or(chosen);
-        Handshaken { id, local, remote, isn, link_mss: self.link_mss(remote), created: now }
+        let clock = timestamp::offset(&self.clock_key, local, remote);
+        Handshaken { id, local, remote, isn, link_mss: self.link_mss(remote), clock, created: now }
     }
 
     /// RFC 9293 §3.10.7.4, SYN-RECEIVED: the third segment of the handshake, or something else.
@@ -124,7 +127,7 @@ impl Transport {
             return fate;
         }
         if segment.is_syn() && segment.repr.seq_number == handshake.irs && segment.repr.ack_number.is_none() {
-            let rule = handshake.repeat_syn_ack(below.packets);
+            let rule = handshake.repeat_syn_ack(now, below.packets);
             return handshake.fate(Some(rule));
         }
         if segment.is_syn() {
@@ -245,7 +248,7 @@ impl Transport {
     fn connection_of(&mut self, now: Time, handshake: &Handshake, below: &Below<'_>) -> Result<usize, Error> {
         let agreed = handshake.agreed;
         let tuple = FourTuple { local: agreed.local, remote: agreed.remote };
-        let syn = handshake.syn();
+        let syn = handshake.syn(fed_shift(self.limits.send_buffer));
         let ip = segment::header(agreed.remote, agreed.local, syn.buffer_len());
         self.scratch.clear();
         self.scratch.resize(ip.header_len() + syn.buffer_len(), 0);

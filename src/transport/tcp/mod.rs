@@ -108,45 +108,35 @@ impl Transport {
     ) -> Fate {
         let connection = &mut self.connections[slot];
         let before = connection.state();
-        connection.summary.packets_in += 1;
-        if before == TcpState::SynSent && segment.is_syn() {
-            connection.note_syn(segment);
+        if before == TcpState::Closed {
+            // It ended a moment ago, and is still to be put away.
+            return self.receive_closed(now, segment, out);
         }
-        let packet = match guard::admit(connection, segment) {
-            Admission::Admit => {
-                let header = packet.bytes.len() - packet.payload.len();
-                let simple = if packet.source.is_ipv4() { 20 } else { 40 };
-                if header == simple && !segment.is_syn() {
-                    packet.bytes
-                } else {
-                    segment::rebuild(packet, packet.payload, &mut self.scratch);
-                    let tcp = simple + 20;
-                    let end = simple + usize::from(packet.payload[12] >> 4) * 4;
-                    segment::clamp_mss(&mut self.scratch[tcp..end], self.connections[slot].send_mss());
-                    &self.scratch
-                }
-            }
-            Admission::Cut { keep } => {
-                segment::rebuild_cut(packet, segment, keep, &mut self.scratch);
-                &self.scratch
-            }
+        connection.summary.packets_in += 1;
+        let keep = match guard::admit(connection, segment, now) {
+            Admission::Admit => None,
+            Admission::Cut { keep } => Some(keep),
             Admission::Challenge(rule) => {
-                let challenge = connection.challenge();
+                if rule == Rule::TcpOldData {
+                    connection.note_duplicate(segment);
+                }
+                let challenge = connection.challenge(now);
                 let fate = Fate { rule: Some(rule), ..connection.fate() };
                 return self.challenge(now, segment, &challenge, fate, out);
             }
             Admission::Drop(rule) => return Fate { rule: Some(rule), ..connection.fate() },
         };
-        let connection = &mut self.connections[slot];
         if connection.is_short_for(segment) {
             // As if it had been lost: the peer sends it again, and its window stays as it was promised.
             return Fate { rule: Some(Rule::TcpMemoryLimit), ..connection.fate() };
         }
         connection.note_extent(segment);
-        connection.feed(now, &mut self.interface, packet, out);
+        let una = connection.snd_una();
+        let what = (packet, segment, keep);
+        let rule = connection.feed(now, &mut self.interface, what, &mut self.scratch, out);
         connection.note_received(segment, before);
-        connection.note_heard(now, segment);
-        let fate = connection.fate();
+        connection.note_heard(now, connection.snd_una() != una);
+        let fate = Fate { rule, ..connection.fate() };
         // A FIN may come with the segment that establishes the connection.
         if connection.is_asked_for && matches!(connection.state(), TcpState::Established | TcpState::CloseWait) {
             connection.is_asked_for = false;

@@ -74,7 +74,7 @@ impl Transport {
             Some(Due::GiveUp) => connection.give_up(),
             Some(Due::Probe) => {
                 let fate = Fate { rule: Some(Rule::TcpKeepalive), ..connection.fate() };
-                segment::send(connection.local(), connection.remote(), &connection.keepalive(), fate, out);
+                segment::send(connection.local(), connection.remote(), &connection.keepalive(now), fate, out);
             }
             None => {}
         }
@@ -93,7 +93,7 @@ impl Transport {
             if how == Close::Panicked {
                 self.panics += 1;
                 let fate = Fate { rule: Some(Rule::TcpPanicked), ..connection.fate() };
-                let reset = TcpRepr { control: TcpControl::Rst, ..connection.challenge() };
+                let reset = TcpRepr { control: TcpControl::Rst, ..connection.challenge(now) };
                 segment::send(connection.local(), connection.remote(), &reset, fate, out);
             }
         }
