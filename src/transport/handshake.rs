@@ -100,8 +100,7 @@ impl Handshake {
 
     /// What a cookie for it is bound to.
     pub(super) fn request(&self) -> Request {
-        let offer = self.timestamps.map(|_| Offer { window_scale: self.window_scale, sack: self.sack });
-        Request { local: self.agreed.local, remote: self.agreed.remote, irs: self.irs.0 as u32, offer }
+        Request { local: self.agreed.local, remote: self.agreed.remote, irs: self.irs.0 as u32 }
     }
 
     pub(super) fn numbers(&self) -> Numbers {
@@ -138,7 +137,8 @@ impl Handshake {
     /// The SYN-ACK with a cookie; it is sent once.
     pub(super) fn send_cookie(&self, now: Time, out: &mut Packets) {
         let mut repr = self.syn_ack(now);
-        if let (Some(timestamp), Some(offer)) = (&mut repr.timestamp, self.request().offer) {
+        if let Some(timestamp) = &mut repr.timestamp {
+            let offer = Offer { window_scale: self.window_scale, sack: self.sack };
             timestamp.tsval = offer.stamp(timestamp.tsval);
         }
         self.emit(&repr, Rule::TcpCookieSent, out);

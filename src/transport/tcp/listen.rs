@@ -78,7 +78,7 @@ impl Transport {
         let isn = TcpSeqNumber(segment.repr.ack_number?.0.wrapping_sub(1));
         let irs = segment.repr.seq_number.0.wrapping_sub(1) as u32;
         let offer = segment.repr.timestamp.map(|timestamp| Offer::read(timestamp.tsecr));
-        let request = Request { local: segment.local, remote: segment.remote, irs, offer };
+        let request = Request { local: segment.local, remote: segment.remote, irs };
         let mss = self.cookies.read(now, &request, isn)?;
         let id = self.new_id(Protocol::Tcp);
         let agreed = Handshaken { isn, ..self.agree(id, segment.local, segment.remote, now, None) };
