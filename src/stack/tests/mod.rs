@@ -1,6 +1,7 @@
 //! Two stacks on a link with seeded faults, in virtual time.
 
 mod autoconf;
+mod bounds;
 mod connections;
 mod cookies;
 mod datagrams;
