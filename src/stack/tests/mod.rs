@@ -7,6 +7,7 @@ mod cookies;
 mod datagrams;
 mod fragments;
 mod groups;
+mod guards;
 mod handshake;
 mod icmp;
 mod life;
