@@ -356,6 +356,9 @@ impl Connection {
         out: &mut Packets,
         interface: &mut Interface,
     ) {
+        // In TIME-WAIT smoltcp's clock stands still: after 10 s it would forget what the program has not read yet. The
+        // end of TIME-WAIT is the remnant's business.
+        let moment = self.in_time_wait_since.map_or(moment, |since| moment.min(since));
         let mut options = Options::default();
         if let Some(timestamps) = &self.timestamps {
             options.timestamp(timestamps.option(now));
@@ -388,6 +391,9 @@ impl Connection {
         self.sent = sent;
         if !survived {
             self.break_off();
+        }
+        if self.state() == TcpState::TimeWait {
+            self.in_time_wait_since.get_or_insert(now);
         }
     }
 
@@ -501,6 +507,8 @@ impl Connection {
         let set = &self.set;
         // FACTS §1, panic 3, is one of this call.
         match catch_unwind(AssertUnwindSafe(|| interface.poll_at(instant(now), set))) {
+            // What is left to read keeps it, and reading rings.
+            Ok(_) if self.in_time_wait_since.is_some() && self.unread() > 0 => recovery,
             Ok(at) => [recovery, at.map(time)].into_iter().flatten().min(),
             Err(_) => {
                 self.break_off();

@@ -87,6 +87,8 @@ pub struct Connection {
     advertised: Option<(TcpSeqNumber, u32)>,
     /// The state that the trace has shown last.
     shown: TcpState,
+    /// When TIME-WAIT began.
+    in_time_wait_since: Option<Time>,
     /// Who closed first.
     closer: Option<Close>,
     /// How it ended.
@@ -197,6 +199,7 @@ impl Connection {
             ahead: agreed.created,
             advertised: None,
             shown: state,
+            in_time_wait_since: None,
             closer: None,
             ended: None,
             reason: None,
