@@ -1,11 +1,13 @@
 //! Two stacks on a link with seeded faults, in virtual time.
 
 mod autoconf;
+mod bounds;
 mod connections;
 mod cookies;
 mod datagrams;
 mod fragments;
 mod groups;
+mod guards;
 mod handshake;
 mod icmp;
 mod life;

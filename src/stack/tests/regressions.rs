@@ -23,3 +23,33 @@ fn text_after_the_fin_is_not_delivered() {
     bench.send(&text, Duration::ZERO);
     assert_eq!(stream.pipe.try_read(&mut [0; 16]), Ok(0));
 }
+
+/// smoltcp empties its receive buffer when its own TIME-WAIT of 10 s is over: a program that read late lost what its ring
+/// had no room for, and saw a clean end.
+#[test]
+fn a_program_that_reads_after_time_wait_gets_every_byte() {
+    let mut config = config_a();
+    config.limits.pipe = 1024;
+    let mut bench = Bench::with(config);
+    let theirs = bench.establish(1000);
+    let stream = bench.listener.queue.try_accept().unwrap();
+    stream.pipe.shutdown_write();
+    bench.idle(Duration::from_millis(50));
+    let sent = vec![7; 5000];
+    let mut last = segment(TcpControl::Fin, 1001, Some(theirs.wrapping_add(2)));
+    last.payload = &sent;
+    bench.send(&last, Duration::from_millis(50));
+    bench.idle(Duration::from_secs(100));
+    let (mut read, mut buffer) = (0, [0; 700]);
+    loop {
+        match stream.pipe.try_read(&mut buffer) {
+            Ok(0) => break,
+            Ok(count) => read += count,
+            Err(error) => panic!("{error} after {read} bytes"),
+        }
+        bench.idle(Duration::ZERO);
+    }
+    assert_eq!(read, sent.len());
+    bench.idle(Duration::from_secs(100));
+    assert_eq!(bench.net.a.stack.sockets(), 1, "the listener is all that is left");
+}

@@ -54,16 +54,16 @@ impl Connection {
                 None
             }
             TcpState::SynSent => {
-                self.feed_bytes(now, interface, packet, scratch, out);
+                self.feed_bytes(now, interface, (packet, segment), scratch, out);
                 None
             }
             // smoltcp answers an ACK of something else in SYN-RECEIVED with a RST.
             TcpState::SynReceived if segment.repr.ack_number != Some(add(self.agreed.isn, 1)) => {
-                self.feed_bytes(now, interface, packet, scratch, out);
+                self.feed_bytes(now, interface, (packet, segment), scratch, out);
                 None
             }
             _ if segment.is_rst() || segment.is_syn() => {
-                self.feed_bytes(now, interface, packet, scratch, out);
+                self.feed_bytes(now, interface, (packet, segment), scratch, out);
                 None
             }
             _ => self.feed_synchronized(now, interface, (packet, segment, keep), scratch, out),
@@ -116,8 +116,19 @@ impl Connection {
             }
             let window = repr.window_len.max(self.least_field());
             self.believed = usize::from(window) << self.shift;
-            if acknowledged == ack && keep.is_none() && window == repr.window_len {
-                self.feed_bytes(now, interface, packet, scratch, out);
+            if repr.control == TcpControl::Fin && keep.is_none() && end == rcv_nxt {
+                // Sent again with data that is here already: smoltcp does not count a FIN as part of a segment, and
+                // would take this one for old.
+                let fin = TcpRepr {
+                    control: TcpControl::Fin,
+                    seq_number: rcv_nxt,
+                    ack_number: Some(acknowledged),
+                    window_len: window,
+                    ..segment::bare(segment.remote, segment.local)
+                };
+                self.feed_repr(now, interface, &fin, out);
+            } else if acknowledged == ack && keep.is_none() && window == repr.window_len {
+                self.feed_bytes(now, interface, (packet, segment), scratch, out);
             } else {
                 let kept = (payload, keep.is_some());
                 segment::rebuild_cut(packet, segment, kept, (acknowledged, window), scratch);
@@ -139,21 +150,24 @@ impl Connection {
         self.socket().send_queue() as u32 == left || left == u32::MAX
     }
 
-    /// The segment as it came, behind a plain header.
+    /// The segment as it came, behind a plain header and without options that smoltcp would refuse it for.
     fn feed_bytes(
         &mut self,
         now: Time,
         interface: &mut Interface,
-        packet: &Packet<'_>,
+        (packet, segment): (&Packet<'_>, &Segment<'_>),
         scratch: &mut Vec<u8>,
         out: &mut Packets,
     ) {
         let header = packet.bytes.len() - packet.payload.len();
         let simple = if packet.source.is_ipv4() { 20 } else { 40 };
-        let bytes = if header == simple {
+        let bytes = if header == simple && !segment.has_odd_options {
             packet.bytes
         } else {
             segment::rebuild(packet, packet.payload, scratch);
+            if segment.has_odd_options {
+                segment::mute_options(&mut scratch[simple..]);
+            }
             scratch
         };
         self.run(bytes, self.fate_unshown(), (now, now), None, out, interface);
