@@ -2,7 +2,7 @@
 
 use smoltcp::wire::TcpControl;
 
-use super::wire::{Bench, segment};
+use super::wire::{Bench, frame, segment};
 use super::*;
 use crate::observe::TcpState;
 
@@ -52,4 +52,29 @@ fn a_program_that_reads_after_time_wait_gets_every_byte() {
     assert_eq!(read, sent.len());
     bench.idle(Duration::from_secs(100));
     assert_eq!(bench.net.a.stack.sockets(), 1, "the listener is all that is left");
+}
+
+/// The RST to a neighbour that cannot be reached came back as an error about a handshake that was gone.
+#[test]
+fn a_stack_that_stops_during_a_handshake_with_nobody_does_not_panic() {
+    let mut bench = Bench::new();
+    let mut syn = frame(&segment(TcpControl::Syn, 1000, None));
+    syn[14 + 15] = 77; // 192.168.69.77, who never answers
+    let mut packet = smoltcp::wire::Ipv4Packet::new_unchecked(&mut syn[14..]);
+    packet.fill_checksum();
+    let addresses = (packet.src_addr().into(), packet.dst_addr().into());
+    smoltcp::wire::TcpPacket::new_unchecked(packet.payload_mut()).fill_checksum(&addresses.0, &addresses.1);
+    bench.inject(&syn, Duration::ZERO);
+    for _ in 0..200 {
+        let mut out = Frames::new();
+        bench.net.now = bench.net.now + Duration::from_millis(50);
+        let host = &mut bench.net.a;
+        host.stack.step(bench.net.now, None, &mut Vec::new(), &mut out, &mut host.seen);
+        if host.seen.events.iter().any(|event| event.contains("192.168.69.77") && event.contains("Failed")) {
+            break;
+        }
+    }
+    let mut out = Frames::new();
+    let host = &mut bench.net.a;
+    host.stack.shut_down(bench.net.now, &mut out, &mut host.seen);
 }

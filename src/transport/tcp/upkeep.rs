@@ -176,6 +176,7 @@ impl Transport {
     pub fn shut_down(&mut self, now: Time, out: &mut Packets) {
         // A peer whose final ACK is on its way takes the connection for established.
         for handshake in self.handshakes.drain() {
+            self.tuples.remove(&FourTuple { local: handshake.agreed.local, remote: handshake.agreed.remote });
             handshake.send_reset(None, out);
         }
         for (_, listener) in &mut self.listeners {
