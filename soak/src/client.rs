@@ -58,6 +58,10 @@ pub fn one(random: &mut fastrand::Rng, tally: &Tally) {
         return;
     }
     let (what, deed) = DEEDS[random.usize(..DEEDS.len())];
+    // For one who looks for a cause: SOAK_ONLY=echo.
+    if std::env::var("SOAK_ONLY").is_ok_and(|only| !what.starts_with(&only)) {
+        return;
+    }
     match deed(random) {
         Ok(bytes) => tally.count(what, bytes),
         Err(error) => tally.fail(what, &error.to_string()),
@@ -159,12 +163,21 @@ fn echo(random: &mut fastrand::Rng) -> io::Result<u64> {
         let read = stream.read_to_end(&mut answer);
         read.and(written.join().unwrap_or_else(|_| Err(wrong("the writer panicked".into()))))
     });
+    if written.is_err() {
+        show(&stream);
+    }
     written?;
     if answer == bytes {
         Ok(length as u64)
     } else {
         Err(wrong(format!("{} of {length} bytes, or other ones", answer.len())))
     }
+}
+
+/// What the kernel knows of a connection that went wrong.
+fn show(stream: &TcpStream) {
+    let Ok(local) = stream.local_addr() else { return };
+    let _ = Command::new("ss").args(["-tniomH", "sport", "=", &format!(":{}", local.port())]).status();
 }
 
 fn half_close(random: &mut fastrand::Rng) -> io::Result<u64> {

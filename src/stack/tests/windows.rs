@@ -116,3 +116,36 @@ fn an_acknowledgment_that_comes_right_after_a_fin_behind_a_full_window_counts() 
     let answers = bench.idle(Duration::from_secs(30));
     assert!(answers.iter().all(|answer| answer.payload.is_empty()), "{answers:?}");
 }
+
+/// Each acknowledges the other's probe with the number of its own, which is old by one.
+#[test]
+fn two_ends_that_probe_each_other_at_the_same_time_hear_that_the_windows_are_open() {
+    let mut bench = Bench::new();
+    let (stream, ours) = accepted(&mut bench);
+    bench.send(&ack(PEER, ours, 0), Duration::ZERO);
+    let probes = write(&mut bench, &stream, 100, Duration::from_secs(2));
+    assert_eq!(probes.last().map(|probe| (probe.seq, probe.payload.len())), Some((ours, 1)));
+    let probe = TcpRepr { payload: b"p", ..ack(PEER, ours, 0) };
+    bench.send(&probe, Duration::from_millis(50));
+    let answers = bench.send(&ack(PEER, ours + 1, 64_000), Duration::from_millis(50));
+    assert!(answers.iter().any(|answer| (answer.seq, answer.payload.len()) == (ours + 1, 99)), "{answers:?}");
+}
+
+/// smoltcp advertises its window in a probe, and forgets that it did: it would cut the data and take the FIN.
+#[test]
+fn what_fits_only_into_the_window_of_a_probe_is_cut_with_its_fin() {
+    let limits = Limits { receive_buffer: 100, pipe: 64, ..Limits::default() };
+    let mut bench = Bench::with(Config { limits, ..config_a() });
+    let (stream, ours) = accepted(&mut bench);
+    let first = TcpRepr { payload: &[b'y'; 88], ..ack(PEER, ours, 0) };
+    assert_eq!(bench.send(&first, Duration::from_millis(50))[0].window, 76);
+    for count in [64, 24] {
+        assert_eq!(stream.pipe.try_read(&mut [0; 100]), Ok(count));
+        bench.idle(Duration::ZERO);
+    }
+    assert_eq!(write(&mut bench, &stream, 10, Duration::from_secs(1))[0].window, 100);
+    let last = TcpRepr { payload: &[b'y'; 100], ..segment(TcpControl::Fin, PEER + 88, Some(ours)) };
+    let answers = bench.send(&last, Duration::from_millis(50));
+    assert_eq!(answers.last().unwrap().ack, Some(PEER + 88 + 76));
+    assert_eq!(bench.net.a.stack.counters().of(Rule::TcpUnclassified), 0);
+}

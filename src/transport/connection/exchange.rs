@@ -70,6 +70,22 @@ impl Connection {
         }
     }
 
+    /// The acknowledgment of a segment that is old by one number, and otherwise not used: two ends that probe each
+    /// other's window at the same time both acknowledge with the number of their own probe, and neither would listen.
+    pub(in crate::transport) fn feed_probe(
+        &mut self,
+        now: Time,
+        interface: &mut Interface,
+        (packet, segment): (&Packet<'_>, &Segment<'_>),
+        scratch: &mut Vec<u8>,
+        out: &mut Packets,
+    ) {
+        let is_news = |ack| is_after(ack, self.snd_una()) && !is_after(ack, self.snd_nxt());
+        if self.is_synchronized() && segment.repr.ack_number.is_some_and(is_news) {
+            self.feed_synchronized(now, interface, (packet, segment, Some(0)), scratch, out);
+        }
+    }
+
     fn feed_synchronized(
         &mut self,
         now: Time,
@@ -504,7 +520,9 @@ impl Connection {
                 }
             }
         }
-        if let (Some(ack), false) = (sent.ack, sent.rst) {
+        // smoltcp does not take note of the window that it advertises in a probe: what lies beyond the one before, it
+        // would cut off.
+        if let (Some(ack), false) = (sent.ack, sent.rst || sent.kind == Kind::WindowProbe) {
             self.advertised = Some((ack, u32::from(sent.window)));
         }
     }

@@ -222,6 +222,7 @@ impl Recovery {
             self.backoff = 0;
             self.copies = 0;
             self.running_since = now;
+            self.window_probes = 0;
         }
         let is_duplicate = self.take_blocks(blocks, &mut arrivals);
         if is_duplicate {

@@ -127,6 +127,19 @@ impl Transport {
 
     /// Deadlines that have come: marks connections dirty, sends SYN-ACKs again.
     pub fn poll(&mut self, now: Time, out: &mut Packets) {
+        let owners = self.connections.len() + self.handshakes.len() + self.remnants.len();
+        self.timers.sweep(owners, |at, alarm| match *alarm {
+            Alarm::Connection { slot, number } => self
+                .connections
+                .get(slot)
+                .is_some_and(|connection| connection.id().number == number && connection.armed == Some(at)),
+            Alarm::Handshake { slot, number } => {
+                self.handshakes.get(slot).is_some_and(|handshake| handshake.agreed.id.number == number)
+            }
+            Alarm::Remnant { slot, number } => {
+                self.remnants.get(slot).is_some_and(|remnant| remnant.id.number == number)
+            }
+        });
         while let Some((at, alarm)) = self.timers.due(now) {
             match alarm {
                 Alarm::Connection { slot, number } => {
