@@ -3,11 +3,15 @@
 //! What a person may choose, parsed and validated, with no trace of the command line it came from. `cli`
 //! and `net::Builder` both end in a [`Config`]; everything below them starts from one.
 
+mod limits;
+
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::ops::RangeInclusive;
 use std::str::FromStr;
 use std::time::Duration;
+
+pub use limits::{Chosen, Limit, Limits, Size};
 
 /// An address with the length of its network prefix, as in `192.168.69.1/24`.
 ///
@@ -164,88 +168,6 @@ impl fmt::Display for Invalid {
 
 impl std::error::Error for Invalid {}
 
-/// Every bound of the stack. When one is reached, the newcomer is refused or dropped with a rule that says
-/// so; what is there already stays.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Limits {
-    /// Sockets of any kind, listeners and connections in TIME-WAIT included.
-    pub sockets: usize,
-    /// Connections that have been asked for by a SYN and not completed, over all listeners.
-    pub syn_entries: usize,
-    /// Connections in TIME-WAIT, and in FIN-WAIT-2 without a program. When there are more, the newcomer is forgotten at
-    /// once (as with Linux's tcp_max_tw_buckets).
-    pub remnants: usize,
-    /// The longest accept queue that `listen` can ask for (`net.core.somaxconn`).
-    pub backlog: usize,
-    /// Neighbours whose link address is known or asked for.
-    pub neighbours: usize,
-    /// Packets that wait for one neighbour's link address; a datagram of 64 KiB is 46 on Ethernet.
-    pub packets_per_neighbour: usize,
-    /// Bytes of packets that wait for link addresses, over all neighbours.
-    pub neighbour_queue_bytes: usize,
-    /// Bytes of datagrams of which fragments are missing, with all that keeping them costs; at the bound the oldest
-    /// makes room (Linux's `ipfrag_high_thresh`).
-    pub reassembly_bytes: usize,
-    /// One source's share of them; at the bound its own oldest makes room.
-    pub reassembly_bytes_per_source: usize,
-    /// Destinations whose path is known to carry less than the link; the oldest entry makes room for a new one.
-    pub path_mtus: usize,
-    /// Multicast groups that sockets of the stack are in, each counted once.
-    pub groups: usize,
-    /// Multicast groups that one socket is in (Linux's `net.ipv4.igmp_max_memberships`).
-    pub groups_per_socket: usize,
-    /// ICMP errors and RSTs for what nobody owns, a second (RFC 1812 §4.3.2.8); echo is not limited.
-    pub errors_per_second: u32,
-    /// ICMP errors to one peer, a second; more of what it sends goes unanswered, and others are not affected.
-    pub errors_per_second_and_peer: u32,
-    /// Addresses made from prefixes that routers advertise.
-    pub learned_addresses: usize,
-    /// Prefixes on the link that routers advertise, and those read from one advertisement.
-    pub prefixes: usize,
-    /// Routers known from their advertisements.
-    pub routers: usize,
-    /// Bytes of a TCP socket's receive buffer; below 65 536 (FACTS §1: larger ones can be made to panic).
-    pub receive_buffer: usize,
-    /// Bytes of a TCP socket's send buffer.
-    pub send_buffer: usize,
-    /// Bytes of the rings between an application and its socket, each direction.
-    pub pipe: usize,
-    /// Bytes of datagrams that wait in a UDP socket, each direction.
-    pub datagram_buffer: usize,
-    /// Bytes of memory that the buffers of all connections may use, pipes included. Counted are the pages that have
-    /// been written and not been given back: an idle connection counts nothing.
-    pub memory: usize,
-}
-
-impl Default for Limits {
-    fn default() -> Limits {
-        Limits {
-            sockets: 120_000,
-            syn_entries: 1024,
-            remnants: 65_536,
-            backlog: 4096,
-            neighbours: 1024,
-            packets_per_neighbour: 64,
-            neighbour_queue_bytes: 4 << 20,
-            reassembly_bytes: 4 << 20,
-            reassembly_bytes_per_source: 1 << 20,
-            path_mtus: 1024,
-            groups: 1024,
-            groups_per_socket: 20,
-            errors_per_second: 1000,
-            errors_per_second_and_peer: 250,
-            learned_addresses: 8,
-            prefixes: 16,
-            routers: 8,
-            receive_buffer: 65_535,
-            send_buffer: 256 * 1024,
-            pipe: 128 * 1024,
-            datagram_buffer: 208 * 1024,
-            memory: usize::try_from(4_u64 << 30).unwrap_or(1 << 30),
-        }
-    }
-}
-
 /// What one stack is made from.
 ///
 /// ```
@@ -332,10 +254,7 @@ impl Config {
         if self.ephemeral_ports.is_empty() || *self.ephemeral_ports.start() == 0 {
             return refuse("the range of ephemeral ports is empty or contains port 0".into());
         }
-        if !(2048..65_536).contains(&self.limits.receive_buffer) {
-            return refuse("the receive buffer must have 2048 to 65535 bytes".into());
-        }
-        Ok(())
+        self.limits.validate()
     }
 }
 

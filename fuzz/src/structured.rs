@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
 use arbitrary::Arbitrary;
-use tapsock::socket::Verb;
+use tapsock::socket::{TcpOption, Verb};
 
 use crate::craft::{self, ACK, FIN, PEER, RST, STACK, SYN, UDP};
 use crate::world::World;
@@ -446,7 +446,7 @@ fn program(world: &mut World, action: &Action) -> Vec<Vec<u8>> {
     world.accept();
     let v6 = action.shape & 1 != 0;
     let Some(program) = pick(action.whom, world.programs.len()) else { return Vec::new() };
-    match action.flags % 12 {
+    match action.flags % 14 {
         0..=2 => world.read(program, length),
         3 | 4 => world.write(program, length),
         5 => world.shut_down_write(program),
@@ -454,7 +454,14 @@ fn program(world: &mut World, action: &Action) -> Vec<Vec<u8>> {
         7 => drop(world.programs.swap_remove(program)),
         8 => {
             let socket = world.programs[program].socket.handle;
-            world.call(Verb::SetNodelay { socket, nodelay: v6 });
+            let span = Some(Duration::from_millis(length as u64 * 10));
+            let option = match action.shape >> 1 & 3 {
+                0 => TcpOption::Nodelay(v6),
+                1 => TcpOption::UserTimeout(span),
+                2 => TcpOption::Linger(span.filter(|_| v6)),
+                _ => TcpOption::Linger(Some(Duration::ZERO)),
+            };
+            world.call(Verb::SetOption { socket, option });
             world.call(Verb::Info { socket });
         }
         9 => {
@@ -466,6 +473,25 @@ fn program(world: &mut World, action: &Action) -> Vec<Vec<u8>> {
                 let peer = SocketAddr::new(PEER.ip(v6), 9);
                 let _ = world.datagrams[udp].pipe.try_send(&vec![1; length], peer, None);
             }
+        }
+        11 => {
+            if let Some(udp) = pick(action.whom, world.datagrams.len()) {
+                let socket = world.datagrams[udp].handle;
+                let group = if v6 {
+                    IpAddr::V6(Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, action.window))
+                } else {
+                    IpAddr::V4(Ipv4Addr::new(224, 0, 0, action.window as u8))
+                };
+                world.call(if action.shape & 2 == 0 {
+                    Verb::JoinGroup { socket, group, interface: None }
+                } else {
+                    Verb::LeaveGroup { socket, group, interface: None }
+                });
+            }
+        }
+        12 => {
+            let socket = world.programs[program].socket.handle;
+            world.call(Verb::Linger { socket });
         }
         _ => {
             let mut buffer = vec![0; length];

@@ -168,8 +168,8 @@ impl World {
             world.call(Verb::Listen { local: any(80), backlog: 4 });
         }
         // One bound to all addresses of IPv4, the other to one of IPv6 and connected.
-        world.call(Verb::BindUdp { local: SocketAddr::from(([0; 4], 7)) });
-        world.call(Verb::BindUdp { local: SocketAddr::new(STACK.ip(true), 8) });
+        world.call(Verb::BindUdp { local: SocketAddr::from(([0; 4], 7)), reuse_address: false });
+        world.call(Verb::BindUdp { local: SocketAddr::new(STACK.ip(true), 8), reuse_address: true });
         world.step(&[]);
         if let Some(index) = world.datagrams.iter().position(|udp| udp.local.ip() == STACK.ip(true)) {
             let socket = world.datagrams[index].handle;
@@ -435,8 +435,11 @@ impl World {
     pub fn write(&mut self, program: usize, length: usize) {
         let Some(program) = self.programs.get_mut(program) else { return };
         let bytes: Vec<u8> = (0..length as u32).map(|i| outgoing(program.written.wrapping_add(i))).collect();
-        if let Ok(count) = program.socket.pipe.try_write(&bytes) {
-            program.written = program.written.wrapping_add(count as u32);
+        match program.socket.pipe.try_write(&bytes) {
+            Ok(count) => program.written = program.written.wrapping_add(count as u32),
+            Err(Error::WouldBlock) => {}
+            // It has been told of the end: reading will not tell it again.
+            Err(_) => program.is_over = true,
         }
     }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use clap::{ArgAction, Args, Parser, Subcommand};
 
-use crate::config::{Cidr, Config, Invalid, Mac};
+use crate::config::{Chosen, Cidr, Config, Invalid, Limits, Mac, Size};
 use crate::daemon::{Service, Settings, UnknownService};
 
 /// A userspace TCP/IP stack on a Linux TAP that explains every packet.
@@ -32,6 +32,10 @@ pub enum Command {
     /// no root if the TAP belongs to the user. Changes nothing on the host, so nothing is left behind.
     #[command(after_help = TRY)]
     Daemon(Daemon),
+    /// List the bounds of the stack, with their defaults and what happens at each
+    ///
+    /// Each can be set by 'tapsock daemon --limit NAME=VALUE'.
+    Limits,
 }
 
 const EXAMPLES: &str = "\
@@ -96,6 +100,12 @@ pub struct Daemon {
     /// How long to ask whether somebody has an address before it is used; 0 uses it at once
     #[arg(long, value_name = "MS", default_value_t = 1000, value_parser = clap::value_parser!(u64).range(..=60_000))]
     pub probe: u64,
+
+    /// A bound other than its default; may be given several times ('tapsock limits' lists them)
+    ///
+    /// Values may end in K, M or G: --limit syn-entries=4K --limit reassembly-bytes=16M
+    #[arg(long = "limit", value_name = "NAME=VALUE")]
+    pub limits: Vec<Chosen>,
 
     /// Say more: -v one line for each packet, -vv all its layers. RUST_LOG, if it is set, wins
     #[arg(short, long, action = ArgAction::Count)]
@@ -174,6 +184,10 @@ impl From<Daemon> for Settings {
             Address::Dhcp | Address::Slaac => None,
         });
         let fixed = fixed.collect();
+        let mut limits = Limits::default();
+        for chosen in &arguments.limits {
+            chosen.apply(&mut limits);
+        }
         Settings {
             tap: arguments.tap,
             config: Config {
@@ -183,11 +197,34 @@ impl From<Daemon> for Settings {
                 gateways: arguments.gateways,
                 mac: arguments.mac,
                 probe: Duration::from_millis(arguments.probe),
+                limits,
                 ..Config::default()
             },
             services: arguments.services.0,
         }
     }
+}
+
+/// What `tapsock limits` prints.
+pub fn list_of_limits() -> String {
+    let mut text = String::from("What a stack is bounded by: tapsock daemon --limit NAME=VALUE\n");
+    for limit in Limits::table() {
+        let (least, most) = (Size(*limit.range.start()), Size(*limit.range.end()));
+        text.push_str(&format!("\n{limit}   ({least} to {most})\n"));
+        let mut line = String::from("   ");
+        for word in limit.about.split_whitespace() {
+            if line.len() + word.len() > 98 {
+                text.push_str(&line);
+                text.push('\n');
+                line = String::from("   ");
+            }
+            line.push(' ');
+            line.push_str(word);
+        }
+        text.push_str(&line);
+        text.push('\n');
+    }
+    text
 }
 
 #[cfg(test)]
@@ -199,8 +236,10 @@ mod tests {
     fn parse(line: &str) -> Result<Settings, String> {
         let words = std::iter::once("tapsock").chain(line.split_whitespace());
         let arguments = Arguments::try_parse_from(words).map_err(|error| error.to_string())?;
-        let Command::Daemon(arguments) = arguments.command;
-        Ok(arguments.into())
+        match arguments.command {
+            Command::Daemon(arguments) => Ok(arguments.into()),
+            Command::Limits => Err(list_of_limits()),
+        }
     }
 
     #[test]
@@ -251,6 +290,18 @@ mod tests {
     }
 
     #[test]
+    fn limits_are_set_by_name_and_listed_with_their_defaults() {
+        let config = parse("daemon --limit syn-entries=4K --limit sockets=10 --limit sockets=20").unwrap().config;
+        assert_eq!((config.limits.syn_entries, config.limits.sockets), (4096, 20));
+        assert_eq!(config.limits.backlog, Limits::default().backlog);
+        let list = parse("limits").unwrap_err();
+        for limit in Limits::table() {
+            assert!(list.contains(&format!("\n{}=", limit.name)), "{}", limit.name);
+        }
+        assert!(list.lines().all(|line| line.len() <= 100));
+    }
+
+    #[test]
     fn no_services_are_a_choice() {
         assert_eq!(parse("daemon --services none").unwrap().services, []);
     }
@@ -266,6 +317,9 @@ mod tests {
             ("daemon --services=", "there is no service ''"),
             ("daemon --gateway nowhere", "invalid IP address"),
             ("daemon --probe 60001", "60000"),
+            ("daemon --limit sockets", "write it like syn-entries=4K"),
+            ("daemon --limit socket=1", "'tapsock limits' lists them"),
+            ("daemon --limit receive-buffer=64K", "it is from 2048 to 65535"),
         ] {
             let error = parse(line).unwrap_err();
             assert!(error.contains(sentence), "{line}: {error}");

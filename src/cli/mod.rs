@@ -15,7 +15,7 @@ use std::process::ExitCode;
 use clap::Parser;
 
 use crate::daemon;
-use arguments::{Arguments, Command};
+use arguments::{Arguments, Command, list_of_limits};
 
 /// Runs the program with the arguments of the process.
 pub fn main() -> ExitCode {
@@ -38,7 +38,13 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
             return exit::of_arguments(&error);
         }
     };
-    let Command::Daemon(arguments) = arguments.command;
+    let arguments = match arguments.command {
+        Command::Daemon(arguments) => arguments,
+        Command::Limits => {
+            let _ = io::stdout().lock().write_all(list_of_limits().as_bytes());
+            return ExitCode::SUCCESS;
+        }
+    };
     logging::install(arguments.verbose);
     let ended = daemon::run(arguments.into());
     if let Err(failure) = &ended {

@@ -8,6 +8,10 @@
 //! | 26 to 24 | the peer's MSS, as one of eight |
 //! | 23 to 0 | a keyed hash of the 4-tuple, the peer's initial sequence number and the bits above |
 //!
+//! If the peer sends timestamps, the lowest bits of ours hold what else its SYN offered, and it echoes them (as Linux
+//! does): bits 3 to 0 the shift of its window, 15 for none, and bit 4 whether it takes selective acknowledgments.
+//! They need no proof: a peer that changes them lies about itself. Without timestamps the SYN-ACK agrees to neither.
+//!
 //! All of it is moved by another keyed hash of the 4-tuple, so that no bits can be read from outside. Whoever has not
 //! seen the SYN-ACK hits a valid number once in 2²⁸ guesses, and only while there is a flood.
 
@@ -31,6 +35,31 @@ pub(super) struct Cookies {
     key: Key,
     /// When the last one was sent.
     sent: Option<Time>,
+}
+
+/// What a timestamp of ours says to ourselves.
+const STAMP: u32 = 31;
+
+/// What a SYN offered beside its MSS.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Offer {
+    pub(super) window_scale: Option<u8>,
+    pub(super) sack: bool,
+}
+
+impl Offer {
+    /// From the timestamp that the peer echoes.
+    pub(super) fn read(echoed: u32) -> Offer {
+        let scale = (echoed & 15) as u8;
+        Offer { window_scale: (scale < 15).then_some(scale), sack: echoed & 16 != 0 }
+    }
+
+    /// The latest timestamp that says it, and is not after `value`.
+    pub(super) fn stamp(self, value: u32) -> u32 {
+        let says = u32::from(self.window_scale.unwrap_or(15).min(15)) | u32::from(self.sack) << 4;
+        let back = (value & STAMP).wrapping_sub(says) & STAMP;
+        value.wrapping_sub(back)
+    }
 }
 
 /// Which handshake a cookie belongs to.
@@ -144,6 +173,20 @@ mod tests {
         let mut others = cookies(2);
         others.make(START, &request(1, 1), 1460);
         assert_eq!(others.read(START, &request(1, 1), isn), None);
+    }
+
+    #[test]
+    fn a_timestamp_holds_the_offer_and_is_hardly_older() {
+        for scale in (0..=14).map(Some).chain([None]) {
+            for sack in [false, true] {
+                let offer = Offer { window_scale: scale, sack };
+                for value in [0, 1, 30, 31, 32, 0x1234_5678, u32::MAX] {
+                    let stamp = offer.stamp(value);
+                    assert_eq!(Offer::read(stamp), offer);
+                    assert!(value.wrapping_sub(stamp) < 32, "{value} {stamp}");
+                }
+            }
+        }
     }
 
     #[test]

@@ -27,7 +27,7 @@ const LARGE: usize = 32;
 /// Every way carries this much; what is no larger is never too big (RFC 8200 §5, and our own least for IPv4).
 const NEVER_TOO_BIG: usize = 552;
 
-/// A UDP socket. It receives; [`Sender`] sends for all of them.
+/// A UDP socket. It receives; one `Sender` sends for all of them.
 #[derive(Debug)]
 pub struct Datagram {
     set: SocketSet<'static>,

@@ -7,7 +7,7 @@ use smoltcp::wire::{TcpControl, TcpRepr, TcpSeqNumber};
 
 use super::challenge::PER_CONNECTION;
 use super::connection::{Handshaken, fed_mss, offered_mss};
-use super::cookie::Request;
+use super::cookie::{Offer, Request};
 use super::segment::{self, Segment};
 use super::timestamp::Timestamps;
 use crate::ip::{Limiter, Packets};
@@ -112,23 +112,36 @@ impl Handshake {
         }
     }
 
-    /// The entry as it would be, had it been kept: `segment` is the ACK that brings a cookie back. What the SYN
-    /// offered beside its MSS is lost, and so the SYN-ACK has agreed to none of it.
+    /// The entry as it would be, had it been kept: `segment` is the ACK that brings a cookie back.
     pub(super) fn from_cookie(
         segment: &Segment<'_>,
         agreed: Handshaken,
         listener: usize,
         receive_window: u16,
-        mss: u16,
+        (mss, offer): (u16, Option<Offer>),
     ) -> Handshake {
         let irs = TcpSeqNumber(segment.repr.seq_number.0.wrapping_sub(1));
-        let handshake = Handshake { irs, mss, tries: 1, ..Handshake::new(segment, agreed, listener, receive_window) };
-        handshake.without_options()
+        let (window_scale, sack) = offer.map_or((None, false), |offer| (offer.window_scale, offer.sack));
+        let entry = Handshake::new(segment, agreed, listener, receive_window);
+        Handshake { irs, mss, window_scale, sack, tries: 1, ..entry }
     }
 
-    /// Agrees to nothing but an MSS.
-    pub(super) fn without_options(self) -> Handshake {
-        Handshake { window_scale: None, sack: false, timestamps: None, ..self }
+    /// Agrees to no more than a cookie can hold.
+    pub(super) fn with_cookie(self) -> Handshake {
+        match self.timestamps {
+            Some(_) => self,
+            None => Handshake { window_scale: None, sack: false, ..self },
+        }
+    }
+
+    /// The SYN-ACK with a cookie; it is sent once.
+    pub(super) fn send_cookie(&self, now: Time, out: &mut Packets) {
+        let mut repr = self.syn_ack(now);
+        if let Some(timestamp) = &mut repr.timestamp {
+            let offer = Offer { window_scale: self.window_scale, sack: self.sack };
+            timestamp.tsval = offer.stamp(timestamp.tsval);
+        }
+        self.emit(&repr, Rule::TcpCookieSent, out);
     }
 
     /// The SYN came again: sends the SYN-ACK again, but not any number of times. The next one is due when it was
@@ -140,7 +153,7 @@ impl Handshake {
         }
         self.repeats_since += 1;
         self.repeats += 1;
-        self.emit_syn_ack(now, Rule::TcpSynRetransmit, out);
+        self.emit(&self.syn_ack(now), Rule::TcpSynRetransmit, out);
         Rule::TcpSynRetransmit
     }
 
@@ -149,16 +162,16 @@ impl Handshake {
         if self.tries == SYN_ACKS {
             return None;
         }
-        self.emit_syn_ack(now, rule, out);
+        self.emit(&self.syn_ack(now), rule, out);
         self.repeats_since = 0;
         self.resend_at = now + FIRST_WAIT * (1 << self.tries);
         self.tries += 1;
         Some(self.resend_at)
     }
 
-    fn emit_syn_ack(&self, now: Time, rule: Rule, out: &mut Packets) {
+    fn syn_ack(&self, now: Time) -> TcpRepr<'static> {
         let Handshaken { local, remote, isn, link_mss, .. } = self.agreed;
-        let repr = TcpRepr {
+        TcpRepr {
             control: TcpControl::Syn,
             seq_number: isn,
             ack_number: Some(self.irs + 1),
@@ -168,9 +181,12 @@ impl Handshake {
             sack_permitted: self.sack,
             timestamp: self.timestamps.map(|timestamps| timestamps.option(now)),
             ..segment::bare(local, remote)
-        };
+        }
+    }
+
+    fn emit(&self, repr: &TcpRepr<'_>, rule: Rule, out: &mut Packets) {
         let fate = Fate { rule: Some(rule), numbers: Some(self.numbers()), ..Fate::of(self.owner()) };
-        segment::send(local, remote, &repr, fate, out);
+        segment::send(self.agreed.local, self.agreed.remote, repr, fate, out);
     }
 
     /// Tells the peer that nothing will come of it.

@@ -18,6 +18,8 @@ pub(super) struct Segment<'p> {
     pub(super) repr: TcpRepr<'p>,
     /// As carried in the segment.
     pub(super) checksum: u16,
+    /// An option is malformed or of a length that it should not have: we ignore it, and smoltcp would not.
+    pub(super) has_odd_options: bool,
 }
 
 impl<'p> Segment<'p> {
@@ -30,12 +32,13 @@ impl<'p> Segment<'p> {
         if bytes.src_port() == 0 || bytes.dst_port() == 0 {
             return Err(Rule::TcpMalformed);
         }
-        let repr = parse_repr(&bytes)?;
+        let (repr, has_odd_options) = parse_repr(&bytes)?;
         Ok(Segment {
             local: SocketAddr::new(packet.destination, bytes.dst_port()),
             remote: SocketAddr::new(packet.source, bytes.src_port()),
             repr,
             checksum: bytes.checksum(),
+            has_odd_options,
         })
     }
 
@@ -54,8 +57,8 @@ impl<'p> Segment<'p> {
 }
 
 /// Unlike `TcpRepr::parse`, takes unknown and oddly sized options as a host must (RFC 9293 §3.1: MUST-6):
-/// it ignores them. Only an option that runs past the header makes the segment malformed.
-fn parse_repr<'p>(bytes: &TcpPacket<&'p [u8]>) -> Result<TcpRepr<'p>, Rule> {
+/// it ignores them. The second value says whether there was one that `TcpRepr::parse` would refuse.
+fn parse_repr<'p>(bytes: &TcpPacket<&'p [u8]>) -> Result<(TcpRepr<'p>, bool), Rule> {
     let control = match (bytes.syn(), bytes.fin(), bytes.rst(), bytes.psh()) {
         (false, false, false, false) => TcpControl::None,
         (false, false, false, true) => TcpControl::Psh,
@@ -81,7 +84,7 @@ fn parse_repr<'p>(bytes: &TcpPacket<&'p [u8]>) -> Result<TcpRepr<'p>, Rule> {
     let mut options = bytes.options();
     while !options.is_empty() {
         // A length below 2 or beyond the header ends the walk: what follows cannot be told apart.
-        let Ok((rest, option)) = TcpOption::parse(options) else { break };
+        let Ok((rest, option)) = TcpOption::parse(options) else { return Ok((repr, true)) };
         match option {
             TcpOption::EndOfList => break,
             TcpOption::MaxSegmentSize(size) => repr.max_seg_size = Some(size),
@@ -94,7 +97,7 @@ fn parse_repr<'p>(bytes: &TcpPacket<&'p [u8]>) -> Result<TcpRepr<'p>, Rule> {
         }
         options = rest;
     }
-    Ok(repr)
+    Ok((repr, false))
 }
 
 /// The addresses of a packet of ours, without a payload yet.
@@ -127,23 +130,33 @@ pub(super) fn rebuild(packet: &Packet<'_>, payload: &[u8], scratch: &mut Vec<u8>
     scratch.extend_from_slice(payload);
 }
 
-/// The same, with the first `keep` bytes of the segment's own payload, without its FIN if `cut`, and with `ack`.
+/// The same, with the first `keep` bytes of the segment's own payload, without its FIN if `cut`, and with this
+/// acknowledgment and window.
 pub(super) fn rebuild_cut(
     packet: &Packet<'_>,
     segment: &Segment<'_>,
-    keep: usize,
-    cut: bool,
-    ack: TcpSeqNumber,
+    (keep, cut): (usize, bool),
+    (ack, window): (TcpSeqNumber, u16),
     scratch: &mut Vec<u8>,
 ) {
     let header = packet.payload.len() - segment.repr.payload.len();
     let keep = (header + keep).min(packet.payload.len());
     rebuild(packet, &packet.payload[..keep], scratch);
     let start = scratch.len() - keep;
+    mute_options(&mut scratch[start..]);
     let mut tcp = TcpPacket::new_unchecked(&mut scratch[start..]);
     tcp.set_ack_number(ack);
+    tcp.set_window_len(window);
     if cut {
         tcp.set_fin(false);
+    }
+}
+
+/// Turns the options of a segment into NOPs: what they said has been read.
+pub(super) fn mute_options(segment: &mut [u8]) {
+    let end = usize::from(TcpPacket::new_unchecked(&*segment).header_len()).min(segment.len());
+    if let Some(options) = segment.get_mut(20..end) {
+        options.fill(1);
     }
 }
 

@@ -97,5 +97,4 @@ lines! {
     }
     embedded {}
     pair {}
-    later {}
 }

@@ -238,5 +238,4 @@ lines! {
         line_14_600_incomplete_datagrams_do_not_stop_the_next
         line_15_a_reassembly_that_takes_too_long_is_told
     }
-    later {}
 }

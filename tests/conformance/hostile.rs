@@ -306,5 +306,4 @@ lines! {
         line_64_every_bit_flipped
         line_64_many_mutated_frames_with_repaired_checksums
     }
-    later {}
 }

@@ -175,5 +175,4 @@ lines! {
         line_19_an_unknown_type_is_silent
         line_22_errors_are_limited_and_echo_is_not
     }
-    later {}
 }

@@ -226,5 +226,4 @@ lines! {
         line_09_options_are_tolerated_and_malformed_ones_survived
         line_11_nothing_is_ever_forwarded
     }
-    later {}
 }

@@ -463,5 +463,4 @@ lines! {
         line_61_no_error_to_a_group_or_about_an_error
         line_63_a_multicast_source_is_dropped
     }
-    later {}
 }

@@ -248,6 +248,7 @@ lines! {
     both {
         line_42_half_close_leaves_the_other_direction_open
         line_42_a_fin_with_data_is_taken_with_its_data
+        line_42_a_fin_out_of_order_waits_for_the_data_before_it
     }
     embedded {
         line_43_after_close_new_data_gets_a_rst
@@ -259,9 +260,6 @@ lines! {
         line_43_after_half_close_new_data_is_read
         line_44_time_wait_ends
         line_44_time_wait_survives_a_stray_rst
-    }
-    later {
-        line_42_a_fin_out_of_order_waits_for_the_data_before_it
         line_42_a_fin_sent_again_is_acknowledged_again
     }
 }

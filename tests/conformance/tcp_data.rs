@@ -408,6 +408,8 @@ lines! {
         line_37_data_outside_the_window_is_acknowledged_and_not_delivered
         line_38_only_the_exact_rst_kills
         line_39_a_syn_on_a_connection_is_challenged
+        line_49_an_old_timestamp_is_dropped_and_acknowledged
+        line_50_sack_blocks_tell_what_was_received
     }
     embedded {
         line_34_our_closed_window_answers_probes
@@ -421,10 +423,6 @@ lines! {
         line_40_an_ack_of_unsent_data_is_answered_and_dropped
         line_41_a_keepalive_probe_is_answered
         line_53_an_ack_waits_less_than_500_ms
-    }
-    later {
-        line_49_an_old_timestamp_is_dropped_and_acknowledged
         line_49_timestamps_are_consistent
-        line_50_sack_blocks_tell_what_was_received
     }
 }

@@ -322,8 +322,6 @@ lines! {
         line_51_a_duplicate_syn_gets_the_same_syn_ack
         line_51_a_bad_ack_in_syn_received_gets_a_reset
         line_52_no_number_of_half_open_connections_stops_the_next_client
-    }
-    later {
         line_32_unknown_and_malformed_options_are_ignored
     }
 }

@@ -201,5 +201,4 @@ lines! {
         line_47_forged_icmp_errors_are_ignored
         line_47_a_connect_survives_forged_errors
     }
-    later {}
 }

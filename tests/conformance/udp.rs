@@ -115,5 +115,4 @@ lines! {
         line_24_a_zero_checksum_is_accepted_over_ip4
         line_26_the_length_field_is_checked
     }
-    later {}
 }

@@ -68,6 +68,23 @@ fn a_cookie_that_comes_back_establishes_a_connection_that_works() {
     assert_eq!(sent[0].seq, answers[0].seq.wrapping_add(1));
 }
 
+/// The echoed timestamp is the second half of the cookie.
+#[test]
+fn what_a_syn_with_timestamps_offered_comes_back_with_the_cookie() {
+    let mut config = config_a();
+    config.limits.syn_entries = 0;
+    let mut net = Net::with(FaultConfig::default(), config, config_b());
+    let (a, b, _listener) = net.connected();
+    assert_eq!(net.a.stack.counters().of(Rule::TcpCookieAccepted), 1);
+    b.pipe.try_write(b"x").unwrap();
+    net.run(Duration::from_millis(100));
+    let Ok(Outcome::Info(ours)) = net.call_a(Verb::Info { socket: a.handle }) else { panic!() };
+    let Ok(Outcome::Info(theirs)) = net.call_b(Verb::Info { socket: b.handle }) else { panic!() };
+    assert_eq!((ours.sack, theirs.sack), (true, true));
+    assert!(ours.send_scale.is_some() && theirs.send_scale.is_some());
+    assert_eq!(ours.send_scale, theirs.receive_scale);
+}
+
 #[test]
 fn cookies_leave_no_entry_and_are_not_sent_again() {
     let mut bench = flooded();

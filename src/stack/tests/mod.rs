@@ -1,11 +1,13 @@
 //! Two stacks on a link with seeded faults, in virtual time.
 
 mod autoconf;
+mod bounds;
 mod connections;
 mod cookies;
 mod datagrams;
 mod fragments;
 mod groups;
+mod guards;
 mod handshake;
 mod icmp;
 mod life;
@@ -15,6 +17,7 @@ mod panics;
 mod patience;
 mod regressions;
 mod remnants;
+mod windows;
 mod wire;
 
 use std::net::SocketAddr;

@@ -2,7 +2,7 @@
 
 use smoltcp::wire::TcpControl;
 
-use super::wire::{Bench, segment};
+use super::wire::{Bench, frame, segment};
 use super::*;
 use crate::observe::TcpState;
 
@@ -22,4 +22,59 @@ fn text_after_the_fin_is_not_delivered() {
     text.payload = b"never sent";
     bench.send(&text, Duration::ZERO);
     assert_eq!(stream.pipe.try_read(&mut [0; 16]), Ok(0));
+}
+
+/// smoltcp empties its receive buffer when its own TIME-WAIT of 10 s is over: a program that read late lost what its ring
+/// had no room for, and saw a clean end.
+#[test]
+fn a_program_that_reads_after_time_wait_gets_every_byte() {
+    let mut config = config_a();
+    config.limits.pipe = 1024;
+    let mut bench = Bench::with(config);
+    let theirs = bench.establish(1000);
+    let stream = bench.listener.queue.try_accept().unwrap();
+    stream.pipe.shutdown_write();
+    bench.idle(Duration::from_millis(50));
+    let sent = vec![7; 5000];
+    let mut last = segment(TcpControl::Fin, 1001, Some(theirs.wrapping_add(2)));
+    last.payload = &sent;
+    bench.send(&last, Duration::from_millis(50));
+    bench.idle(Duration::from_secs(100));
+    let (mut read, mut buffer) = (0, [0; 700]);
+    loop {
+        match stream.pipe.try_read(&mut buffer) {
+            Ok(0) => break,
+            Ok(count) => read += count,
+            Err(error) => panic!("{error} after {read} bytes"),
+        }
+        bench.idle(Duration::ZERO);
+    }
+    assert_eq!(read, sent.len());
+    bench.idle(Duration::from_secs(100));
+    assert_eq!(bench.net.a.stack.sockets(), 1, "the listener is all that is left");
+}
+
+/// The RST to a neighbour that cannot be reached came back as an error about a handshake that was gone.
+#[test]
+fn a_stack_that_stops_during_a_handshake_with_nobody_does_not_panic() {
+    let mut bench = Bench::new();
+    let mut syn = frame(&segment(TcpControl::Syn, 1000, None));
+    syn[14 + 15] = 77; // 192.168.69.77, who never answers
+    let mut packet = smoltcp::wire::Ipv4Packet::new_unchecked(&mut syn[14..]);
+    packet.fill_checksum();
+    let addresses = (packet.src_addr().into(), packet.dst_addr().into());
+    smoltcp::wire::TcpPacket::new_unchecked(packet.payload_mut()).fill_checksum(&addresses.0, &addresses.1);
+    bench.inject(&syn, Duration::ZERO);
+    for _ in 0..200 {
+        let mut out = Frames::new();
+        bench.net.now = bench.net.now + Duration::from_millis(50);
+        let host = &mut bench.net.a;
+        host.stack.step(bench.net.now, None, &mut Vec::new(), &mut out, &mut host.seen);
+        if host.seen.events.iter().any(|event| event.contains("192.168.69.77") && event.contains("Failed")) {
+            break;
+        }
+    }
+    let mut out = Frames::new();
+    let host = &mut bench.net.a;
+    host.stack.shut_down(bench.net.now, &mut out, &mut host.seen);
 }

@@ -147,6 +147,7 @@ pub(super) struct Answer {
     pub(super) ack: Option<u32>,
     pub(super) window: u16,
     pub(super) mss: Option<u16>,
+    pub(super) sack: [Option<(u32, u32)>; 3],
     pub(super) payload: Vec<u8>,
 }
 
@@ -166,6 +167,7 @@ impl Answer {
             ack: repr.ack_number.map(|ack| ack.0 as u32),
             window: repr.window_len,
             mss: repr.max_seg_size,
+            sack: repr.sack_ranges,
             payload: repr.payload.to_vec(),
         })
     }

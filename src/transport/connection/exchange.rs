@@ -2,6 +2,7 @@
 
 use std::num::NonZeroU16;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::Duration;
 
 use smoltcp::iface::{Interface, SocketSet, SocketStorage};
 use smoltcp::socket::tcp;
@@ -20,6 +21,9 @@ use crate::transport::timestamp;
 
 /// How many bytes one connection may send in one round, so that it cannot starve the others.
 const BYTES_PER_ROUND: usize = 64 * 1024;
+
+/// How long smoltcp waits before it sends an ACK alone.
+const ACK_DELAY: Duration = Duration::from_millis(10);
 
 impl Connection {
     /// Lets smoltcp see a segment that has passed the guards; `keep`: no more of its payload than this, and no FIN.
@@ -50,19 +54,35 @@ impl Connection {
                 None
             }
             TcpState::SynSent => {
-                self.feed_bytes(now, interface, packet, scratch, out);
+                self.feed_bytes(now, interface, (packet, segment), scratch, out);
                 None
             }
             // smoltcp answers an ACK of something else in SYN-RECEIVED with a RST.
             TcpState::SynReceived if segment.repr.ack_number != Some(add(self.agreed.isn, 1)) => {
-                self.feed_bytes(now, interface, packet, scratch, out);
+                self.feed_bytes(now, interface, (packet, segment), scratch, out);
                 None
             }
             _ if segment.is_rst() || segment.is_syn() => {
-                self.feed_bytes(now, interface, packet, scratch, out);
+                self.feed_bytes(now, interface, (packet, segment), scratch, out);
                 None
             }
             _ => self.feed_synchronized(now, interface, (packet, segment, keep), scratch, out),
+        }
+    }
+
+    /// The acknowledgment of a segment that is old by one number, and otherwise not used: two ends that probe each
+    /// other's window at the same time both acknowledge with the number of their own probe, and neither would listen.
+    pub(in crate::transport) fn feed_probe(
+        &mut self,
+        now: Time,
+        interface: &mut Interface,
+        (packet, segment): (&Packet<'_>, &Segment<'_>),
+        scratch: &mut Vec<u8>,
+        out: &mut Packets,
+    ) {
+        let is_news = |ack| is_after(ack, self.snd_una()) && !is_after(ack, self.snd_nxt());
+        if self.is_synchronized() && segment.repr.ack_number.is_some_and(is_news) {
+            self.feed_synchronized(now, interface, (packet, segment, Some(0)), scratch, out);
         }
     }
 
@@ -110,11 +130,24 @@ impl Connection {
             } else if is_after(end, rcv_nxt) {
                 expected = self.gaps.fill(end);
             }
-            self.believed = usize::from(repr.window_len) << self.shift;
-            if acknowledged == ack && keep.is_none() {
-                self.feed_bytes(now, interface, packet, scratch, out);
+            let window = repr.window_len.max(self.least_field());
+            self.believed = usize::from(window) << self.shift;
+            if repr.control == TcpControl::Fin && keep.is_none() && end == rcv_nxt {
+                // Sent again with data that is here already: smoltcp does not count a FIN as part of a segment, and
+                // would take this one for old.
+                let fin = TcpRepr {
+                    control: TcpControl::Fin,
+                    seq_number: rcv_nxt,
+                    ack_number: Some(acknowledged),
+                    window_len: window,
+                    ..segment::bare(segment.remote, segment.local)
+                };
+                self.feed_repr(now, interface, &fin, out);
+            } else if acknowledged == ack && keep.is_none() && window == repr.window_len {
+                self.feed_bytes(now, interface, (packet, segment), scratch, out);
             } else {
-                segment::rebuild_cut(packet, segment, payload, keep.is_some(), acknowledged, scratch);
+                let kept = (payload, keep.is_some());
+                segment::rebuild_cut(packet, segment, kept, (acknowledged, window), scratch);
                 self.run(scratch, self.fate_unshown(), (now, now), None, out, interface);
             }
             expected
@@ -133,21 +166,24 @@ impl Connection {
         self.socket().send_queue() as u32 == left || left == u32::MAX
     }
 
-    /// The segment as it came, behind a plain header.
+    /// The segment as it came, behind a plain header and without options that smoltcp would refuse it for.
     fn feed_bytes(
         &mut self,
         now: Time,
         interface: &mut Interface,
-        packet: &Packet<'_>,
+        (packet, segment): (&Packet<'_>, &Segment<'_>),
         scratch: &mut Vec<u8>,
         out: &mut Packets,
     ) {
         let header = packet.bytes.len() - packet.payload.len();
         let simple = if packet.source.is_ipv4() { 20 } else { 40 };
-        let bytes = if header == simple {
+        let bytes = if header == simple && !segment.has_odd_options {
             packet.bytes
         } else {
             segment::rebuild(packet, packet.payload, scratch);
+            if segment.has_odd_options {
+                segment::mute_options(&mut scratch[simple..]);
+            }
             scratch
         };
         self.run(bytes, self.fate_unshown(), (now, now), None, out, interface);
@@ -168,6 +204,7 @@ impl Connection {
         out: &mut Packets,
     ) {
         let Some(rcv_nxt) = self.rcv_nxt() else { return };
+        self.acknowledge_fin(now, rcv_nxt, interface, out);
         self.believed = usize::from(field) << self.shift;
         let repr = TcpRepr {
             seq_number: rcv_nxt,
@@ -176,6 +213,18 @@ impl Connection {
             ..segment::bare(self.agreed.remote, self.agreed.local)
         };
         self.feed_repr(now, interface, &repr, out);
+    }
+
+    /// A FIN may stand right behind a full window. Until smoltcp has acknowledged it, its window ends before the number
+    /// that it expects, and it takes no segment at all.
+    fn acknowledge_fin(&mut self, now: Time, rcv_nxt: TcpSeqNumber, interface: &mut Interface, out: &mut Packets) {
+        let is_beyond = self.advertised.is_some_and(|(ack, window)| is_after(rcv_nxt, add(ack, window as usize)));
+        if is_beyond {
+            let mut plan = self.plan(now, Vec::new(), None);
+            self.run(&[], self.fate_unshown(), (now, now + ACK_DELAY), Some(&mut plan), out, interface);
+            self.is_rewound |= plan.is_unexpected;
+            self.note_reached(&plan);
+        }
     }
 
     fn feed_repr(&mut self, now: Time, interface: &mut Interface, repr: &TcpRepr<'_>, out: &mut Packets) {
@@ -202,11 +251,21 @@ impl Connection {
     }
 
     /// The window that smoltcp may use, as it stands in a header: not 0 unless the peer's is, and never more than the
-    /// peer's.
+    /// peer's, except for what is on its way.
     fn window_field(&mut self, now: Time) -> u16 {
         let (wanted, allowed) = self.recovery.window(now);
         let field = (wanted >> self.shift).max(1).min(allowed >> self.shift);
-        u16::try_from(field).unwrap_or(u16::MAX)
+        u16::try_from(field).unwrap_or(u16::MAX).max(self.least_field())
+    }
+
+    /// A peer may take back what it has allowed (RFC 9293 §3.8.6). smoltcp is not told so of what is on its way: with a
+    /// closed window it gives up its retransmission timer, and could not be made to send that again.
+    fn least_field(&self) -> u16 {
+        if !self.recovery.is_outstanding() {
+            return 0;
+        }
+        let outstanding = span(self.recovery.una(), self.recovery.nxt());
+        u16::try_from((outstanding >> self.shift).max(1)).unwrap_or(u16::MAX)
     }
 
     /// Tells smoltcp a window that reaches to `end`, so that it can send again what lies before; the field counts in
@@ -245,6 +304,20 @@ impl Connection {
         }
     }
 
+    /// In LAST-ACK smoltcp can no longer be told that a closed window has opened; so it enters that state when
+    /// everything before the FIN can leave in this round.
+    fn close_late(&mut self, now: Time) {
+        if !self.is_closing || self.state() != TcpState::CloseWait {
+            return;
+        }
+        let queue = self.socket().send_queue();
+        let room = (usize::from(self.window_field(now)) << self.shift).min(BYTES_PER_ROUND);
+        let unsent = queue.saturating_sub(span(self.recovery.una(), self.recovery.nxt()));
+        if unsent == 0 || queue <= room {
+            self.socket_mut().close();
+        }
+    }
+
     /// Sends what is due: data, ACKs, retransmissions, probes. Says whether there is more than one round may take.
     pub(in crate::transport) fn transmit(&mut self, now: Time, interface: &mut Interface, out: &mut Packets) -> bool {
         let start = out.bytes_used();
@@ -252,10 +325,18 @@ impl Connection {
             self.recovery.on_time(now);
             self.resend(now, interface, out);
             self.tell_window(now, interface, out);
-            let is_closed = self.socket().send_queue() > 0 && self.window_field(now) == 0;
+            self.close_late(now);
+            let is_closed = if self.recovery.is_outstanding() {
+                self.recovery.is_closed()
+            } else {
+                self.socket().send_queue() > 0 && self.window_field(now) == 0
+            };
             if self.recovery.probes_window(now, is_closed) {
                 self.probe_window(now, interface, out);
             }
+        }
+        if self.waits_for_reader() {
+            return false;
         }
         loop {
             let before = out.len();
@@ -437,7 +518,9 @@ impl Connection {
                 }
             }
         }
-        if let (Some(ack), false) = (sent.ack, sent.rst) {
+        // smoltcp does not take note of the window that it advertises in a probe: what lies beyond the one before, it
+        // would cut off.
+        if let (Some(ack), false) = (sent.ack, sent.rst || sent.kind == Kind::WindowProbe) {
             self.advertised = Some((ack, u32::from(sent.window)));
         }
     }
@@ -479,8 +562,17 @@ impl Connection {
         }
     }
 
+    /// Whether all that is left is a program that has not read everything yet. smoltcp's TIME-WAIT ends after ten
+    /// seconds, and what is unread would end with it.
+    fn waits_for_reader(&self) -> bool {
+        self.state() == TcpState::TimeWait && self.unread() > 0 && self.has_acknowledged()
+    }
+
     /// When it wants to be looked at again; `None`: only when something happens.
     pub(in crate::transport) fn deadline(&mut self, now: Time, interface: &mut Interface) -> Option<Time> {
+        if self.waits_for_reader() {
+            return None;
+        }
         let recovery = if self.is_synchronized() { self.recovery.deadline() } else { None };
         let set = &self.set;
         // FACTS §1, panic 3, is one of this call.

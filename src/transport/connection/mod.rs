@@ -68,6 +68,8 @@ pub struct Connection {
     pub(in crate::transport) peer: Peer,
     /// Bytes that the application's side has taken out of the receive buffer.
     consumed: u64,
+    /// Its program has closed in CLOSE-WAIT, and smoltcp is told so once the window has room for everything.
+    is_closing: bool,
     has_sent_syn: bool,
     /// What is on its way, and how much may be.
     recovery: Recovery,
@@ -185,6 +187,7 @@ impl Connection {
             irs: None,
             peer: Peer::default(),
             consumed: 0,
+            is_closing: false,
             has_sent_syn: false,
             recovery: Recovery::new(add(agreed.isn, 1), agreed.created),
             gaps: Gaps::default(),
@@ -300,14 +303,18 @@ impl Connection {
 
     /// Whether a program may still hand bytes over.
     pub fn may_send(&self) -> bool {
-        self.socket().may_send()
+        self.socket().may_send() && !self.is_closing
     }
 
     /// Sends a FIN after what is in the send buffer.
     pub fn close(&mut self) {
         if self.may_send() {
             self.note_closer(Close::ByUs);
-            self.socket_mut().close();
+            if self.state() == TcpState::CloseWait {
+                self.is_closing = true;
+            } else {
+                self.socket_mut().close();
+            }
         }
     }
 

@@ -163,6 +163,11 @@ impl Recovery {
         !self.board.is_empty()
     }
 
+    /// Whether the peer's window has no room.
+    pub(super) fn is_closed(&self) -> bool {
+        !is_after(self.edge, self.una)
+    }
+
     /// The window of an acceptable segment; ignored if a younger segment has said otherwise (RFC 9293 §3.10.7.4).
     pub(super) fn note_window(&mut self, seq: TcpSeqNumber, ack: TcpSeqNumber, window: usize) {
         let is_newer =
@@ -217,6 +222,7 @@ impl Recovery {
             self.backoff = 0;
             self.copies = 0;
             self.running_since = now;
+            self.window_probes = 0;
         }
         let is_duplicate = self.take_blocks(blocks, &mut arrivals);
         if is_duplicate {
@@ -362,11 +368,11 @@ impl Recovery {
             self.look(now, false);
         }
         if self.timeout_at() <= now {
-            if is_after(self.edge, self.una) {
-                self.on_timeout(now);
-            } else {
-                // The window is closed: the probes of it ask for an answer.
+            if self.is_closed() {
+                // The probes of the window ask for an answer.
                 self.running_since = now;
+            } else {
+                self.on_timeout(now);
             }
         } else if self.probe_at().is_some_and(|at| at <= now) {
             self.probe = self.board.tail(self.mss);

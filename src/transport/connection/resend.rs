@@ -12,8 +12,8 @@ use smoltcp::iface::Interface;
 use super::Connection;
 use super::recovery::Due;
 use crate::ip::Packets;
-use crate::observe::{TcpState, Time};
-use crate::transport::sequence::is_after;
+use crate::observe::{Rule, TcpState, Time};
+use crate::transport::sequence::{add, is_after};
 
 /// Later than any retransmission timer of smoltcp's.
 const AHEAD: Duration = Duration::from_secs(120);
@@ -64,8 +64,14 @@ impl Connection {
         self.ahead
     }
 
-    /// Sends one byte beyond the closed window of the peer.
+    /// Sends one byte beyond the closed window of the peer: the first that is on its way, if the peer has taken back
+    /// what it allowed, or if only a FIN is.
     pub(super) fn probe_window(&mut self, now: Time, interface: &mut Interface, out: &mut Packets) {
+        if self.recovery.is_outstanding() {
+            let una = self.recovery.una();
+            let due = Due { ranges: vec![(una, add(una, 1))], rule: Rule::TcpProbeZeroWindow };
+            return self.send_again(now, interface, due, out);
+        }
         let before = out.len();
         for _ in 0..2 {
             let mut plan = self.plan(now, Vec::new(), None);
@@ -74,8 +80,7 @@ impl Connection {
             if out.len() > before {
                 break;
             }
-            // Its timer ran for what is on its way, or did not run at all; now it runs for the window.
-            self.is_rewound |= self.recovery.is_outstanding();
+            // Its timer did not run; now it runs for the window.
             if self.state() != TcpState::LastAck {
                 self.feed_ack(now, interface, self.recovery.una(), out);
             }

@@ -8,7 +8,7 @@ use crate::error::Error;
 use crate::ip::{Packet, Packets};
 use crate::observe::{Fate, Ownership, Protocol, Rule, SocketId, TcpState, Time};
 use crate::transport::connection::{Connection, Handshaken, buffers, fed_shift};
-use crate::transport::cookie::Request;
+use crate::transport::cookie::{Offer, Request};
 use crate::transport::handshake::{Handshake, Listener};
 use crate::transport::segment::{self, Segment};
 use crate::transport::{
@@ -51,9 +51,9 @@ impl Transport {
         let agreed = self.agree(id, segment.local, segment.remote, now, least_isn);
         let mut handshake = Handshake::new(segment, agreed, slot, self.first_window());
         if self.handshakes.len() >= self.limits.syn_entries {
-            handshake = handshake.without_options();
+            handshake = handshake.with_cookie();
             handshake.agreed.isn = self.cookies.make(now, &handshake.request(), handshake.mss);
-            handshake.send_syn_ack(now, Rule::TcpCookieSent, below.packets);
+            handshake.send_cookie(now, below.packets);
             return Fate { numbers: Some(handshake.numbers()), ..nobody(Rule::TcpCookieSent) };
         }
         let numbers = Some(handshake.numbers());
@@ -77,11 +77,12 @@ impl Transport {
         }
         let isn = TcpSeqNumber(segment.repr.ack_number?.0.wrapping_sub(1));
         let irs = segment.repr.seq_number.0.wrapping_sub(1) as u32;
+        let offer = segment.repr.timestamp.map(|timestamp| Offer::read(timestamp.tsecr));
         let request = Request { local: segment.local, remote: segment.remote, irs };
         let mss = self.cookies.read(now, &request, isn)?;
         let id = self.new_id(Protocol::Tcp);
         let agreed = Handshaken { isn, ..self.agree(id, segment.local, segment.remote, now, None) };
-        Some(Handshake::from_cookie(segment, agreed, listener, self.first_window(), mss))
+        Some(Handshake::from_cookie(segment, agreed, listener, self.first_window(), (mss, offer)))
     }
 
     /// `least_isn`: where an earlier connection of the same ends had got to.

@@ -120,8 +120,14 @@ impl Transport {
                 if rule == Rule::TcpOldData {
                     connection.note_duplicate(segment);
                 }
+                if rule == Rule::TcpKeepaliveAnswer {
+                    let what = (packet, segment);
+                    connection.feed_probe(now, &mut self.interface, what, &mut self.scratch, out);
+                    connection.note_received(segment, before);
+                }
                 let challenge = connection.challenge(now);
                 let fate = Fate { rule: Some(rule), ..connection.fate() };
+                self.mark(slot);
                 return self.challenge(now, segment, &challenge, fate, out);
             }
             Admission::Drop(rule) => return Fate { rule: Some(rule), ..connection.fate() },

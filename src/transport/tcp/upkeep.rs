@@ -127,6 +127,19 @@ impl Transport {
 
     /// Deadlines that have come: marks connections dirty, sends SYN-ACKs again.
     pub fn poll(&mut self, now: Time, out: &mut Packets) {
+        let owners = self.connections.len() + self.handshakes.len() + self.remnants.len();
+        self.timers.sweep(owners, |at, alarm| match *alarm {
+            Alarm::Connection { slot, number } => self
+                .connections
+                .get(slot)
+                .is_some_and(|connection| connection.id().number == number && connection.armed == Some(at)),
+            Alarm::Handshake { slot, number } => {
+                self.handshakes.get(slot).is_some_and(|handshake| handshake.agreed.id.number == number)
+            }
+            Alarm::Remnant { slot, number } => {
+                self.remnants.get(slot).is_some_and(|remnant| remnant.id.number == number)
+            }
+        });
         while let Some((at, alarm)) = self.timers.due(now) {
             match alarm {
                 Alarm::Connection { slot, number } => {
@@ -163,6 +176,7 @@ impl Transport {
     pub fn shut_down(&mut self, now: Time, out: &mut Packets) {
         // A peer whose final ACK is on its way takes the connection for established.
         for handshake in self.handshakes.drain() {
+            self.tuples.remove(&FourTuple { local: handshake.agreed.local, remote: handshake.agreed.remote });
             handshake.send_reset(None, out);
         }
         for (_, listener) in &mut self.listeners {

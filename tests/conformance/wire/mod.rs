@@ -108,7 +108,7 @@ pub(crate) trait Wire {
 /// `both`: in virtual time and on a TAP with the daemon. `embedded`: the same, but on the TAP with a stack in this
 /// process, whose programs never read or close first. `pair`: in virtual time alone; the body takes a [`Pair`].
 macro_rules! lines {
-    (both { $($both:ident)* } embedded { $($embedded:ident)* } pair { $($pair:ident)* } later { $($later:ident)* }) => {
+    (both { $($both:ident)* } embedded { $($embedded:ident)* } pair { $($pair:ident)* }) => {
         mod pair {
             $(#[test] fn $both() { super::$both(&mut $crate::wire::Pair::new()); })*
             $(#[test] fn $embedded() { super::$embedded(&mut $crate::wire::Pair::new()); })*
@@ -121,11 +121,6 @@ macro_rules! lines {
             })*
             $(#[test] fn $embedded() {
                 $crate::namespace::alone(|| super::$embedded(&mut $crate::wire::Tap::embedded()));
-            })*
-        }
-        mod later {
-            $(#[test] fn $later() {
-                if std::env::var_os("TAPSOCK_LATER").is_some() { super::$later(&mut $crate::wire::Pair::new()); }
             })*
         }
         pub(crate) const TESTS: &[(&str, bool)] = &[
