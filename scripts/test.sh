@@ -43,7 +43,8 @@ prepare() {
 tests() {
   local log code=0
   log=$(mktemp)
-  cargo test --locked 2>&1 | tee "$log" || code=$?
+  # Every loss test moves as much as its report is about; by hand they move less.
+  TAPSOCK_LOSS_MIB=10 cargo test --locked 2>&1 | tee "$log" || code=$?
   if [ $code = 0 ] && grep -q ' [1-9][0-9]* ignored' "$log"; then
     say "Some tests were ignored."
     code=1

@@ -106,7 +106,7 @@ const ENTRIES: u64 = 10_000_000;
 const BYTES: u64 = 1 << 30;
 
 limits! {
-    /// Sockets of any kind, listeners and connections in TIME-WAIT included. At the bound a call fails, and a peer's
+    /// Sockets of any kind: listeners, connections, UDP sockets. At the bound a call fails, and a peer's
     /// handshake is not completed.
     sockets: usize = 120_000, 1..=ENTRIES;
     /// Connections that have been asked for by a SYN and not completed, over all listeners.
