@@ -36,6 +36,36 @@ pub(super) enum Kind {
     WindowProbe,
 }
 
+/// What was sent at once: one segment as a rule, for which nothing is allocated.
+#[derive(Debug, Default)]
+pub(super) struct Noted {
+    first: Option<Sent>,
+    more: Vec<Sent>,
+}
+
+impl Noted {
+    fn push(&mut self, sent: Sent) {
+        match self.first {
+            None => self.first = Some(sent),
+            Some(_) => self.more.push(sent),
+        }
+    }
+
+    fn extend(&mut self, sent: Option<Sent>) {
+        if let Some(sent) = sent {
+            self.push(sent);
+        }
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.first.is_none()
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Sent> {
+        self.first.iter().chain(&self.more)
+    }
+}
+
 /// Where packets go.
 pub(super) trait Outlet {
     /// The largest packet that it takes.
@@ -104,7 +134,7 @@ pub(super) struct TcpOutlet<'a> {
     /// Payload bytes of one segment on the link, with these options.
     pub(super) segment: NonZeroU16,
     pub(super) options: Options,
-    pub(super) sent: &'a mut Vec<Sent>,
+    pub(super) sent: &'a mut Noted,
     /// What smoltcp sends has to be looked at first.
     pub(super) plan: Option<&'a mut Plan>,
 }
@@ -246,7 +276,7 @@ fn insert(packet: &mut [u8], options: &Options) {
 /// Takes what nobody should see: the SYN-ACK of a replayed handshake.
 pub(super) struct Discard<'a> {
     pub(super) scratch: Vec<u8>,
-    pub(super) sent: &'a mut Vec<Sent>,
+    pub(super) sent: &'a mut Noted,
 }
 
 impl Outlet for Discard<'_> {

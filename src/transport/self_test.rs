@@ -8,7 +8,7 @@ use smoltcp::iface::SocketSet;
 use smoltcp::socket::tcp;
 use smoltcp::wire::TcpSeqNumber;
 
-use super::medium::{Discard, Port, instant};
+use super::medium::{Discard, Noted, Port, instant};
 use super::{isn, new_interface};
 use crate::observe::Time;
 
@@ -51,10 +51,10 @@ fn first_number(seed: u64) -> Option<TcpSeqNumber> {
         let socket = sockets.add(tcp::Socket::new(buffer(), buffer()));
         let to = (remote.ip(), remote.port());
         sockets.get_mut::<tcp::Socket<'_>>(socket).connect(interface.context(), to, (local.ip(), local.port())).ok()?;
-        let mut sent = Vec::new();
+        let mut sent = Noted::default();
         let mut port = Port { incoming: None, outlet: Discard { scratch: Vec::new(), sent: &mut sent } };
         interface.poll_egress(instant(Time::ZERO), &mut port, &mut sockets);
-        sent.first().filter(|sent| sent.syn).map(|sent| sent.seq)
+        sent.iter().next().filter(|sent| sent.syn).map(|sent| sent.seq)
     }))
     .ok()
     .flatten()

@@ -13,7 +13,7 @@ use super::{Connection, Handshaken};
 use crate::error::{Error, Result};
 use crate::ip::{Packet, Packets};
 use crate::observe::{Close, Fate, Rule, TcpState, Time};
-use crate::transport::medium::{Discard, Kind, Plan, Port, Sent, TcpOutlet, instant, time};
+use crate::transport::medium::{Discard, Kind, Noted, Plan, Port, Sent, TcpOutlet, instant, time};
 use crate::transport::options::Options;
 use crate::transport::segment::{self, Segment};
 use crate::transport::sequence::{add, is_after, later, span};
@@ -381,12 +381,12 @@ impl Connection {
     pub(in crate::transport) fn replay_syn(&mut self, now: Time, interface: &mut Interface, syn: &[u8]) -> Result<()> {
         let local = self.agreed.local;
         self.socket_mut().listen((local.ip(), local.port())).map_err(|_| Error::InvalidInput)?;
-        let mut sent = Vec::new();
+        let mut sent = Noted::default();
         let mut port = Port { incoming: Some(syn), outlet: Discard { scratch: Vec::new(), sent: &mut sent } };
         interface.poll_ingress_single(instant(now), &mut port, &mut self.set);
         interface.poll_egress(instant(now), &mut port, &mut self.set);
-        match sent.as_slice() {
-            [syn_ack] if syn_ack.syn && syn_ack.seq == self.agreed.isn => {
+        match (sent.iter().next(), sent.iter().count()) {
+            (Some(syn_ack), 1) if syn_ack.syn && syn_ack.seq == self.agreed.isn => {
                 self.note_sent(*syn_ack, now);
                 Ok(())
             }
@@ -433,7 +433,7 @@ impl Connection {
         }
         let segment = usize::from(self.send_mss()).saturating_sub(options.len()) as u16;
         let segment = NonZeroU16::new(segment).unwrap_or(NonZeroU16::MIN);
-        let mut sent = std::mem::take(&mut self.sent);
+        let mut sent = Noted::default();
         let outlet = TcpOutlet { out, fate, segment, options, sent: &mut sent, plan };
         let mut port = Port { incoming: (!packet.is_empty()).then_some(packet), outlet };
         let set = &mut self.set;
@@ -448,11 +448,9 @@ impl Connection {
         if reports && !sent.is_empty() {
             self.gaps.reported();
         }
-        for &segment in &sent {
+        for &segment in sent.iter() {
             self.note_sent(segment, now);
         }
-        sent.clear();
-        self.sent = sent;
         if !survived {
             self.break_off();
         }

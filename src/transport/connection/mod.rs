@@ -31,7 +31,6 @@ pub(in crate::transport) use shadow::{fed_mss, fed_shift, offered_mss};
 use rest::Rest;
 
 use super::challenge::PER_CONNECTION;
-use super::medium::Sent;
 use super::sequence::add;
 use super::timestamp::Timestamps;
 use crate::config::Limits;
@@ -115,7 +114,6 @@ pub struct Connection {
     pub(in crate::transport) armed: Option<Time>,
     /// Answers to segments that do not fit (RFC 5961 §7).
     pub(in crate::transport) challenges: Limiter,
-    sent: Vec<Sent>,
 }
 
 /// An option of a connection.
@@ -214,7 +212,6 @@ impl Connection {
             is_dirty: false,
             armed: None,
             challenges: Limiter::new(PER_CONNECTION),
-            sent: Vec::new(),
         }
     }
 
