@@ -201,10 +201,6 @@ impl TcpOutlet<'_> {
         if whole.syn {
             let options = plan.syn;
             self.emit(packet, whole, &options, None);
-        } else if whole.rst {
-            // Wherever smoltcp has gone back to: only the exact number resets (RFC 5961 §3.2).
-            let options = self.options;
-            self.emit(packet, Sent { seq: plan.nxt, ..whole }, &options, None);
         } else if length == 0 || !is_after(end, plan.una) {
             let options = self.options;
             self.emit(packet, whole, &options, None);
