@@ -205,7 +205,7 @@ impl Victim {
 /// Somebody else each time, on the link or far away.
 fn stranger(family: Family, number: u32) -> IpAddr {
     match family {
-        V4 if number % 2 == 0 => Ipv4Addr::new(192, 168, 69, (2 + number / 2 % 75) as u8).into(),
+        V4 if number.is_multiple_of(2) => Ipv4Addr::new(192, 168, 69, (2 + number / 2 % 75) as u8).into(),
         V4 => Ipv4Addr::from_bits(0x0a00_0001 + number).into(),
         V6 => Ipv6Addr::from_bits(OUR_V6.to_bits() + (1 << 16) + u128::from(number)).into(),
     }
