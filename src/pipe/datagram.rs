@@ -98,7 +98,8 @@ pub struct DatagramEnd {
 impl Datagrams {
     /// Two queues of `capacity` bytes, with a little for each datagram besides its payload. None of it is taken
     /// before datagrams come; what is taken counts in `memory`.
-    pub fn new(capacity: usize, memory: &Memory, bell: Arc<Bell>) -> (Datagrams, DatagramEnd) {
+    pub fn new(capacity: usize, memory: &Memory, bell: Bell) -> (Datagrams, DatagramEnd) {
+        let bell = Arc::new(bell);
         let shared = Arc::new(Shared {
             incoming: Queue::new(capacity, memory),
             outgoing: Queue::new(capacity, memory),
