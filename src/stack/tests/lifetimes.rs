@@ -100,13 +100,8 @@ impl World {
             let mut out = Frames::new();
             let host = &mut self.host;
             let taken = std::mem::take(&mut frames);
-            let step = host.stack.step(
-                self.now,
-                taken.iter().map(Vec::as_slice),
-                &mut host.calls,
-                &mut out,
-                &mut NoObserver,
-            );
+            let step =
+                host.stack.step(self.now, taken.iter().map(Vec::as_slice), &mut host.calls, &mut out, &mut NoObserver);
             host.deadline = step.deadline;
             if out.iter().any(|(frame, _)| frame[12..14] == [8, 6] && frame[20..22] == [0, 1]) {
                 frames.push(here_is_b());
@@ -345,7 +340,8 @@ impl World {
         self.pass(Duration::from_secs(200));
         assert!(self.rounds - before < 1000, "{} rounds with nothing to do", self.rounds - before);
         let stack = &self.host.stack;
-        let left: Vec<_> = stack.transport.left().into_iter().chain(stack.sockets.left()).filter(|what| what.1 > 0).collect();
+        let left: Vec<_> =
+            stack.transport.left().into_iter().chain(stack.sockets.left()).filter(|what| what.1 > 0).collect();
         assert_eq!(left, []);
     }
 
