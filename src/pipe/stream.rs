@@ -27,6 +27,8 @@ struct Shared {
 struct Flags {
     /// The stack: nothing will come after what is in the ring.
     end_of_stream: AtomicBool,
+    /// The stack: and nothing that the peer sent is missing.
+    is_whole: AtomicBool,
     /// The stack: the connection died of this errno; 0: it has not, or somebody was told already.
     error: AtomicI32,
     /// The application will not write any more.
@@ -59,6 +61,8 @@ pub struct Stream {
 pub struct StreamEnd {
     incoming: Writer<0>,
     outgoing: Reader<1>,
+    /// The application was told, or will be, what the connection died of.
+    is_broken: bool,
     /// Last: it holds the memory of the rings.
     shared: Arc<Shared>,
 }
@@ -94,7 +98,7 @@ impl Stream {
             flags: Flags::default(),
         });
         let application = Stream { shared: Arc::clone(&shared) };
-        Ok((application, StreamEnd { incoming: stack_writes, outgoing: stack_reads, shared }))
+        Ok((application, StreamEnd { incoming: stack_writes, outgoing: stack_reads, is_broken: false, shared }))
     }
 
     /// Reads what is there; 0 is the end of the stream.
@@ -119,7 +123,9 @@ impl Stream {
         if !over {
             return Err(Error::WouldBlock);
         }
-        self.shared.flags.take_error()?;
+        if !self.shared.flags.is_whole.load(Ordering::Acquire) {
+            self.shared.flags.take_error()?;
+        }
         Ok(0)
     }
 
@@ -294,19 +300,31 @@ impl StreamEnd {
 
     /// Nothing will come after what is in the ring.
     pub fn end_of_stream(&self) {
-        if !self.shared.flags.end_of_stream.swap(true, Ordering::AcqRel) {
+        if !self.shared.flags.end_of_stream.load(Ordering::Acquire) {
+            self.shared.flags.is_whole.store(true, Ordering::Release);
+            self.shared.flags.end_of_stream.store(true, Ordering::Release);
             self.shared.flags.reader.wake();
         }
     }
 
-    /// The connection is dead: both directions are over, and the next call is told why. If the peer had closed
+    /// The connection is dead: both directions are over, and the next call is told why, once. If the peer had closed
     /// its direction before, nothing that could be read is missing: reading goes on to say so, and only writing
     /// fails, as on Linux.
-    pub fn fail(&self, error: Error) {
-        if !self.shared.flags.end_of_stream.load(Ordering::Acquire) {
-            self.shared.flags.error.store(error.errno(), Ordering::Release);
-        }
+    pub fn fail(&mut self, error: Error) {
+        self.break_off(error);
         self.finish();
+    }
+
+    /// The connection is dead, and there is still something to be read. Writing fails from here on.
+    pub fn break_off(&mut self, error: Error) {
+        if !std::mem::replace(&mut self.is_broken, true) {
+            let is_whole = self.shared.flags.is_whole.load(Ordering::Acquire);
+            // A RST behind the peer's FIN says that nobody reads (Linux: tcp_reset).
+            let told = if is_whole && error == Error::ConnectionReset { Error::BrokenPipe } else { error };
+            self.shared.flags.error.store(told.errno(), Ordering::Release);
+            self.shared.flags.writing_over.store(true, Ordering::Release);
+            self.shared.flags.writer.wake();
+        }
     }
 
     /// Both directions are over.

@@ -87,7 +87,8 @@ pub enum Verb {
         option: TcpOption,
     },
     /// `close` with SO_LINGER: completes when everything written and the FIN behind it have arrived, or never will.
-    /// Whoever waits no longer may forget the ticket; the connection goes on by itself.
+    /// Whoever waits no longer may forget the ticket; the connection goes on by itself. It also completes when the
+    /// program lets go of the socket, or asks again.
     Linger {
         /// The socket.
         socket: Handle,
@@ -295,6 +296,9 @@ impl Sockets {
     fn set_option(&self, socket: Handle, option: TcpOption, transport: &mut Transport) -> Result<Outcome> {
         match self.find(socket) {
             Some(&Socket::Stream { slot, .. }) => {
+                if matches!(option, TcpOption::Keepalive(Some(keepalive)) if !keepalive.is_possible()) {
+                    return Err(Error::InvalidInput);
+                }
                 transport.connection(slot).ok_or(Error::InvalidInput)?.set(option);
                 transport.mark(slot);
                 Ok(Outcome::Done)
@@ -310,8 +314,9 @@ impl Sockets {
         let Some(Descriptor { socket: Socket::Stream { slot, lingering, .. }, .. }) = entry else {
             return Some(Ok(Outcome::Done));
         };
-        *lingering = Some(ticket);
+        let earlier = lingering.replace(ticket);
         transport.mark(*slot);
+        self.completions.extend(earlier.map(|ticket| Completion { ticket, result: Ok(Outcome::Done) }));
         None
     }
 

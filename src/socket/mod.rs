@@ -97,3 +97,11 @@ impl Sockets {
         (descriptor.number == handle.number).then_some(&descriptor.socket)
     }
 }
+
+#[cfg(test)]
+impl Sockets {
+    /// What it holds, by name.
+    pub(crate) fn left(&self) -> Vec<(&'static str, usize)> {
+        vec![("descriptors", self.table.len()), ("completions", self.completions.len()), ("rung", self.rung.len())]
+    }
+}

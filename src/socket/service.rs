@@ -71,6 +71,9 @@ impl Sockets {
             // Nobody will ever hold it: it ends as a connection whose program is gone does.
             connection.abort();
             transport.mark(slot);
+            if let Some(Socket::Listener { slot, end }) = self.table.get(listener).map(|entry| &entry.socket) {
+                transport.set_waiting(*slot, end.waiting());
+            }
             return;
         };
         let handle = self.insert(Socket::Stream { slot, end, connecting: None, lingering: None });
@@ -135,8 +138,18 @@ impl Sockets {
             self.release(descriptor, slot, transport);
         }
         let over = transport.service(now, slot, below.packets);
-        if let Some(end) = over {
-            self.finish(descriptor, slot, end, transport);
+        match over {
+            Some(end) if end.is_drained => self.finish(descriptor, slot, end, transport),
+            Some(over) => {
+                // What came before is still there to be read; whoever writes must not wait until it is.
+                let entry = descriptor.and_then(|descriptor| self.table.get_mut(descriptor));
+                if let (Some(Socket::Stream { end, .. }), Some(error)) =
+                    (entry.map(|entry| &mut entry.socket), told(&over))
+                {
+                    end.break_off(error);
+                }
+            }
+            None => {}
         }
     }
 
@@ -155,30 +168,23 @@ impl Sockets {
         if let Some(connection) = transport.connection(slot) {
             connection.disown();
         }
-        if let Some(descriptor) = descriptor {
-            self.table.try_remove(descriptor);
+        let entry = descriptor.and_then(|descriptor| self.table.try_remove(descriptor));
+        if let Some(Socket::Stream { lingering: Some(ticket), .. }) = entry.map(|entry| entry.socket) {
+            // It could have waited, and has not.
+            self.completions.push_back(Completion { ticket, result: Ok(Outcome::Done) });
         }
     }
 
     /// The connection is over: the program is told how.
     fn finish(&mut self, descriptor: Option<usize>, slot: usize, end: End, transport: &mut Transport) {
-        let error = end.reason.or(match end.how {
-            Close::ByPeer | Close::ByUs | Close::Aborted => None,
-            Close::Reset => Some(Error::ConnectionReset),
-            Close::Refused => Some(Error::ConnectionRefused),
-            Close::TimedOut => Some(Error::TimedOut),
-            Close::Unreachable => Some(Error::HostUnreachable),
-            Close::AddressGone => Some(Error::AddressNotAvailable),
-            Close::Panicked => Some(Error::ConnectionAborted),
-            Close::Shutdown => Some(Error::NetworkDown),
-        });
+        let error = told(&end);
         let Some(entry) = descriptor.and_then(|descriptor| self.table.try_remove(descriptor)) else { return };
         if let Some(connection) = transport.connection(slot) {
             connection.disown();
             // In TIME-WAIT it needs less, now that nobody holds it.
             transport.mark(slot);
         }
-        let Socket::Stream { end, connecting, lingering, .. } = entry.socket else { return };
+        let Socket::Stream { mut end, connecting, lingering, .. } = entry.socket else { return };
         self.completions.extend(lingering.map(|ticket| Completion { ticket, result: Ok(Outcome::Done) }));
         match error {
             Some(error) => end.fail(error),
@@ -196,7 +202,7 @@ impl Sockets {
             match entry.socket {
                 Socket::Listener { end, .. } => end.finish(),
                 Socket::Datagram { end, .. } => end.finish(),
-                Socket::Stream { end, connecting, lingering, .. } => {
+                Socket::Stream { mut end, connecting, lingering, .. } => {
                     end.fail(Error::NetworkDown);
                     self.completions.extend(lingering.map(|ticket| Completion { ticket, result: Ok(Outcome::Done) }));
                     if let Some(Connecting { ticket, .. }) = connecting.map(|connecting| *connecting) {
@@ -206,6 +212,20 @@ impl Sockets {
             }
         }
     }
+}
+
+/// What a program is told of the end of its connection.
+fn told(end: &End) -> Option<Error> {
+    end.reason.or(match end.how {
+        Close::ByPeer | Close::ByUs | Close::Aborted => None,
+        Close::Reset => Some(Error::ConnectionReset),
+        Close::Refused => Some(Error::ConnectionRefused),
+        Close::TimedOut => Some(Error::TimedOut),
+        Close::Unreachable => Some(Error::HostUnreachable),
+        Close::AddressGone => Some(Error::AddressNotAvailable),
+        Close::Panicked => Some(Error::ConnectionAborted),
+        Close::Shutdown => Some(Error::NetworkDown),
+    })
 }
 
 /// Whether the descriptor still needs its connection.
@@ -235,6 +255,8 @@ fn move_bytes(now: Time, slot: usize, end: &mut StreamEnd, transport: &mut Trans
         if is_dropped {
             return Hold::LetGo;
         }
+    } else if is_dropped {
+        connection.abandon();
     }
     if connection.rest(now, end.holds_memory(), is_short) {
         end.rest();
