@@ -8,6 +8,7 @@ use smoltcp::wire::{HardwareAddress, IpAddress, IpEndpoint};
 
 use super::group::GroupOptions;
 use super::medium::{LARGEST_PACKET, Port, UdpOutlet, instant};
+use super::ports::Place;
 use crate::error::{Error, Result};
 use crate::ip::Packets;
 use crate::observe::{Fate, Ownership, Rule, SocketId, Summary, Time};
@@ -39,6 +40,7 @@ pub struct Datagram {
     /// Also soft ICMP errors, and those of peers it is not connected to (IP_RECVERR).
     pub(super) wants_errors: bool,
     pub(super) id: SocketId,
+    pub(super) place: Place,
     pub(super) local: SocketAddr,
     pub(super) remote: Option<SocketAddr>,
     /// Multicast groups that it has joined.
@@ -85,7 +87,8 @@ fn receiver(buffer: udp::PacketBuffer<'static>, port: u16) -> udp::Socket<'stati
 }
 
 impl Datagram {
-    pub(super) fn new(id: SocketId, local: SocketAddr, descriptor: usize, now: Time) -> Datagram {
+    pub(super) fn new(id: SocketId, place: Place, descriptor: usize, now: Time) -> Datagram {
+        let local = place.local;
         let (set, handle) = set_of(receiver(receive_buffer(SMALLEST_BUFFER), local.port()));
         Datagram {
             set,
@@ -94,6 +97,7 @@ impl Datagram {
             large: VecDeque::new(),
             wants_errors: false,
             id,
+            place,
             local,
             remote: None,
             groups: Vec::new(),

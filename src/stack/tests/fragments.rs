@@ -7,6 +7,7 @@ use crate::device::fault::Wire;
 use crate::error::Error;
 use crate::ip::transport_checksum;
 use crate::observe::{Ownership, Rule};
+use crate::socket::SocketOption;
 
 fn data(length: usize, seed: usize) -> Vec<u8> {
     (0..length).map(|i| ((i + seed) * 31 % 251) as u8).collect()
@@ -109,7 +110,7 @@ fn a_datagram_to_a_port_that_nobody_has_is_refused_in_fragments_too() {
     for (host, wildcard) in [(A, "0.0.0.0"), (A6, "::")] {
         let mut net = Net::new();
         let b = net.bind_b(at(wildcard, 0));
-        net.call_b(Verb::ConnectUdp { socket: b.handle, peer: at(host, 9) }).unwrap();
+        net.call_b(Verb::Connect { socket: b.handle, remote: at(host, 9) }).unwrap();
         b.pipe.try_send(&data(20_000, 0), at(host, 9), None).unwrap();
         net.settle();
         assert_eq!(net.a.stack.counters().of(Rule::UdpNoSocket), 1, "WIRE 27, 61");
@@ -193,7 +194,7 @@ fn a_path_that_carries_less_is_learned_for_ten_minutes() {
 fn a_connected_socket_hears_that_a_datagram_was_too_big_and_then_it_is_cut() {
     let mut net = Net::new();
     let (a, b) = (net.bind_a(at("0.0.0.0", 0)), net.bind_b(at("0.0.0.0", 7)));
-    net.call_a(Verb::ConnectUdp { socket: a.handle, peer: at(B, 7) }).unwrap();
+    net.call_a(Verb::Connect { socket: a.handle, remote: at(B, 7) }).unwrap();
     a.pipe.try_send(&data(1400, 0), at(B, 7), None).unwrap();
     net.settle();
     let about = packets(&net.a, Direction::Out).pop().unwrap().0;
@@ -214,9 +215,9 @@ fn an_unconnected_socket_hears_of_errors_when_it_asked_and_soft_ones_only_then()
                 let mut net = Net::new();
                 let a = net.bind_a(at("0.0.0.0", 0));
                 if connected {
-                    net.call_a(Verb::ConnectUdp { socket: a.handle, peer: at(B, 7) }).unwrap();
+                    net.call_a(Verb::Connect { socket: a.handle, remote: at(B, 7) }).unwrap();
                 }
-                net.call_a(Verb::SetReceiveErrors { socket: a.handle, on: wants }).unwrap();
+                net.call_a(Verb::SetOption { socket: a.handle, option: SocketOption::ReceiveErrors(wants) }).unwrap();
                 a.pipe.try_send(b"x", at(B, 7), None).unwrap();
                 // Before B's own answer comes.
                 let a_sent = |net: &mut Net| {
