@@ -6,7 +6,7 @@ use super::*;
 use crate::device::fault::Wire;
 use crate::error::Error;
 use crate::ip::transport_checksum;
-use crate::observe::{Ownership, Rule};
+use crate::observe::{Ownership, Protocol, Rule, SocketId};
 use crate::socket::SocketOption;
 
 fn data(length: usize, seed: usize) -> Vec<u8> {
@@ -92,17 +92,18 @@ fn the_largest_datagrams_go_there_and_come_back() {
 #[test]
 fn every_fragment_says_that_it_waits_and_the_last_one_whose_the_datagram_is() {
     let mut net = Net::new();
-    let (a, b) = (net.bind_a(at("0.0.0.0", 7)), net.bind_b(at("0.0.0.0", 0)));
+    let (_a, b) = (net.bind_a(at("0.0.0.0", 7)), net.bind_b(at("0.0.0.0", 0)));
     b.pipe.try_send(&data(4000, 0), at(A, 7), None).unwrap();
     net.settle();
     let seen = packets(&net.a, Direction::In);
     let fates: Vec<Fate> = seen.iter().map(|(_, fate)| *fate).collect();
     let bound = at("0.0.0.0", 7);
-    let owner = Fate::of(Ownership::Port { socket: a.id, bound });
+    let socket = SocketId { protocol: Protocol::Udp, number: 1 };
+    let owner = Fate::of(Ownership::Port { socket, bound });
     assert_eq!(fates, [Fate::nobody(Rule::Ip4FragmentWaits), Fate::nobody(Rule::Ip4FragmentWaits), owner]);
     // On their way out they all belong to the socket that sent them.
     let sent = packets(&net.b, Direction::Out);
-    assert!(sent.iter().all(|(_, fate)| fate.owner.is_some_and(|owner| owner.socket() == b.id)));
+    assert!(sent.iter().all(|(_, fate)| fate.owner.is_some_and(|owner| owner.socket() == socket)));
 }
 
 #[test]

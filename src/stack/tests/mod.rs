@@ -17,6 +17,7 @@ mod panics;
 mod patience;
 mod regressions;
 mod remnants;
+mod verbs;
 mod windows;
 mod wire;
 
