@@ -93,7 +93,8 @@ pub struct DatagramEnd {
 impl Datagrams {
     /// Two queues of `capacity` bytes, with a little for each datagram besides its payload. None of it is taken
     /// before datagrams come.
-    pub fn new(capacity: usize, bell: Arc<Bell>) -> (Datagrams, DatagramEnd) {
+    pub fn new(capacity: usize, bell: Bell) -> (Datagrams, DatagramEnd) {
+        let bell = Arc::new(bell);
         let shared = Arc::new(Shared {
             incoming: Queue::new(capacity),
             outgoing: Queue::new(capacity),
