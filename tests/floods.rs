@@ -90,8 +90,12 @@ impl Victim {
             last: Vec::new(),
         };
         for any in [IpAddr::from(Ipv4Addr::UNSPECIFIED), IpAddr::from(Ipv6Addr::UNSPECIFIED)] {
-            victim.call(Verb::Listen { local: SocketAddr::new(any, LISTENS), backlog: 4096 });
-            victim.call(Verb::BindUdp { local: SocketAddr::new(any, NOBODY_READS), reuse_address: false });
+            victim.call(Verb::OpenListener { local: SocketAddr::new(any, LISTENS), backlog: 4096, v6_only: true });
+            victim.call(Verb::OpenDatagram {
+                local: SocketAddr::new(any, NOBODY_READS),
+                reuse_address: false,
+                v6_only: true,
+            });
         }
         victim.step(&[]);
         victim.here();
