@@ -85,8 +85,9 @@ impl Sockets {
         let Some(State::Stream { slot, lingering, .. }) = self.find_mut(socket).map(|entry| &mut entry.state) else {
             return Some(Ok(Outcome::Done));
         };
-        *lingering = Some(ticket);
+        let earlier = lingering.replace(ticket);
         transport.mark(*slot);
+        self.completions.extend(earlier.map(|ticket| Completion { ticket, result: Ok(Outcome::Done) }));
         None
     }
 

@@ -145,3 +145,11 @@ impl Sockets {
         self.table.get_mut(handle.descriptor).filter(|descriptor| descriptor.number == handle.number)
     }
 }
+
+#[cfg(test)]
+impl Sockets {
+    /// What it holds, by name.
+    pub(crate) fn left(&self) -> Vec<(&'static str, usize)> {
+        vec![("descriptors", self.table.len()), ("completions", self.completions.len()), ("rung", self.rung.len())]
+    }
+}

@@ -30,7 +30,7 @@ impl Sockets {
             Kind::Tcp => Ok(Outcome::Fresh(self.insert(domain, kind, options, State::Idle { end: None }))),
             Kind::Udp => {
                 let bell = self.doorbell.bell(self.table.vacant_key());
-                let (pipe, end) = Datagrams::new(self.limits.datagram_buffer, bell);
+                let (pipe, end) = Datagrams::new(self.limits.datagram_buffer, &self.memory, bell);
                 let handle = self.insert(domain, kind, options, State::Datagram { slot: None, end });
                 Ok(Outcome::Datagram(DatagramSocket { handle, local: address::wildcard(domain), pipe }))
             }
@@ -170,7 +170,7 @@ impl Sockets {
         let (capacity, memory) = (self.limits.pipe, self.memory.clone());
         let descriptor = self.find_mut(socket).ok_or(Error::BadDescriptor)?;
         let State::Idle { end } = &mut descriptor.state else { return Err(Error::InvalidInput) };
-        let (pipe, end) = match end.take() {
+        let (pipe, mut end) = match end.take() {
             Some(end) => (None, end),
             None => {
                 let (pipe, end) = Stream::new(capacity, &memory, bell)?;

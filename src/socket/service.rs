@@ -90,6 +90,9 @@ impl Sockets {
             // Nobody will ever hold it: it ends as a connection whose program is gone does.
             connection.abort();
             transport.mark(slot);
+            if let Some(State::Listener { slot, end }) = self.table.get(listener).map(|entry| &entry.state) {
+                transport.set_waiting(*slot, end.waiting());
+            }
             return;
         };
         let Some(parent) = self.table.get(listener) else { return };
@@ -203,8 +206,18 @@ impl Sockets {
             self.release(descriptor, slot, transport);
         }
         let over = transport.service(now, slot, below.packets);
-        if let Some(end) = over {
-            self.finish(descriptor, slot, end, transport);
+        match over {
+            Some(end) if end.is_drained => self.finish(descriptor, slot, end, transport),
+            Some(over) => {
+                // What came before is still there to be read; whoever writes must not wait until it is.
+                let entry = descriptor.and_then(|descriptor| self.table.get_mut(descriptor));
+                if let (Some(State::Stream { end, .. }), Some(error)) =
+                    (entry.map(|entry| &mut entry.state), told(&over))
+                {
+                    end.break_off(error);
+                }
+            }
+            None => {}
         }
     }
 
@@ -223,23 +236,17 @@ impl Sockets {
         if let Some(connection) = transport.connection(slot) {
             connection.disown();
         }
-        if let Some(descriptor) = descriptor {
-            self.remove(descriptor, transport);
+        if let Some(descriptor) = descriptor
+            && let Some(State::Stream { lingering: Some(ticket), .. }) = self.remove(descriptor, transport)
+        {
+            // It could have waited, and has not.
+            self.completions.push_back(Completion { ticket, result: Ok(Outcome::Done) });
         }
     }
 
     /// The connection is over: the program is told how.
     fn finish(&mut self, descriptor: Option<usize>, slot: usize, end: End, transport: &mut Transport) {
-        let error = end.reason.or(match end.how {
-            Close::ByPeer | Close::ByUs | Close::Aborted => None,
-            Close::Reset => Some(Error::ConnectionReset),
-            Close::Refused => Some(Error::ConnectionRefused),
-            Close::TimedOut => Some(Error::TimedOut),
-            Close::Unreachable => Some(Error::HostUnreachable),
-            Close::AddressGone => Some(Error::AddressNotAvailable),
-            Close::Panicked => Some(Error::ConnectionAborted),
-            Close::Shutdown => Some(Error::NetworkDown),
-        });
+        let error = told(&end);
         let Some(descriptor) = descriptor else { return };
         let Some(entry) = self.table.get_mut(descriptor) else { return };
         if let Some(connection) = transport.connection(slot) {
@@ -247,7 +254,7 @@ impl Sockets {
             // In TIME-WAIT it needs less, now that nobody holds it.
             transport.mark(slot);
         }
-        let State::Stream { end, connecting, lingering, .. } =
+        let State::Stream { mut end, connecting, lingering, .. } =
             std::mem::replace(&mut entry.state, State::Idle { end: None })
         else {
             return;
@@ -274,10 +281,10 @@ impl Sockets {
         for entry in self.table.drain() {
             match entry.state {
                 State::Idle { end: None } => {}
-                State::Idle { end: Some(end) } => end.fail(Error::NetworkDown),
+                State::Idle { end: Some(mut end) } => end.fail(Error::NetworkDown),
                 State::Listener { end, .. } => end.finish(),
                 State::Datagram { end, .. } => end.finish(),
-                State::Stream { end, connecting, lingering, .. } => {
+                State::Stream { mut end, connecting, lingering, .. } => {
                     end.fail(Error::NetworkDown);
                     self.completions.extend(lingering.map(|ticket| Completion { ticket, result: Ok(Outcome::Done) }));
                     if let Connecting::Call(call) = connecting {
@@ -287,6 +294,20 @@ impl Sockets {
             }
         }
     }
+}
+
+/// What a program is told of the end of its connection.
+fn told(end: &End) -> Option<Error> {
+    end.reason.or(match end.how {
+        Close::ByPeer | Close::ByUs | Close::Aborted => None,
+        Close::Reset => Some(Error::ConnectionReset),
+        Close::Refused => Some(Error::ConnectionRefused),
+        Close::TimedOut => Some(Error::TimedOut),
+        Close::Unreachable => Some(Error::HostUnreachable),
+        Close::AddressGone => Some(Error::AddressNotAvailable),
+        Close::Panicked => Some(Error::ConnectionAborted),
+        Close::Shutdown => Some(Error::NetworkDown),
+    })
 }
 
 /// Whether the descriptor still needs its connection.
@@ -316,6 +337,8 @@ fn move_bytes(now: Time, slot: usize, end: &mut StreamEnd, transport: &mut Trans
         if is_dropped {
             return Hold::LetGo;
         }
+    } else if is_dropped {
+        connection.abandon();
     }
     if connection.rest(now, end.holds_memory(), is_short) {
         end.rest();

@@ -123,7 +123,8 @@ pub enum Verb {
         interface: Option<IpAddr>,
     },
     /// `close` with SO_LINGER: completes when everything written and the FIN behind it have arrived, or never will.
-    /// Whoever waits no longer may forget the ticket; the connection goes on by itself.
+    /// Whoever waits no longer may forget the ticket; the connection goes on by itself. It also completes when the
+    /// program lets go of the socket, or asks again.
     Linger {
         /// The socket.
         socket: Handle,

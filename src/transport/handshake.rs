@@ -189,6 +189,14 @@ impl Handshake {
         segment::send(self.agreed.local, self.agreed.remote, repr, fate, out);
     }
 
+    /// Whether the peer's clock says that this is a stray (RFC 7323 §5.3).
+    pub(super) fn is_stray(&self, segment: &Segment<'_>, now: Time) -> bool {
+        match (&self.timestamps, segment.repr.timestamp) {
+            (Some(timestamps), Some(option)) => timestamps.is_old(option.tsval, now),
+            _ => false,
+        }
+    }
+
     /// Tells the peer that nothing will come of it.
     pub(super) fn send_reset(&self, rule: Option<Rule>, out: &mut Packets) {
         let Handshaken { local, remote, isn, .. } = self.agreed;

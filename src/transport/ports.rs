@@ -172,6 +172,12 @@ impl<T: Copy + PartialEq> Ports<T> {
         Ok(port)
     }
 
+    /// How many ports are taken.
+    #[cfg(test)]
+    pub(super) fn len(&self) -> usize {
+        self.bound.len()
+    }
+
     fn search(&self, offset: u32, is_free: impl Fn(u16) -> bool) -> Result<u16> {
         let (start, end) = (u32::from(*self.ephemeral.start()), u32::from(*self.ephemeral.end()));
         let count = end - start + 1;

@@ -66,8 +66,8 @@ impl Transport {
     ) -> Fate {
         let socket = &mut self.datagrams[slot];
         let mut fate = Fate::of(socket.owner());
-        if !socket.has_room(covered.len()) {
-            fate.rule = Some(Rule::UdpBufferFull);
+        if let Err(rule) = socket.make_room(covered.len()) {
+            fate.rule = Some(rule);
             return fate;
         }
         let packet = plain(packet, covered, &mut self.scratch);
@@ -97,7 +97,7 @@ impl Transport {
     /// # Errors
     ///
     /// [`Error::AddressNotAvailable`] for an address that is not ours, or if no port is free;
-    /// [`Error::AddressInUse`]; [`Error::TooManySockets`].
+    /// [`Error::AddressInUse`]; [`Error::TooManySockets`]; [`Error::NoBufferSpace`] at the limit on memory.
     pub fn bind_udp(
         &mut self,
         now: Time,
@@ -108,10 +108,13 @@ impl Transport {
         rng: &mut StdRng,
     ) -> Result<usize> {
         let place = self.bindable(Protocol::Udp, place, below, rng)?;
+        if self.memory.is_exhausted() {
+            return Err(Error::NoBufferSpace);
+        }
         let slot = self.datagrams.vacant_key();
         self.ports.bind(Protocol::Udp, place, Bound::Datagram(slot), sharing)?;
         let id = self.new_id(Protocol::Udp);
-        self.datagrams.insert(Datagram::new(id, place, descriptor, now));
+        self.datagrams.insert(Datagram::new(id, place, descriptor, &self.memory, now));
         self.lives.push_back(Life::Bound { socket: id, local: place.local, backlog: None });
         Ok(slot)
     }

@@ -136,6 +136,9 @@ impl Transport {
             // RFC 5961 §4.2: a peer that has begun anew answers our ACK with a RST that fits, and its SYN comes again.
             return self.challenge_handshake(now, slot, segment, Rule::TcpChallengeSyn, below.packets);
         }
+        if handshake.is_stray(segment, now) {
+            return self.challenge_handshake(now, slot, segment, Rule::TcpPaws, below.packets);
+        }
         let Some(ack) = segment.repr.ack_number else { return handshake.fate(Some(Rule::TcpNoAck)) };
         if !is_in_window {
             return self.challenge_handshake(now, slot, segment, Rule::TcpChallengeSequence, below.packets);

@@ -132,14 +132,20 @@ impl Transport {
             }
             Admission::Drop(rule) => return Fate { rule: Some(rule), ..connection.fate() },
         };
-        if connection.is_short_for(segment) {
+        let is_short = connection.is_short_for(segment);
+        if is_short && before != TcpState::SynReceived {
             // As if it had been lost: the peer sends it again, and its window stays as it was promised.
             return Fate { rule: Some(Rule::TcpMemoryLimit), ..connection.fate() };
         }
-        connection.note_extent(segment);
+        // What establishes a connection does so without its data.
+        let keep = if is_short { Some(0) } else { keep };
+        if !is_short {
+            connection.note_extent(segment);
+        }
         let una = connection.snd_una();
         let what = (packet, segment, keep);
         let rule = connection.feed(now, &mut self.interface, what, &mut self.scratch, out);
+        let rule = if is_short { Some(Rule::TcpMemoryLimit) } else { rule };
         connection.note_received(segment, before);
         connection.note_heard(now, connection.snd_una() != una);
         let fate = Fate { rule, ..connection.fate() };
