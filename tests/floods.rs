@@ -383,6 +383,28 @@ fn floods_of_errors_queries_and_advertisements_leave_nothing_behind() {
     });
 }
 
+#[test]
+fn answers_that_the_device_does_not_take_are_dropped_beyond_a_bound() {
+    use tapsock::device::{Device, Offload, pair};
+    let (ours, mut theirs) = pair(1500);
+    let config = Config { probe: Duration::ZERO, ..Config::default() };
+    let stack = tapsock::net::Stack::builder().config(config).device(ours).unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+    let ping = ping(V4, 1, &pattern(1400)).frame();
+    let here = [&[0, 1, 8, 0, 6, 4, 0, 1][..], &PEER_MAC, &PEER_V4.octets(), &[0; 6], &OUR_V4.octets()].concat();
+    theirs.transmit(Time::ZERO, &ethernet(BROADCAST, PEER_MAC, ARP, &here), Offload::None).unwrap();
+    // Nobody takes the answers.
+    let (mut sent, mut dropped) = (0, 0);
+    while dropped == 0 {
+        assert!(sent < 20_000, "{sent} answers wait");
+        sent += u32::from(theirs.transmit(Time::ZERO, &ping, Offload::None).unwrap());
+        if sent % 256 == 0 {
+            dropped = runtime.block_on(stack.counters()).of(Rule::DeviceFull);
+        }
+    }
+    stack.shut_down();
+}
+
 /// What the stack said last, a segment to this port, as the peer reads it: its number and its acknowledgment.
 fn said(victim: &Victim, header: usize) -> u32 {
     let at = 14 + header + 4;

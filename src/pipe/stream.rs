@@ -90,7 +90,7 @@ impl Stream {
     /// # Ok::<(), tapsock::error::Error>(())
     /// ```
     pub fn new(capacity: usize, memory: &Memory, bell: Bell) -> Result<(Stream, StreamEnd)> {
-        let memory = [memory.buffer(capacity)?, memory.buffer(capacity)?];
+        let memory = memory.pair([capacity; 2])?;
         let ((stack_writes, application_reads), (application_writes, stack_reads)) = rings(&memory);
         let shared = Arc::new(Shared {
             incoming: Mutex::new(application_reads),

@@ -83,6 +83,14 @@ impl Service {
         }
     }
 
+    /// How many sockets it listens on: of both families, and, where the RFC has it so, for TCP and for UDP.
+    pub const fn sockets(self) -> usize {
+        match self {
+            Service::Echo | Service::Discard => 4,
+            Service::Daytime | Service::Chargen | Service::Http => 2,
+        }
+    }
+
     /// The name by which a person chooses it.
     pub const fn name(self) -> &'static str {
         match self {
