@@ -74,9 +74,10 @@ impl Bench {
             busy: Duration::ZERO,
         };
         bench.step();
-        bench
-            .calls
-            .push(Call { ticket: 0, verb: Verb::Listen { local: SocketAddr::from((SERVER, PORT)), backlog: 4096 } });
+        bench.calls.push(Call {
+            ticket: 0,
+            verb: Verb::OpenListener { local: SocketAddr::from((SERVER, PORT)), backlog: 4096, v6_only: true },
+        });
         bench.step();
         match bench.stack.next_completion().expect("the call is done").result {
             Ok(Outcome::Listener(listener)) => bench.listener = Some(listener),
