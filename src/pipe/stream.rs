@@ -37,6 +37,8 @@ struct Flags {
     reading_over: AtomicBool,
     /// The application's end is gone.
     dropped: AtomicBool,
+    /// The peer has not answered yet.
+    connecting: AtomicBool,
     /// The stack holds bytes that did not fit into the ring: reading must ring the bell.
     stack_waits: AtomicBool,
     reader: AtomicWaker,
@@ -88,7 +90,7 @@ impl Stream {
     /// # Ok::<(), tapsock::error::Error>(())
     /// ```
     pub fn new(capacity: usize, memory: &Memory, bell: Bell) -> Result<(Stream, StreamEnd)> {
-        let memory = [memory.buffer(capacity)?, memory.buffer(capacity)?];
+        let memory = memory.pair([capacity; 2])?;
         let ((stack_writes, application_reads), (application_writes, stack_reads)) = rings(&memory);
         let shared = Arc::new(Shared {
             incoming: Mutex::new(application_reads),
@@ -140,6 +142,9 @@ impl Stream {
         if self.shared.flags.writing_over.load(Ordering::Acquire) {
             return Err(Error::BrokenPipe);
         }
+        if self.shared.flags.connecting.load(Ordering::Acquire) {
+            return Err(Error::WouldBlock);
+        }
         if buffer.is_empty() {
             return Ok(0);
         }
@@ -162,6 +167,28 @@ impl Stream {
     /// That.
     pub fn take_error(&self) -> Result<()> {
         self.shared.flags.take_error()
+    }
+
+    /// Whether the connection stands.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::WouldBlock`] while the peer has not answered; why it failed, once.
+    pub fn try_connected(&self) -> Result<()> {
+        if self.shared.flags.connecting.load(Ordering::Acquire) {
+            return Err(Error::WouldBlock);
+        }
+        self.shared.flags.take_error()
+    }
+
+    /// Whether the peer has not answered yet.
+    pub fn is_connecting(&self) -> bool {
+        self.shared.flags.connecting.load(Ordering::Acquire)
+    }
+
+    /// [`Stream::try_connected`], or wakes the task later.
+    pub fn poll_connected(&self, context: &mut Context<'_>) -> Poll<Result<()>> {
+        poll(&self.shared.flags.writer, context, || self.try_connected())
     }
 
     /// [`Stream::try_read`], or wakes the task later.
@@ -231,6 +258,24 @@ impl StreamEnd {
     /// Looks after the socket: what the application does from here on rings again.
     pub fn answer(&self) {
         self.shared.bell.reset();
+    }
+
+    /// The peer has been asked. An earlier try on the same pipe is forgotten.
+    pub fn begin_connect(&mut self) {
+        self.is_broken = false;
+        let flags = &self.shared.flags;
+        flags.is_whole.store(false, Ordering::Release);
+        flags.connecting.store(true, Ordering::Release);
+        flags.error.store(0, Ordering::Release);
+        flags.end_of_stream.store(false, Ordering::Release);
+        flags.writing_over.store(false, Ordering::Release);
+    }
+
+    /// The connection stands.
+    pub fn connected(&self) {
+        self.shared.flags.connecting.store(false, Ordering::Release);
+        self.shared.flags.reader.wake();
+        self.shared.flags.writer.wake();
     }
 
     /// Puts received bytes into the ring and says how many fitted. If not all did, reading rings the bell.
@@ -331,8 +376,7 @@ impl StreamEnd {
     pub fn finish(&self) {
         self.shared.flags.writing_over.store(true, Ordering::Release);
         self.shared.flags.end_of_stream.store(true, Ordering::Release);
-        self.shared.flags.reader.wake();
-        self.shared.flags.writer.wake();
+        self.connected();
     }
 
     /// Whether the application has said that it will not write any more.

@@ -7,7 +7,7 @@ use super::*;
 use crate::config::Limits;
 use crate::error::Error;
 use crate::observe::{NoObserver, Rule, TcpState};
-use crate::socket::{Keepalive, TcpOption};
+use crate::socket::SocketOption;
 use crate::stack::{Lifetime, Origin};
 
 /// An accepted connection, and our next number; the peer's is 1001.
@@ -24,7 +24,7 @@ fn with(change: impl FnOnce(&mut Limits)) -> Config {
 
 /// A asks for a connection to the port that the bench speaks from. Our initial number.
 fn ask(bench: &mut Bench) -> u32 {
-    bench.net.a.begin(Verb::Connect { local: Some(at(A, 80)), remote: at(B, 5000) });
+    bench.net.a.begin(Verb::OpenStream { local: Some(at(A, 80)), remote: at(B, 5000) });
     bench.idle(Duration::ZERO)[0].seq
 }
 
@@ -191,17 +191,15 @@ fn a_close_that_lingers_is_answered_when_it_is_asked_again_and_when_the_program_
 fn keepalives_without_a_pause_are_refused_and_a_user_timeout_of_zero_is_none() {
     let mut bench = Bench::new();
     let (stream, _) = accepted(&mut bench);
-    let usual = Keepalive::default();
     let zero = Duration::ZERO;
-    for impossible in
-        [Keepalive { idle: zero, ..usual }, Keepalive { interval: zero, ..usual }, Keepalive { count: 0, ..usual }]
+    for option in
+        [SocketOption::KeepaliveIdle(zero), SocketOption::KeepaliveInterval(zero), SocketOption::KeepaliveCount(0)]
     {
-        let option = TcpOption::Keepalive(Some(impossible));
         bench.net.a.begin(Verb::SetOption { socket: stream.handle, option });
         bench.idle(zero);
         assert_eq!(bench.completion().unwrap().result.unwrap_err(), Error::InvalidInput);
     }
-    bench.net.a.begin(Verb::SetOption { socket: stream.handle, option: TcpOption::UserTimeout(Some(zero)) });
+    bench.net.a.begin(Verb::SetOption { socket: stream.handle, option: SocketOption::UserTimeout(Some(zero)) });
     stream.pipe.try_write(b"x").unwrap();
     bench.idle(Duration::from_secs(900));
     assert_eq!(stream.pipe.try_read(&mut [0; 8]), Err(Error::WouldBlock));
@@ -212,8 +210,9 @@ fn keepalives_without_a_pause_are_refused_and_a_user_timeout_of_zero_is_none() {
 fn a_connection_whose_address_is_gone_asks_nobody_whether_he_is_there() {
     let mut bench = Bench::with(with(|limits| limits.pipe = 1024));
     let (stream, ours) = accepted(&mut bench);
-    let keepalive = Keepalive { idle: Duration::from_secs(5), ..Keepalive::default() };
-    bench.net.a.begin(Verb::SetOption { socket: stream.handle, option: TcpOption::Keepalive(Some(keepalive)) });
+    for option in [SocketOption::KeepaliveIdle(Duration::from_secs(5)), SocketOption::Keepalive(true)] {
+        bench.net.a.begin(Verb::SetOption { socket: stream.handle, option });
+    }
     bench.send(&TcpRepr { payload: &[7; 5000], ..segment(TcpControl::Psh, 1001, Some(ours)) }, Duration::ZERO);
     let (now, mut out) = (bench.net.now, Frames::new());
     let stack = &mut bench.net.a.stack;

@@ -12,7 +12,7 @@ use super::wire::{Answer, frame, here_is_b, segment};
 use super::*;
 use crate::config::Cidr;
 use crate::observe::{NoObserver, Rule};
-use crate::socket::{Keepalive, TcpOption};
+use crate::socket::SocketOption;
 use crate::stack::{Lifetime, Origin};
 
 /// What a peer knows of a connection.
@@ -158,7 +158,7 @@ impl World {
 
     fn listen(&mut self) {
         let backlog = self.one_of(&[1, 2, 16]);
-        self.call(Verb::Listen { local: at("0.0.0.0", 80), backlog });
+        self.call(Verb::OpenListener { local: at("0.0.0.0", 80), backlog, v6_only: true });
     }
 
     fn program(&mut self) {
@@ -171,7 +171,7 @@ impl World {
             2 => {
                 let local = self.chance(2).then(|| at("0.0.0.0", 1000));
                 let port = self.rng.random_range(2000..2004);
-                self.call(Verb::Connect { local, remote: at(B, port) });
+                self.call(Verb::OpenStream { local, remote: at(B, port) });
             }
             3 if self.chance(3) => match self.listener.take() {
                 Some(listener) => drop(listener),
@@ -196,17 +196,19 @@ impl World {
             5 => pipe.shutdown_write(),
             6 => pipe.shutdown_read(),
             7 => {
-                let keepalive = Keepalive {
-                    idle: Duration::from_secs(self.rng.random_range(1..50)),
-                    interval: Duration::from_secs(self.rng.random_range(1..20)),
-                    count: self.rng.random_range(1..5),
-                };
+                for option in [
+                    SocketOption::KeepaliveIdle(Duration::from_secs(self.rng.random_range(1..50))),
+                    SocketOption::KeepaliveInterval(Duration::from_secs(self.rng.random_range(1..20))),
+                    SocketOption::KeepaliveCount(self.rng.random_range(1..5)),
+                ] {
+                    self.call(Verb::SetOption { socket, option });
+                }
                 let span = Duration::from_secs(self.rng.random_range(0..100));
                 let option = self.one_of(&[
-                    TcpOption::Keepalive(Some(keepalive)),
-                    TcpOption::UserTimeout(Some(span)),
-                    TcpOption::Linger(Some(Duration::ZERO)),
-                    TcpOption::Nodelay(true),
+                    SocketOption::Keepalive(true),
+                    SocketOption::UserTimeout(Some(span)),
+                    SocketOption::Linger(Some(Duration::ZERO)),
+                    SocketOption::Nodelay(true),
                 ]);
                 self.call(Verb::SetOption { socket, option });
             }

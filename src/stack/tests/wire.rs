@@ -416,7 +416,7 @@ fn a_fin_behind_the_edge_of_the_window_does_not_end_the_stream_early() {
 #[test]
 fn a_syn_that_crosses_ours_opens_the_connection() {
     let mut bench = Bench::new();
-    bench.net.a.begin(Verb::Connect { local: Some(at(A, 80)), remote: at(B, CLIENT) });
+    bench.net.a.begin(Verb::OpenStream { local: Some(at(A, 80)), remote: at(B, CLIENT) });
     let mut out = Frames::new();
     let now = bench.net.now;
     let mut calls = std::mem::take(&mut bench.net.a.calls);

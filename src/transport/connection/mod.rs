@@ -6,8 +6,10 @@
 mod congestion;
 mod end;
 mod exchange;
+mod feed;
 mod gaps;
 mod info;
+mod note;
 mod patience;
 mod recovery;
 mod resend;
@@ -167,7 +169,7 @@ fn state_of(state: tcp::State) -> TcpState {
 ///
 /// If there is no memory for them.
 pub(in crate::transport) fn buffers(limits: &Limits, memory: &Memory) -> Result<[Buffer; 2]> {
-    Ok([memory.buffer(limits.receive_buffer)?, memory.buffer(limits.send_buffer)?])
+    memory.pair([limits.receive_buffer, limits.send_buffer])
 }
 
 impl Connection {

@@ -38,13 +38,6 @@ impl Default for Keepalive {
     }
 }
 
-impl Keepalive {
-    /// tcp(7): none of the three may be 0.
-    pub fn is_possible(&self) -> bool {
-        !self.idle.is_zero() && !self.interval.is_zero() && self.count > 0
-    }
-}
-
 /// What is due.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::transport) enum Due {

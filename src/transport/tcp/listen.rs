@@ -27,7 +27,7 @@ impl Transport {
         below: &mut Below<'_>,
     ) -> Fate {
         let listener = &self.listeners[slot];
-        let (listener_id, listening) = (listener.id, listener.local);
+        let (listener_id, listening) = (listener.id, listener.place.local);
         let owner = |socket| Ownership::Listener { socket, listener: listener_id, listening };
         let nobody = |rule| Fate { owner: Some(owner(listener_id)), ..Fate::nobody(rule) };
         if segment.is_rst() {
@@ -280,7 +280,7 @@ impl Transport {
             self.lives.push_back(Life::Accepted {
                 socket: agreed.id,
                 listener: listener_id,
-                listening: listener.local,
+                listening: listener.place.local,
                 local: agreed.local,
                 remote: agreed.remote,
                 waiting: listener.waiting,

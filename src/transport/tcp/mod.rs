@@ -13,7 +13,7 @@ use super::guard::{self, Admission};
 use super::segment::{self, Segment};
 use super::{Below, Bound, FourTuple, Life, Notice, Owner, Transport};
 use crate::ip::{IcmpError, Packet, Packets};
-use crate::observe::{Cast, Fate, Protocol, Rule, TcpState, Time};
+use crate::observe::{Cast, Fate, Rule, TcpState, Time};
 
 impl Transport {
     /// A TCP or UDP packet came.
@@ -53,7 +53,7 @@ impl Transport {
             },
             None => None,
         };
-        match self.ports.owner(Protocol::Tcp, segment.local) {
+        match self.ports.listener(segment.local) {
             Some(Bound::Listener(slot)) => self.receive_listener(now, slot, packet, &segment, least_isn, below),
             _ => self.receive_closed(now, &segment, below.packets),
         }
