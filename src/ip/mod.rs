@@ -195,11 +195,15 @@ impl Ip {
         self.mtu
     }
 
+    /// The bytes that a packet to `destination` may have on the link.
+    pub fn link_mtu(&self, destination: IpAddr) -> usize {
+        if destination.is_ipv6() { self.mtu6 } else { self.mtu }
+    }
+
     /// The bytes that a packet to `destination` may have on its whole way, as far as we know: never more than
     /// [`mtu`](Ip::mtu). One comparison while no path is known to be narrower than the link.
     pub fn path_mtu(&self, destination: IpAddr) -> usize {
-        let link = if destination.is_ipv6() { self.mtu6 } else { self.mtu };
-        self.paths.get(destination, link).mtu
+        self.paths.get(destination, self.link_mtu(destination)).mtu
     }
 
     /// Takes the word of a router that a packet to `destination` was too big, and whether that lowered its path

@@ -32,6 +32,7 @@ struct Entry {
     end: usize,
     fate: Fate,
     segment: Option<NonZeroU16>,
+    tries_path: bool,
 }
 
 /// One packet in [`Packets`].
@@ -43,6 +44,8 @@ pub struct Outgoing<'p> {
     pub fate: Fate,
     /// For a TCP super-segment: the payload bytes of each segment that it is to be cut into.
     pub segment: Option<NonZeroU16>,
+    /// It is as large as the link allows, whatever is known of the rest of its way (IP_PMTUDISC_PROBE).
+    pub tries_path: bool,
 }
 
 impl Packets {
@@ -68,8 +71,15 @@ impl Packets {
         }
         let result = write(&mut self.bytes[start..end]);
         self.used = end;
-        self.entries.push(Entry { start, end, fate, segment });
+        self.entries.push(Entry { start, end, fate, segment, tries_path: false });
         result
+    }
+
+    /// The packet that was pushed last goes as it is, whatever is known of its way: it shall find out.
+    pub fn try_path(&mut self) {
+        if let Some(entry) = self.entries.last_mut() {
+            entry.tries_path = true;
+        }
     }
 
     /// Takes back the packet that was pushed last.
@@ -111,7 +121,8 @@ impl Packets {
     }
 
     fn outgoing(&self, entry: &Entry) -> Outgoing<'_> {
-        Outgoing { packet: &self.bytes[entry.start..entry.end], fate: entry.fate, segment: entry.segment }
+        let Entry { start, end, fate, segment, tries_path } = *entry;
+        Outgoing { packet: &self.bytes[start..end], fate, segment, tries_path }
     }
 }
 

@@ -95,7 +95,27 @@ impl Ip {
     /// [`Rule::IpTooLarge`] if it cannot be sent at any rate. A packet whose headers make no sense is refused with
     /// the rule that would drop it on the way in.
     pub fn pieces<'p>(&mut self, packet: &'p [u8], segment: Option<NonZeroU16>) -> Result<Pieces<'p>, Rule> {
-        let v4 = packet.first().is_some_and(|first| first >> 4 == 4);
+        let way = self.way(packet);
+        self.pieces_by(packet, segment, way)
+    }
+
+    /// [`Ip::pieces`] for a packet that shall find out what its way can carry: cut only to what the link can.
+    ///
+    /// # Errors
+    ///
+    /// As [`Ip::pieces`].
+    pub fn pieces_of_probe<'p>(&mut self, packet: &'p [u8]) -> Result<Pieces<'p>, Rule> {
+        let mtu = if is_v4(packet) { self.mtu } else { self.mtu6 };
+        self.pieces_by(packet, None, PathMtu { mtu, is_narrow: false })
+    }
+
+    fn pieces_by<'p>(
+        &mut self,
+        packet: &'p [u8],
+        segment: Option<NonZeroU16>,
+        way: PathMtu,
+    ) -> Result<Pieces<'p>, Rule> {
+        let v4 = is_v4(packet);
         let (protocol, ip_header) = if v4 { upper4(packet)? } else { upper6(packet)? };
         let cut = segment.filter(|_| protocol == protocol::TCP);
         let transport = &packet[ip_header..];
@@ -107,7 +127,6 @@ impl Ip {
             }
             _ => 0,
         };
-        let way = self.way(packet, v4);
         let layout = Layout { v4, protocol };
         if packet.len() > way.mtu && protocol != protocol::TCP {
             return self.fragments(packet, ip_header, layout, way);
@@ -123,7 +142,8 @@ impl Ip {
         }
         let (first, rest) = data.split_at(size);
         // Who discovers path MTUs. An answer of ours, that no socket sent, is told nothing about its way.
-        let dont_fragment = matches!(protocol, protocol::TCP | protocol::UDP) && !way.is_narrow;
+        let is_ours = matches!(protocol, protocol::TCP | protocol::UDP);
+        let dont_fragment = is_ours && !way.is_narrow && !(v4 && may_be_cut(packet));
         let piece = Piece {
             headers,
             data: first,
@@ -144,7 +164,8 @@ impl Ip {
     }
 
     /// What the way to the packet's destination can carry.
-    fn way(&self, packet: &[u8], v4: bool) -> PathMtu {
+    fn way(&self, packet: &[u8]) -> PathMtu {
+        let v4 = is_v4(packet);
         let link = if v4 { self.mtu } else { self.mtu6 };
         if self.paths.is_empty() {
             return PathMtu { mtu: link, is_narrow: false };
@@ -216,6 +237,15 @@ impl Ip {
         };
         Ok(Pieces { next: Some(piece), rest, size })
     }
+}
+
+fn is_v4(packet: &[u8]) -> bool {
+    packet.first().is_some_and(|first| first >> 4 == 4)
+}
+
+/// Whether an IPv4 packet says that routers may cut it.
+fn may_be_cut(packet: &[u8]) -> bool {
+    packet.get(6).is_some_and(|flags| flags & 0x40 == 0)
 }
 
 /// The sum of both addresses in an IP header.

@@ -126,7 +126,8 @@ impl Sockets {
             State::Idle { .. } | State::Stream { .. } => return Err(Error::InvalidInput),
         }
         let place = self.bound_tcp(socket, transport, below, rng)?;
-        let slot = transport.listen(place, backlog, socket.descriptor)?;
+        let terms = self.find(socket).ok_or(Error::BadDescriptor)?.options.terms();
+        let slot = transport.listen(place, backlog, terms, socket.descriptor)?;
         let (queue, end) = Accepts::new(self.doorbell.bell(socket.descriptor));
         let descriptor = self.find_mut(socket).ok_or(Error::BadDescriptor)?;
         descriptor.state = State::Listener { slot, end };
@@ -178,7 +179,8 @@ impl Sockets {
             }
         };
         let local = descriptor.bound.as_ref().map(|place| place.local);
-        let slot = match transport.connect(now, local, remote, socket.descriptor, below) {
+        let slot = match transport.connect(now, (local, remote), &descriptor.options.terms(), socket.descriptor, below)
+        {
             Ok(slot) => slot,
             Err(error) => {
                 descriptor.state = State::Idle { end: pipe.is_none().then_some(end) };
@@ -283,7 +285,7 @@ impl Sockets {
     ) -> Result<()> {
         let descriptor = self.table.vacant_key();
         let (pipe, end) = Stream::new(self.limits.pipe, &self.memory, self.doorbell.bell(descriptor))?;
-        let slot = transport.connect(now, local, remote, descriptor, below)?;
+        let slot = transport.connect(now, (local, remote), &self.defaults.terms(), descriptor, below)?;
         let connection = transport.connection(slot).ok_or(Error::ConnectionAborted)?;
         let (id, local) = (connection.id(), connection.local());
         let state = State::Stream { slot, end, connecting: Connecting::Done, lingering: None };

@@ -40,7 +40,12 @@ impl Stack {
         // A group is on the link, also for a report of ours from no address yet (RFC 3590 §4).
         let next_hop = if destination.is_multicast() { destination } else { self.ip.route(destination)?.next_hop };
         let link = &mut self.link;
-        for piece in self.ip.pieces(outgoing.packet, outgoing.segment)? {
+        let pieces = if outgoing.tries_path {
+            self.ip.pieces_of_probe(outgoing.packet)?
+        } else {
+            self.ip.pieces(outgoing.packet, outgoing.segment)?
+        };
+        for piece in pieces {
             link.send(now, next_hop, piece.len(), outgoing.fate, out, |buffer| piece.write(buffer))?;
         }
         Ok(())

@@ -14,6 +14,8 @@
 //! | `connection` | one TCP connection: smoltcp's socket and the sequence numbers it does not show |
 //! | `remnant` | FIN-WAIT-2 and TIME-WAIT, when no program holds the connection any more |
 //! | `datagram` | one UDP socket |
+//! | `header` | what a socket chooses of the IP headers of its packets |
+//! | `terms` | what a TCP socket chooses before its connection begins |
 //! | `group` | datagrams to and from groups, and the options about them |
 //! | `ports` | who is bound where, ephemeral ports (RFC 6056) |
 //! | `isn` | initial sequence numbers (RFC 6528) |
@@ -35,6 +37,7 @@ mod datagram;
 mod group;
 mod guard;
 mod handshake;
+mod header;
 mod isn;
 mod keys;
 mod medium;
@@ -45,6 +48,7 @@ mod segment;
 mod self_test;
 mod sequence;
 mod tcp;
+mod terms;
 #[cfg(test)]
 mod tests;
 mod timers;
@@ -62,13 +66,15 @@ use slab::Slab;
 use smoltcp::iface::{self, Interface};
 use smoltcp::wire::HardwareAddress;
 
-pub use connection::{Connection, Keepalive, TcpInfo, TcpOption};
+pub use connection::{CongestionControl, Connection, Keepalive, TcpInfo, TcpOption};
 pub use datagram::Datagram;
 pub use group::GroupOption;
 pub use handshake::Listener;
+pub use header::{HOP_LIMIT, Header, Headers, MtuDiscovery};
 pub use ports::{Place, Sharing};
 pub use self_test::{SelfTestFailed, self_test};
 pub use tcp::End;
+pub use terms::{LEAST_BUFFER, Terms};
 
 use crate::config::{Config, Limits};
 use crate::error::Error;

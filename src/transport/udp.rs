@@ -6,6 +6,7 @@ use rand::rngs::StdRng;
 use smoltcp::wire::UdpPacket;
 
 use super::datagram::Datagram;
+use super::header::{Header, MtuDiscovery};
 use super::{Below, Bound, Life, Notice, Place, Sharing, Transport, segment};
 use crate::error::{Error, Result};
 use crate::ip::{self, ErrorKind, IcmpError, Packet};
@@ -185,7 +186,13 @@ impl Transport {
         if bound.is_some_and(|bound| !below.ip.is_group(bound) && !below.ip.is_usable(bound)) {
             return Err(Error::AddressNotAvailable);
         }
-        let source = source.or(bound).filter(|address| below.ip.is_usable(*address)).unwrap_or(hop.source);
+        let is_group = below.ip.is_group(peer.ip());
+        let group = socket.options.towards(peer.ip());
+        let source = source
+            .or(bound)
+            .or(group.source.filter(|_| is_group))
+            .filter(|address| below.ip.is_usable(*address))
+            .unwrap_or(hop.source);
         if source.is_ipv4() != peer.is_ipv4() {
             return Err(Error::FamilyNotSupported);
         }
@@ -193,14 +200,25 @@ impl Transport {
         if bytes.len() > longest {
             return Err(Error::MessageTooLong);
         }
-        let is_group = below.ip.is_group(peer.ip());
         if is_group {
             socket.may_send_to_group(peer.ip())?;
         }
-        let hops = peer.ip().is_multicast().then_some(socket.options.hops);
+        let header = socket.headers.towards(peer.ip());
+        let header = if peer.ip().is_multicast() { Header { hop_limit: group.hops, ..header } } else { header };
+        let room = match header.discovery {
+            MtuDiscovery::Dont | MtuDiscovery::Want => usize::MAX,
+            MtuDiscovery::Do => below.ip.path_mtu(peer.ip()),
+            MtuDiscovery::Probe => below.ip.link_mtu(peer.ip()),
+        };
+        if bytes.len() + HEADER + if peer.is_ipv4() { 20 } else { 40 } > room {
+            return Err(Error::MessageTooLong);
+        }
         let ends = (SocketAddr::new(source, socket.local.port()), peer);
         let fate = Fate::of(socket.owner());
-        self.sender.send(now, bytes, ends, hops, fate, below.packets)?;
+        self.sender.send(now, bytes, ends, header, fate, below.packets)?;
+        if header.discovery == MtuDiscovery::Probe {
+            below.packets.try_path();
+        }
         socket.note_sent(bytes.len(), peer);
         if is_group {
             self.loop_back(now, slot, peer, source, below);

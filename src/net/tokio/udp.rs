@@ -2,7 +2,6 @@ use std::future::poll_fn;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
-use crate::error::Error;
 use crate::net::{self, Stack};
 use crate::socket::{SocketOption, Verb};
 
@@ -183,7 +182,7 @@ impl UdpSocket {
     ///
     /// As [`net::UdpSocket::set_multicast_loop_v6`].
     pub async fn set_multicast_loop_v6(&self, on: bool) -> io::Result<()> {
-        self.option(SocketOption::MulticastLoop(on)).await
+        self.option(SocketOption::MulticastLoopV6(on)).await
     }
 
     /// As [`net::UdpSocket::set_multicast_ttl_v4`].
@@ -192,7 +191,7 @@ impl UdpSocket {
     ///
     /// As [`net::UdpSocket::set_multicast_ttl_v4`].
     pub async fn set_multicast_ttl_v4(&self, ttl: u32) -> io::Result<()> {
-        self.option(SocketOption::MulticastHops(u8::try_from(ttl).map_err(|_| Error::InvalidInput)?)).await
+        self.option(SocketOption::MulticastTtl(ttl)).await
     }
 
     async fn option(&self, option: SocketOption) -> io::Result<()> {

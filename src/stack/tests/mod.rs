@@ -15,6 +15,7 @@ mod life;
 mod lifetimes;
 mod loss;
 mod memory;
+mod options;
 mod panics;
 mod patience;
 mod regressions;

@@ -7,10 +7,10 @@ use rand::rngs::StdRng;
 use crate::error::{Error, Result};
 use crate::ip::Packets;
 use crate::observe::{Close, Protocol, Rule, SocketId, Summary, TcpState, Time};
-use crate::transport::connection::{Connection, buffers};
+use crate::transport::connection::{Connection, TcpOption};
 use crate::transport::handshake::Listener;
 use crate::transport::{
-    Below, Bound, FourTuple, Life, Owner, Place, Sharing, Transport, isn, new_interface, segment_payload,
+    Below, Bound, FourTuple, Life, Owner, Place, Sharing, Terms, Transport, isn, new_interface, segment_payload,
 };
 
 impl Transport {
@@ -44,12 +44,12 @@ impl Transport {
     /// # Errors
     ///
     /// [`Error::AddressInUse`] if another socket listens there.
-    pub fn listen(&mut self, place: Place, backlog: usize, descriptor: usize) -> Result<usize> {
+    pub fn listen(&mut self, place: Place, backlog: usize, terms: Terms, descriptor: usize) -> Result<usize> {
         let slot = self.listeners.vacant_key();
         self.ports.listen(Protocol::Tcp, place, Bound::Reserved(descriptor), Bound::Listener(slot))?;
         let id = self.new_id(Protocol::Tcp);
         let backlog = self.backlog(backlog);
-        self.listeners.insert(Listener { id, place, backlog, waiting: 0, descriptor, under_way: Vec::new() });
+        self.listeners.insert(Listener { id, place, backlog, waiting: 0, descriptor, terms, under_way: Vec::new() });
         self.lives.push_back(Life::Bound { socket: id, local: place.local, backlog: Some(backlog) });
         Ok(slot)
     }
@@ -57,6 +57,11 @@ impl Transport {
     /// Listens with another backlog (`listen(2)`, the second time).
     pub fn set_backlog(&mut self, slot: usize, backlog: usize) {
         self.listeners[slot].backlog = self.backlog(backlog);
+    }
+
+    /// Connections that come from here on are made on other terms.
+    pub fn set_terms(&mut self, slot: usize, terms: Terms) {
+        self.listeners[slot].terms = terms;
     }
 
     fn backlog(&self, wanted: usize) -> usize {
@@ -96,8 +101,8 @@ impl Transport {
     pub fn connect(
         &mut self,
         now: Time,
-        local: Option<SocketAddr>,
-        remote: SocketAddr,
+        (local, remote): (Option<SocketAddr>, SocketAddr),
+        terms: &Terms,
         descriptor: usize,
         below: &mut Below<'_>,
     ) -> Result<usize> {
@@ -137,8 +142,10 @@ impl Transport {
             Some(_) => return Err(Error::AddressInUse),
         };
         let id = self.new_id(Protocol::Tcp);
-        let agreed = self.agree(id, local, remote, now, least_isn);
-        let mut connection = Connection::new(buffers(&self.limits, &self.memory)?, agreed, TcpState::Closed);
+        let agreed = self.agree(id, (local, remote), now, least_isn, terms);
+        let bytes = [terms.receive_bytes(&self.limits), terms.send_bytes(&self.limits)];
+        let mut connection = Connection::new(self.memory.pair(bytes)?, agreed, TcpState::Closed);
+        connection.set(TcpOption::Congestion(terms.congestion));
         connection.descriptor = Some(descriptor);
         connection.narrow(segment_payload(below.ip.path_mtu(remote.ip()), remote));
         let mut interface = new_interface(isn::seed(agreed.isn), now);
