@@ -168,6 +168,38 @@ impl fmt::Display for Invalid {
 
 impl std::error::Error for Invalid {}
 
+/// How two sockets of one stack reach each other: at a loopback address, or at an address of the stack itself. Neither
+/// way ever reaches the device.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum Loopback {
+    /// Both programs' pipes are joined end to end, and no packet exists. What cannot be joined goes by `Wire`.
+    #[default]
+    Fast,
+    /// Every packet is built, checksummed, traced, parsed and verified: the honest long way, for seeing and for tests.
+    Wire,
+}
+
+impl fmt::Display for Loopback {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Loopback::Fast => "fast",
+            Loopback::Wire => "wire",
+        })
+    }
+}
+
+impl FromStr for Loopback {
+    type Err = Invalid;
+
+    fn from_str(text: &str) -> Result<Loopback, Invalid> {
+        match text {
+            "fast" => Ok(Loopback::Fast),
+            "wire" => Ok(Loopback::Wire),
+            text => Err(Invalid(format!("'{text}' is no loopback; there are fast and wire"))),
+        }
+    }
+}
+
 /// What one stack is made from.
 ///
 /// ```
@@ -192,6 +224,8 @@ pub struct Config {
     pub probe: Duration,
     /// Ports for sockets that did not choose one (RFC 6056).
     pub ephemeral_ports: RangeInclusive<u16>,
+    /// How the stack's sockets reach each other.
+    pub loopback: Loopback,
     /// The bounds.
     pub limits: Limits,
 }
@@ -208,6 +242,7 @@ impl Default for Config {
             mac: Mac([0x02, 0x00, 0x5e, 0x10, 0x00, 0x01]),
             probe: Duration::from_secs(1),
             ephemeral_ports: 32_768..=60_999,
+            loopback: Loopback::default(),
             limits: Limits::default(),
         }
     }

@@ -322,7 +322,6 @@ impl Stack {
             }
             Change::Mtu(mtu) => {
                 self.ip.set_mtu6(mtu);
-                self.transport.set_mtu6(self.ip.mtu6());
             }
             Change::Times { reachable, retransmit } => self.link.set_neighbour_times(reachable, retransmit),
             Change::Ignored => self.counters.count(Rule::NdpLearnLimit),

@@ -11,6 +11,7 @@ mod guards;
 mod handshake;
 mod icmp;
 mod life;
+mod loopback;
 mod loss;
 mod memory;
 mod panics;
@@ -23,7 +24,7 @@ mod wire;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use crate::config::{Config, Mac};
+use crate::config::{Config, Limits, Mac};
 use crate::device::{Device, Fault, FaultConfig, Offload, pair};
 use crate::error::Result;
 use crate::link::Frames;
@@ -36,6 +37,8 @@ use crate::stack::Stack;
 #[derive(Debug, Default)]
 struct Seen {
     frames: Vec<(Time, Direction, Vec<u8>, Fate)>,
+    /// On the loopback.
+    packets: Vec<(Direction, Vec<u8>, Fate)>,
     events: Vec<String>,
 }
 
@@ -47,6 +50,7 @@ impl Observer for Seen {
     fn observe(&mut self, at: Time, event: &Event<'_>) {
         match *event {
             Event::Frame { direction, bytes, fate } => self.frames.push((at, direction, bytes.to_vec(), fate)),
+            Event::Loopback { direction, bytes, fate } => self.packets.push((direction, bytes.to_vec(), fate)),
             ref other => self.events.push(format!("{other:?}")),
         }
     }
