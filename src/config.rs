@@ -35,6 +35,11 @@ impl Cidr {
         if prefix <= bits { Some(Cidr { address, prefix }) } else { None }
     }
 
+    /// An address that is a network by itself.
+    pub const fn host(address: IpAddr) -> Cidr {
+        Cidr { address, prefix: if address.is_ipv4() { 32 } else { 128 } }
+    }
+
     /// The address itself.
     pub const fn address(self) -> IpAddr {
         self.address
@@ -256,10 +261,29 @@ impl Config {
     /// A sentence for the person who chose them: no address, an address twice, a gateway that no address's
     /// network contains, an empty port range or a buffer outside its bounds.
     pub fn validate(&self) -> Result<(), Invalid> {
-        let refuse = |text: String| Err(Invalid(text));
         if self.addresses.is_empty() && !self.dhcp && !self.slaac {
-            return refuse("a stack needs an address; give --addr 192.168.69.1/24, or --addr dhcp".into());
+            return Err(Invalid("a stack needs an address; give --addr 192.168.69.1/24, or --addr dhcp".into()));
         }
+        self.validate_values()
+    }
+
+    /// [`validate`](Config::validate), for a stack without a link: it needs no address beside those of the loopback, and
+    /// there is nobody to ask for one.
+    ///
+    /// # Errors
+    ///
+    /// A sentence for the person who chose them.
+    pub fn validate_without_link(&self) -> Result<(), Invalid> {
+        if self.dhcp || self.slaac {
+            return Err(Invalid(
+                "a stack without a link has nobody to ask for an address; choose the addresses".into(),
+            ));
+        }
+        self.validate_values()
+    }
+
+    fn validate_values(&self) -> Result<(), Invalid> {
+        let refuse = |text: String| Err(Invalid(text));
         if self.addresses.len() > 8 {
             return refuse("a stack has at most 8 addresses; leave some --addr out".into());
         }

@@ -68,6 +68,7 @@ pub struct Stack {
     duplicates: Vec<(IpAddr, crate::config::Mac)>,
     config: Config,
     is_begun: bool,
+    is_linked: bool,
 }
 
 impl Stack {
@@ -95,7 +96,15 @@ impl Stack {
             duplicates: Vec::new(),
             config,
             is_begun: false,
+            is_linked: true,
         }
+    }
+
+    /// A stack without a link. Its addresses are its own at once, nothing is ever asked or announced, and it reaches
+    /// nobody but itself.
+    pub fn without_link(config: Config, seed: [u8; 32], doorbell: Doorbell) -> Stack {
+        // What the link would carry: nothing ever gets there.
+        Stack { is_linked: false, ..Stack::new(config, 1500, seed, doorbell) }
     }
 
     /// What it has counted.
@@ -170,7 +179,7 @@ impl Stack {
         let has_more = self.service(now, out, depth, observer);
         self.count_given_up();
         self.take_link_notices(now, out, depth, observer);
-        self.autoconf.settle(!self.config.addresses.is_empty());
+        self.autoconf.settle(!self.is_linked || !self.config.addresses.is_empty());
         self.show_lives(now, depth, observer);
         let below = [self.link.deadline(), self.ip.deadline(), self.ip.group_deadline()];
         let above = [self.transport.deadline(), self.autoconf.deadline()];
@@ -201,7 +210,8 @@ impl Stack {
     fn begin(&mut self, now: Time, out: &mut Frames) {
         let mut addresses: Vec<(Cidr, Origin)> =
             self.config.addresses.iter().map(|&cidr| (cidr, Origin::Chosen)).collect();
-        if (self.config.slaac || addresses.iter().any(|(cidr, _)| cidr.address().is_ipv6()))
+        if self.is_linked
+            && (self.config.slaac || addresses.iter().any(|(cidr, _)| cidr.address().is_ipv6()))
             && let Some(cidr) = Cidr::new(self.config.mac.link_local().into(), 64)
         {
             addresses.push((cidr, Origin::LinkLocal));

@@ -63,6 +63,9 @@ impl Stack {
             }
             hop.next_hop
         };
+        if !self.is_linked {
+            return Err(Rule::IpNoRoute);
+        }
         if is_from_loopback(outgoing.packet) {
             return Err(Rule::IpLoopback);
         }

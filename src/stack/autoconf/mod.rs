@@ -173,7 +173,11 @@ impl Stack {
             return Err(Error::AddressInUse);
         }
         self.ip.add_address(cidr);
-        self.link.add_address(now, cidr.address(), self.config.probe, out);
+        if self.is_linked {
+            self.link.add_address(now, cidr.address(), self.config.probe, out);
+        } else {
+            self.address_changed(now, cidr.address(), Address::Preferred, out);
+        }
         Ok(())
     }
 

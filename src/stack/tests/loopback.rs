@@ -479,3 +479,23 @@ fn when_the_stack_stops_both_ends_are_told() {
     // The RSTs leave, and nobody is left whom they could reach.
     host.seen.packets.clear();
 }
+
+#[test]
+fn a_stack_without_a_link_is_ready_at_once_makes_no_frame_and_comes_to_rest() {
+    for addresses in [Vec::new(), Config::default().addresses] {
+        let mut stack = Stack::without_link(Config { addresses, ..Config::default() }, [3; 32], Doorbell::default());
+        let (mut now, mut seen, mut out) = (Time::ZERO, Seen::default(), Frames::new());
+        let mut steps = 0;
+        loop {
+            let step = stack.step(now, [], &mut Vec::new(), &mut out, &mut seen);
+            assert!(stack.is_ready());
+            steps += 1;
+            match step.deadline {
+                Some(due) => now = due,
+                None => break,
+            }
+            assert!(steps < 20, "it has nothing to do");
+        }
+        assert!(out.is_empty() && seen.frames.is_empty() && seen.packets.is_empty());
+    }
+}
