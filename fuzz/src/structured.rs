@@ -367,7 +367,7 @@ fn neighbour(_: &mut World, action: &Action) -> Vec<Vec<u8>> {
 }
 
 /// Router advertisements, and what a DHCP server says.
-fn autoconfigure(_: &mut World, action: &Action) -> Vec<Vec<u8>> {
+fn autoconfigure(world: &mut World, action: &Action) -> Vec<Vec<u8>> {
     if action.flags & 1 != 0 {
         let lifetime = [0, action.window, 1800, 0xffff][usize::from(action.flags >> 1 & 3)];
         let [high, low] = lifetime.to_be_bytes();
@@ -387,7 +387,8 @@ fn autoconfigure(_: &mut World, action: &Action) -> Vec<Vec<u8>> {
     }
     let mut message = vec![0; 236];
     message[..4].copy_from_slice(&[2, 1, 6, 0]);
-    message[4..8].copy_from_slice(&u32::from(action.window).to_be_bytes());
+    let xid = if action.flags & 0x10 == 0 { world.xid } else { action.window.into() };
+    message[4..8].copy_from_slice(&xid.to_be_bytes());
     message[16..20].copy_from_slice(&[192, 168, 69, action.shape]);
     message[28..34].copy_from_slice(&STACK.mac);
     message.extend_from_slice(&[99, 130, 83, 99, 53, 1, action.flags >> 1 & 7, 54, 4, 192, 168, 69, 100]);

@@ -81,6 +81,8 @@ pub struct World {
     pub is_coherent: bool,
     /// The last frame that the stack sent.
     pub last_sent: Vec<u8>,
+    /// The transaction of the stack's last question to a DHCP server.
+    pub xid: u32,
     /// What was given to it and when, if somebody wants to know.
     pub record: Option<Vec<(Time, Vec<u8>)>>,
     echo_replies: u16,
@@ -143,7 +145,15 @@ impl World {
             datagram_buffer: 65_536 * usize::from(shape >> 3 & 1) + 4096,
             ..Limits::default()
         };
-        let config = Config { mac: Mac(STACK.mac), probe: Duration::ZERO, limits, ..Config::default() };
+        // Addresses are chosen, leased and learned: what strangers say about them is heard as well.
+        let config = Config {
+            mac: Mac(STACK.mac),
+            dhcp: shape & 0x10 != 0,
+            slaac: shape & 0x20 != 0,
+            probe: Duration::ZERO,
+            limits,
+            ..Config::default()
+        };
         let mut world = World {
             stack: Stack::new(config, MTU, [shape; 32], Doorbell::default()),
             text: Text::new(),
@@ -159,6 +169,7 @@ impl World {
             is_helpful: true,
             is_coherent: true,
             last_sent: Vec::new(),
+            xid: 0,
             record: None,
             echo_replies: 0,
             buffer: Vec::new(),
@@ -329,6 +340,7 @@ impl World {
         }
         assert!(self.stack.sockets() <= SOCKETS, "{} sockets", self.stack.sockets());
         assert_eq!(self.stack.counters().of(Rule::TcpPanicked), 0, "a connection panicked");
+        assert_eq!(self.stack.counters().of(Rule::TcpUnclassified), 0, "what a segment did was not foreseen");
     }
 
     fn take_completions(&mut self) {
@@ -355,6 +367,7 @@ impl World {
             Sent::Solicitation(address) if address == PEER.v6 && self.is_helpful => {
                 answers.push(craft::advertisement(address, PEER.mac, 0x60));
             }
+            Sent::Dhcp(xid) => self.xid = xid,
             Sent::EchoReply(_) => self.echo_replies = self.echo_replies.wrapping_add(1),
             Sent::Tcp { v6, to, ports, seq, ack, flags, window, payload } if to == PEER.ip(v6) => {
                 let peer = self.peer(v6, ports.1, ports.0);

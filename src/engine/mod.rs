@@ -228,7 +228,7 @@ impl<D: Device + 'static> Engine<D> {
             return Ok(());
         }
         let now = self.now();
-        for (frame, _) in self.frames.iter().skip(self.untransmitted) {
+        for (frame, _) in self.frames.iter_from(self.untransmitted) {
             match self.device.transmit(now, frame, device::Offload::None) {
                 Ok(true) => {}
                 Ok(false) => return Ok(()),

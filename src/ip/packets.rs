@@ -116,7 +116,12 @@ impl Packets {
 
     /// The packets, first pushed first.
     pub fn iter(&self) -> impl Iterator<Item = Outgoing<'_>> {
-        self.entries.iter().map(|entry| self.outgoing(entry))
+        self.iter_from(0)
+    }
+
+    /// The same from the `first` on, without a look at those before.
+    pub fn iter_from(&self, first: usize) -> impl Iterator<Item = Outgoing<'_>> {
+        self.entries.get(first..).unwrap_or_default().iter().map(|entry| self.outgoing(entry))
     }
 
     /// The packet that was pushed last.

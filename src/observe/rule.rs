@@ -167,6 +167,7 @@ rules! {
     DhcpForeign "dhcp.drop.foreign" "RFC 2131 §4.4.1" "the DHCP message answers another client or an older question";
     DhcpUnusable "dhcp.drop.unusable" "RFC 2131 §4.4.1" "the offer lacks its server, or its address, mask or lease time cannot be used";
     DhcpUnasked "dhcp.drop.unasked" "RFC 2131 §4.4" "a DHCP message that does not answer what was asked last";
+    UdpMemoryLimit "udp.drop.memory-limit" "RFC 768" "the limit on memory is reached: no datagram is kept until programs have read";
     UdpBufferFull "udp.drop.buffer-full" "RFC 768" "the socket's receive buffer is full: its program does not read fast enough";
     // transport: TCP
     TcpMalformed "tcp.drop.malformed" "RFC 9293 §3.1" "the segment is truncated, its data offset is wrong, an option runs past the header or a port is 0";

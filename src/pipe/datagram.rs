@@ -8,6 +8,7 @@ use atomic_waker::AtomicWaker;
 
 use super::{Bell, lock, stream};
 use crate::error::{Error, Result};
+use crate::memory::{Charge, Memory};
 
 /// How many datagrams wait at most, however small they are.
 const DATAGRAMS: usize = 256;
@@ -35,11 +36,13 @@ struct Queue {
     datagrams: VecDeque<(Addresses, Box<[u8]>)>,
     bytes: usize,
     capacity: usize,
+    /// `bytes`, where all that buffers use is counted.
+    charge: Charge,
 }
 
 impl Queue {
-    fn new(capacity: usize) -> Mutex<Queue> {
-        Mutex::new(Queue { datagrams: VecDeque::new(), bytes: 0, capacity })
+    fn new(capacity: usize, memory: &Memory) -> Mutex<Queue> {
+        Mutex::new(Queue { datagrams: VecDeque::new(), bytes: 0, capacity, charge: memory.account() })
     }
 
     /// Says whether there was room.
@@ -49,6 +52,7 @@ impl Queue {
             return false;
         }
         self.bytes += cost;
+        self.charge.set(self.bytes);
         self.datagrams.push_back((addresses, bytes.into()));
         true
     }
@@ -56,6 +60,7 @@ impl Queue {
     fn pop(&mut self) -> Option<(Addresses, Box<[u8]>)> {
         let (addresses, bytes) = self.datagrams.pop_front()?;
         self.bytes -= bytes.len() + COST;
+        self.charge.set(self.bytes);
         Some((addresses, bytes))
     }
 }
@@ -92,11 +97,12 @@ pub struct DatagramEnd {
 
 impl Datagrams {
     /// Two queues of `capacity` bytes, with a little for each datagram besides its payload. None of it is taken
-    /// before datagrams come.
-    pub fn new(capacity: usize, bell: Arc<Bell>) -> (Datagrams, DatagramEnd) {
+    /// before datagrams come; what is taken counts in `memory`.
+    pub fn new(capacity: usize, memory: &Memory, bell: Bell) -> (Datagrams, DatagramEnd) {
+        let bell = Arc::new(bell);
         let shared = Arc::new(Shared {
-            incoming: Queue::new(capacity),
-            outgoing: Queue::new(capacity),
+            incoming: Queue::new(capacity, memory),
+            outgoing: Queue::new(capacity, memory),
             error: AtomicI32::new(0),
             closed: AtomicBool::new(false),
             dropped: AtomicBool::new(false),
@@ -153,9 +159,13 @@ impl Datagrams {
         if bytes.len() > largest(peer.is_ipv4()) || bytes.len() + COST > self.capacity {
             return Err(Error::MessageTooLong);
         }
-        if !lock(&self.shared.outgoing).push(Addresses { peer, local }, bytes) {
+        let mut outgoing = lock(&self.shared.outgoing);
+        // At the limit on memory one datagram may still go its way: the stack takes it at once.
+        let is_short = outgoing.charge.is_exhausted() && !outgoing.datagrams.is_empty();
+        if is_short || !outgoing.push(Addresses { peer, local }, bytes) {
             return Err(Error::WouldBlock);
         }
+        drop(outgoing);
         self.bell.ring();
         Ok(())
     }
@@ -194,7 +204,7 @@ impl DatagramEnd {
         self.bell.reset();
     }
 
-    /// Queues a received datagram; `false` if there is no room, and then the bell rings when there is.
+    /// Queues a received datagram, which the limit on memory has let in; `false` if there is no room, and then the bell rings when there is.
     pub fn deliver(&self, bytes: &[u8], peer: SocketAddr, local: IpAddr) -> bool {
         let mut incoming = lock(&self.shared.incoming);
         if !incoming.push(Addresses { peer, local: Some(local) }, bytes) {
@@ -249,9 +259,13 @@ mod tests {
     use super::super::Doorbell;
     use super::*;
 
+    fn memory() -> Memory {
+        Memory::new(usize::MAX)
+    }
+
     #[test]
     fn datagrams_keep_their_boundaries_and_their_addresses() {
-        let (application, stack) = Datagrams::new(1024, Doorbell::default().bell(0));
+        let (application, stack) = Datagrams::new(1024, &memory(), Doorbell::default().bell(0));
         let peer = "192.0.2.1:9".parse().unwrap();
         let local = "192.0.2.2".parse().unwrap();
         assert!(stack.deliver(b"one", peer, local));
@@ -270,7 +284,7 @@ mod tests {
 
     #[test]
     fn the_longest_datagrams_of_both_families_can_be_sent_and_longer_ones_cannot() {
-        let (application, stack) = Datagrams::new(208 * 1024, Doorbell::default().bell(0));
+        let (application, stack) = Datagrams::new(208 * 1024, &memory(), Doorbell::default().bell(0));
         for (peer, longest) in [("192.0.2.1:9", 65_507), ("[fd69::1]:9", 65_527)] {
             let peer = peer.parse().unwrap();
             assert_eq!(application.try_send(&vec![0; longest + 1], peer, None), Err(Error::MessageTooLong));
@@ -282,13 +296,31 @@ mod tests {
     #[test]
     fn a_queue_is_bounded_in_bytes_and_in_datagrams() {
         let peer = "192.0.2.1:9".parse().unwrap();
-        let (application, stack) = Datagrams::new(10_000, Doorbell::default().bell(0));
+        let (application, stack) = Datagrams::new(10_000, &memory(), Doorbell::default().bell(0));
         let sent = (0..1000).filter(|_| application.try_send(&[0; 936], peer, None).is_ok()).count();
         assert_eq!(sent, 10);
         assert_eq!(stack.take(|_, _, _| ()), Some(()));
         assert_eq!(application.try_send(&[0; 936], peer, None), Ok(()), "there is room again");
-        let (_application, stack) = Datagrams::new(1 << 20, Doorbell::default().bell(0));
+        let (_application, stack) = Datagrams::new(1 << 20, &memory(), Doorbell::default().bell(0));
         let delivered = (0..1000).filter(|_| stack.deliver(b"", peer, peer.ip())).count();
         assert_eq!(delivered, DATAGRAMS);
+    }
+
+    #[test]
+    fn what_waits_is_counted_and_at_the_limit_one_datagram_goes_at_a_time() {
+        let peer = "192.0.2.1:9".parse().unwrap();
+        let memory = Memory::new(10_000);
+        let (application, stack) = Datagrams::new(208 * 1024, &memory, Doorbell::default().bell(0));
+        let sent = (0..100).filter(|_| application.try_send(&[0; 936], peer, None).is_ok()).count();
+        assert_eq!((sent, memory.used()), (10, 10_000));
+        assert!(stack.deliver(&[0; 36], peer, peer.ip()), "it was let in by somebody else");
+        assert_eq!(memory.used(), 10_100);
+        while stack.take(|_, _, _| ()).is_some() {}
+        let mut other = memory.account();
+        other.set(10_000);
+        assert_eq!(application.try_send(&[0; 936], peer, None), Ok(()));
+        assert_eq!(application.try_send(&[0; 936], peer, None), Err(Error::WouldBlock));
+        drop((application, stack, other));
+        assert_eq!(memory.used(), 0);
     }
 }

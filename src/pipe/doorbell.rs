@@ -32,8 +32,8 @@ struct Shared {
 
 impl Doorbell {
     /// A bell that rings for the socket of this descriptor.
-    pub fn bell(&self, descriptor: usize) -> Arc<Bell> {
-        Arc::new(Bell { descriptor, rung: AtomicBool::new(false), doorbell: self.clone() })
+    pub fn bell(&self, descriptor: usize) -> Bell {
+        Bell { descriptor, rung: AtomicBool::new(false), doorbell: self.clone() }
     }
 
     /// Wakes the engine without naming a socket.

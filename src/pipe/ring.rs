@@ -1,4 +1,4 @@
-//! A ring of bytes in a slot of the slab.
+//! Two rings of bytes in slots of the slab.
 #![allow(unsafe_code)] // ringbuf asks for storage by an unsafe trait
 
 use std::mem::MaybeUninit;
@@ -6,8 +6,8 @@ use std::ptr::NonNull;
 use std::sync::Arc;
 
 use ringbuf::SharedRb;
+use ringbuf::rb::RbRef;
 use ringbuf::storage::Storage;
-use ringbuf::traits::Split;
 use ringbuf::wrap::caching::{CachingCons, CachingProd};
 
 use crate::memory::Buffer;
@@ -36,16 +36,42 @@ unsafe impl Storage for Place {
     }
 }
 
-pub(super) type Writer = CachingProd<Arc<SharedRb<Place>>>;
-pub(super) type Reader = CachingCons<Arc<SharedRb<Place>>>;
+/// Both rings of a pipe: one allocation, because there are as many as there are connections.
+struct Rings([SharedRb<Place>; 2]);
 
-/// The two ends of a ring in `buffer`, which must outlive them.
+/// One of the two.
+#[derive(Clone)]
+pub(super) struct Ring<const N: usize>(Arc<Rings>);
+
+impl<const N: usize> AsRef<SharedRb<Place>> for Ring<N> {
+    fn as_ref(&self) -> &SharedRb<Place> {
+        &self.0.0[N]
+    }
+}
+
+// SAFETY: a clone has the same rings and the same number, so that it is the same ring, which lives as long as they do.
+unsafe impl<const N: usize> RbRef for Ring<N> {
+    type Rb = SharedRb<Place>;
+}
+
+pub(super) type Writer<const N: usize> = CachingProd<Ring<N>>;
+pub(super) type Reader<const N: usize> = CachingCons<Ring<N>>;
+
+/// The two ends of one ring in each of the `buffers`, which must outlive all of them.
 ///
 /// # Panics
 ///
-/// If the buffer has no bytes.
-pub(super) fn ring(buffer: &Buffer) -> (Writer, Reader) {
-    let place = Place { start: buffer.start(), length: buffer.len() };
-    // SAFETY: both indices are 0: the ring is empty, and nothing in it needs to be initialised.
-    unsafe { SharedRb::from_raw_parts(place, 0, 0) }.split()
+/// If a buffer has no bytes.
+pub(super) fn rings(buffers: &[Buffer; 2]) -> ((Writer<0>, Reader<0>), (Writer<1>, Reader<1>)) {
+    let rings = buffers.each_ref().map(|buffer| {
+        let place = Place { start: buffer.start(), length: buffer.len() };
+        // SAFETY: both indices are 0: the ring is empty, and nothing in it needs to be initialised.
+        unsafe { SharedRb::from_raw_parts(place, 0, 0) }
+    });
+    let rings = Arc::new(Rings(rings));
+    (ends(Ring(Arc::clone(&rings))), ends(Ring(rings)))
+}
+
+fn ends<const N: usize>(ring: Ring<N>) -> (Writer<N>, Reader<N>) {
+    (CachingProd::new(ring.clone()), CachingCons::new(ring))
 }

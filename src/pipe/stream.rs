@@ -6,7 +6,7 @@ use std::task::{Context, Poll};
 use atomic_waker::AtomicWaker;
 use ringbuf::traits::{Consumer, Observer, Producer};
 
-use super::ring::{Reader, Writer, ring};
+use super::ring::{Reader, Writer, rings};
 use super::{Bell, lock};
 use crate::error::{Error, Result};
 use crate::memory::{Buffer, Memory};
@@ -14,11 +14,11 @@ use crate::memory::{Buffer, Memory};
 /// What both ends have: the application's ends of the rings, their memory, and flags.
 struct Shared {
     /// The application's ends. The stack locks them to give memory back, and never waits for that.
-    incoming: Mutex<Reader>,
-    outgoing: Mutex<Writer>,
+    incoming: Mutex<Reader<0>>,
+    outgoing: Mutex<Writer<1>>,
     /// What the rings are made of, incoming first. Every end of a ring is dropped before them.
     memory: [Buffer; 2],
-    bell: Arc<Bell>,
+    bell: Bell,
     flags: Flags,
 }
 
@@ -57,8 +57,8 @@ pub struct Stream {
 
 /// The stack's end of a stream socket.
 pub struct StreamEnd {
-    incoming: Writer,
-    outgoing: Reader,
+    incoming: Writer<0>,
+    outgoing: Reader<1>,
     /// Last: it holds the memory of the rings.
     shared: Arc<Shared>,
 }
@@ -83,10 +83,9 @@ impl Stream {
     /// assert_eq!(application.try_read(&mut buffer), Ok(5));
     /// # Ok::<(), tapsock::error::Error>(())
     /// ```
-    pub fn new(capacity: usize, memory: &Memory, bell: Arc<Bell>) -> Result<(Stream, StreamEnd)> {
+    pub fn new(capacity: usize, memory: &Memory, bell: Bell) -> Result<(Stream, StreamEnd)> {
         let memory = [memory.buffer(capacity)?, memory.buffer(capacity)?];
-        let (stack_writes, application_reads) = ring(&memory[0]);
-        let (application_writes, stack_reads) = ring(&memory[1]);
+        let ((stack_writes, application_reads), (application_writes, stack_reads)) = rings(&memory);
         let shared = Arc::new(Shared {
             incoming: Mutex::new(application_reads),
             outgoing: Mutex::new(application_writes),

@@ -233,7 +233,7 @@ impl Sockets {
         let descriptor = self.table.vacant_key();
         let slot = transport.bind_udp(now, local, reuse_address, descriptor, below, rng)?;
         let bell = self.doorbell.bell(descriptor);
-        let (pipe, end) = Datagrams::new(self.limits.datagram_buffer, bell);
+        let (pipe, end) = Datagrams::new(self.limits.datagram_buffer, &self.memory, bell);
         let handle = self.insert(Socket::Datagram { slot, end });
         let datagram = transport.datagram(slot);
         Ok(Outcome::Datagram(DatagramSocket { handle, id: datagram.id(), local: datagram.local(), pipe }))

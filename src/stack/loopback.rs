@@ -92,7 +92,7 @@ impl Stack {
         }
         let packets = std::mem::take(arriving);
         let mut bytes = 0;
-        for Outgoing { packet, .. } in packets.iter().skip(self.loopback.arrived).take(BURST) {
+        for Outgoing { packet, .. } in packets.iter_from(self.loopback.arrived).take(BURST) {
             self.arrive_one(now, packet, depth, observer);
             self.loopback.arrived += 1;
             bytes += packet.len();

@@ -133,7 +133,7 @@ impl Stack {
         self.transport.sockets()
     }
 
-    /// Bytes of memory that the buffers of its connections use.
+    /// Bytes of memory that the buffers of its sockets use.
     pub fn memory_used(&self) -> usize {
         self.transport.memory().used()
     }

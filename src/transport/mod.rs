@@ -264,7 +264,7 @@ fn new_interface(seed: u64, now: Time) -> Interface {
     let mut config = iface::Config::new(HardwareAddress::Ip);
     config.random_seed = seed;
     let mut sent = Noted::default();
-    let mut port = Port { incoming: None, outlet: Discard { scratch: Vec::new(), sent: &mut sent } };
+    let mut port = Port { incoming: None, outlet: Discard { sent: &mut sent } };
     let mut interface = Interface::new(config, &mut port, instant(now));
     interface.set_any_ip(true);
     interface

@@ -14,7 +14,7 @@ fn smoltcp_uses_the_initial_sequence_number_that_we_chose() {
     let (local, remote) = ("192.168.69.1:1000".parse().unwrap(), "192.168.69.2:80".parse().unwrap());
     let memory = Memory::new(usize::MAX);
     for tick in 0..1000 {
-        let isn = isn::choose(&key, Time::from_micros(tick * 7919), local, remote);
+        let isn = isn::choose(&key, Time::from_micros(tick * 7919), &FourTuple { local, remote });
         let id = SocketId { protocol: Protocol::Tcp, number: 1 };
         let agreed = Handshaken { id, local, remote, isn, link_mss: 1460, clock: 0, created: Time::ZERO };
         let limits = Limits { receive_buffer: 4096, send_buffer: 4096, ..Limits::default() };

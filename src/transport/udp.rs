@@ -67,8 +67,8 @@ impl Transport {
     ) -> Fate {
         let socket = &mut self.datagrams[slot];
         let mut fate = Fate::of(socket.owner());
-        if !socket.has_room(covered.len()) {
-            fate.rule = Some(Rule::UdpBufferFull);
+        if let Err(rule) = socket.make_room(covered.len()) {
+            fate.rule = Some(rule);
             return fate;
         }
         let packet = plain(packet, covered, &mut self.scratch);
@@ -98,7 +98,7 @@ impl Transport {
     /// # Errors
     ///
     /// [`Error::AddressNotAvailable`] for an address that is not ours, or if no port is free;
-    /// [`Error::AddressInUse`]; [`Error::TooManySockets`].
+    /// [`Error::AddressInUse`]; [`Error::TooManySockets`]; [`Error::NoBufferSpace`] at the limit on memory.
     pub fn bind_udp(
         &mut self,
         now: Time,
@@ -109,10 +109,13 @@ impl Transport {
         rng: &mut StdRng,
     ) -> Result<usize> {
         let local = self.bindable(Protocol::Udp, local, below, rng)?;
+        if self.memory.is_exhausted() {
+            return Err(Error::NoBufferSpace);
+        }
         let slot = self.datagrams.vacant_key();
         self.ports.bind_shared(Protocol::Udp, local, Bound::Datagram(slot), shares)?;
         let id = self.new_id(Protocol::Udp);
-        self.datagrams.insert(Datagram::new(id, local, descriptor, now));
+        self.datagrams.insert(Datagram::new(id, local, descriptor, &self.memory, now));
         self.lives.push_back(Life::Bound { socket: id, local, backlog: None });
         Ok(slot)
     }

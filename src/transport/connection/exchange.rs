@@ -25,6 +25,15 @@ const BYTES_PER_ROUND: usize = 64 * 1024;
 /// How long smoltcp waits before it sends an ACK alone.
 const ACK_DELAY: Duration = Duration::from_millis(10);
 
+/// When a connection wants to be looked at again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::transport) enum Next {
+    /// There is more than one round may take.
+    AtOnce,
+    /// At this moment; `None`: only when something happens.
+    At(Option<Time>),
+}
+
 impl Connection {
     /// Lets smoltcp see a segment that has passed the guards; `keep`: no more of its payload than this, and no FIN.
     /// Gives a rule if smoltcp did not do with it what it should.
@@ -318,8 +327,8 @@ impl Connection {
         }
     }
 
-    /// Sends what is due: data, ACKs, retransmissions, probes. Says whether there is more than one round may take.
-    pub(in crate::transport) fn transmit(&mut self, now: Time, interface: &mut Interface, out: &mut Packets) -> bool {
+    /// Sends what is due: data, ACKs, retransmissions, probes.
+    pub(in crate::transport) fn transmit(&mut self, now: Time, interface: &mut Interface, out: &mut Packets) -> Next {
         let start = out.bytes_used();
         if self.is_synchronized() {
             self.recovery.on_time(now);
@@ -336,9 +345,13 @@ impl Connection {
             }
         }
         if self.waits_for_reader() {
-            return false;
+            return Next::At(None);
         }
         loop {
+            let deadline = self.deadline(now, interface);
+            if self.ended == Some(Close::Panicked) || deadline.is_none_or(|at| at > now) {
+                return Next::At(self.with_recovery(deadline));
+            }
             let before = out.len();
             let fate = self.fate_so_far();
             let is_closed = self.believed == 0;
@@ -346,7 +359,7 @@ impl Connection {
             let mut plan = is_special.then(|| self.plan(now, Vec::new(), None));
             self.run(&[], fate, (now, now), plan.as_mut(), out, interface);
             if self.ended == Some(Close::Panicked) {
-                return false;
+                return Next::At(None);
             }
             let was_dropped = plan.as_ref().is_some_and(|plan| plan.reached.is_some());
             if let Some(plan) = plan {
@@ -361,13 +374,14 @@ impl Connection {
                 }
             }
             if out.len() == before && !was_dropped {
-                return false;
+                let deadline = self.deadline(now, interface);
+                return Next::At(self.with_recovery(deadline));
             }
             if let Some((_, shown)) = fate.states {
                 self.shown = shown;
             }
             if out.bytes_used() - start > BYTES_PER_ROUND {
-                return true;
+                return Next::AtOnce;
             }
         }
     }
@@ -382,7 +396,7 @@ impl Connection {
         let local = self.agreed.local;
         self.socket_mut().listen((local.ip(), local.port())).map_err(|_| Error::InvalidInput)?;
         let mut sent = Noted::default();
-        let mut port = Port { incoming: Some(syn), outlet: Discard { scratch: Vec::new(), sent: &mut sent } };
+        let mut port = Port { incoming: Some(syn), outlet: Discard { sent: &mut sent } };
         interface.poll_ingress_single(instant(now), &mut port, &mut self.set);
         interface.poll_egress(instant(now), &mut port, &mut self.set);
         match (sent.iter().next(), sent.iter().count()) {
@@ -568,20 +582,21 @@ impl Connection {
         self.state() == TcpState::TimeWait && self.unread() > 0 && self.has_acknowledged()
     }
 
-    /// When it wants to be looked at again; `None`: only when something happens.
-    pub(in crate::transport) fn deadline(&mut self, now: Time, interface: &mut Interface) -> Option<Time> {
-        if self.waits_for_reader() {
-            return None;
-        }
-        let recovery = if self.is_synchronized() { self.recovery.deadline() } else { None };
+    /// When smoltcp has something to do; a moment that has passed: now. `None`: only when something happens.
+    fn deadline(&mut self, now: Time, interface: &mut Interface) -> Option<Time> {
         let set = &self.set;
         // FACTS §1, panic 3, is one of this call.
         match catch_unwind(AssertUnwindSafe(|| interface.poll_at(instant(now), set))) {
-            Ok(at) => [recovery, at.map(time)].into_iter().flatten().min(),
+            Ok(at) => at.map(time),
             Err(_) => {
                 self.break_off();
-                Some(now)
+                None
             }
         }
+    }
+
+    fn with_recovery(&self, deadline: Option<Time>) -> Option<Time> {
+        let recovery = if self.is_synchronized() { self.recovery.deadline() } else { None };
+        [recovery, deadline].into_iter().flatten().min()
     }
 }

@@ -23,6 +23,7 @@ use smoltcp::iface::{SocketHandle, SocketSet, SocketStorage};
 use smoltcp::socket::tcp;
 use smoltcp::wire::TcpSeqNumber;
 
+pub(in crate::transport) use exchange::Next;
 pub use info::TcpInfo;
 pub use patience::Keepalive;
 pub(in crate::transport) use patience::{Due, Patience, Waiting};

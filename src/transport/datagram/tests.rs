@@ -23,12 +23,12 @@ struct Bench {
 impl Bench {
     fn new() -> Bench {
         let id = SocketId { protocol: Protocol::Udp, number: 1 };
-        let socket = Datagram::new(id, "0.0.0.0:7".parse().unwrap(), 0, Time::ZERO);
+        let socket = Datagram::new(id, "0.0.0.0:7".parse().unwrap(), 0, &Memory::new(usize::MAX), Time::ZERO);
         Bench { interface: crate::transport::new_interface(1, Time::ZERO), socket }
     }
 
     fn arrive(&mut self, length: usize) -> bool {
-        let has_room = self.socket.has_room(length);
+        let has_room = self.socket.make_room(length).is_ok();
         if has_room {
             let mut out = Packets::new();
             self.socket.feed(Time::ZERO, &mut self.interface, &packet(length), &mut out);

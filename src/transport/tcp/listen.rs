@@ -94,9 +94,10 @@ impl Transport {
         least_isn: Option<TcpSeqNumber>,
         ip: &Ip,
     ) -> Handshaken {
-        let chosen = isn::choose(&self.isn_key, now, local, remote);
+        let ends = FourTuple { local, remote };
+        let chosen = isn::choose(&self.isn_key, now, &ends);
         let isn = least_isn.filter(|&least| least > chosen).unwrap_or(chosen);
-        let clock = timestamp::offset(&self.clock_key, local, remote);
+        let clock = timestamp::offset(&self.clock_key, &ends);
         Handshaken { id, local, remote, isn, link_mss: link_mss(ip, remote), clock, created: now }
     }
 
@@ -147,7 +148,7 @@ impl Transport {
         if let Err(rule) = self.has_room(listener) {
             return self.handshakes[slot].fate(Some(rule));
         }
-        let handshake = self.forget_handshake(slot);
+        let handshake = self.take_handshake(slot);
         self.establish(now, &handshake, packet, segment, below)
     }
 
@@ -207,10 +208,16 @@ impl Transport {
         slot
     }
 
-    /// Takes an entry out of the table, and out of its listener's.
+    /// Takes an entry out of all tables.
     pub(in crate::transport) fn forget_handshake(&mut self, slot: usize) -> Handshake {
-        let handshake = self.handshakes.remove(slot);
+        let handshake = self.take_handshake(slot);
         self.tuples.remove(&FourTuple { local: handshake.agreed.local, remote: handshake.agreed.remote });
+        handshake
+    }
+
+    /// The same, for somebody who takes its place: its ends still point to it.
+    fn take_handshake(&mut self, slot: usize) -> Handshake {
+        let handshake = self.handshakes.remove(slot);
         if let Some(listener) = self.listeners.get_mut(handshake.listener)
             && listener.under_way.get(handshake.place) == Some(&slot)
         {
@@ -238,6 +245,7 @@ impl Transport {
                 fate
             }
             Err(error) => {
+                self.tuples.remove(&FourTuple { local: handshake.agreed.local, remote: handshake.agreed.remote });
                 let why = if error == Error::NoBufferSpace { Rule::TcpMemoryLimit } else { Rule::TcpPanicked };
                 let rule = self.reset(now, segment, why, below.packets);
                 Fate { rule: Some(rule), ..handshake.fate(None) }
