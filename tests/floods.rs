@@ -90,8 +90,12 @@ impl Victim {
             last: Vec::new(),
         };
         for any in [IpAddr::from(Ipv4Addr::UNSPECIFIED), IpAddr::from(Ipv6Addr::UNSPECIFIED)] {
-            victim.call(Verb::Listen { local: SocketAddr::new(any, LISTENS), backlog: 4096 });
-            victim.call(Verb::BindUdp { local: SocketAddr::new(any, NOBODY_READS), reuse_address: false });
+            victim.call(Verb::OpenListener { local: SocketAddr::new(any, LISTENS), backlog: 4096, v6_only: true });
+            victim.call(Verb::OpenDatagram {
+                local: SocketAddr::new(any, NOBODY_READS),
+                reuse_address: false,
+                v6_only: true,
+            });
         }
         victim.step(&[]);
         victim.here();
@@ -377,6 +381,28 @@ fn floods_of_errors_queries_and_advertisements_leave_nothing_behind() {
         let (from, to) = (SocketAddr::new(PEER_V4.into(), 67), SocketAddr::new(Ipv4Addr::BROADCAST.into(), 68));
         Datagram { from, to, payload: message }.packet().frame()
     });
+}
+
+#[test]
+fn answers_that_the_device_does_not_take_are_dropped_beyond_a_bound() {
+    use tapsock::device::{Device, Offload, pair};
+    let (ours, mut theirs) = pair(1500);
+    let config = Config { probe: Duration::ZERO, ..Config::default() };
+    let stack = tapsock::net::Stack::builder().config(config).device(ours).unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+    let ping = ping(V4, 1, &pattern(1400)).frame();
+    let here = [&[0, 1, 8, 0, 6, 4, 0, 1][..], &PEER_MAC, &PEER_V4.octets(), &[0; 6], &OUR_V4.octets()].concat();
+    theirs.transmit(Time::ZERO, &ethernet(BROADCAST, PEER_MAC, ARP, &here), Offload::None).unwrap();
+    // Nobody takes the answers.
+    let (mut sent, mut dropped) = (0, 0);
+    while dropped == 0 {
+        assert!(sent < 20_000, "{sent} answers wait");
+        sent += u32::from(theirs.transmit(Time::ZERO, &ping, Offload::None).unwrap());
+        if sent % 256 == 0 {
+            dropped = runtime.block_on(stack.counters()).of(Rule::DeviceFull);
+        }
+    }
+    stack.shut_down();
 }
 
 /// What the stack said last, a segment to this port, as the peer reads it: its number and its acknowledgment.

@@ -74,9 +74,10 @@ impl Bench {
             busy: Duration::ZERO,
         };
         bench.step();
-        bench
-            .calls
-            .push(Call { ticket: 0, verb: Verb::Listen { local: SocketAddr::from((SERVER, PORT)), backlog: 4096 } });
+        bench.calls.push(Call {
+            ticket: 0,
+            verb: Verb::OpenListener { local: SocketAddr::from((SERVER, PORT)), backlog: 4096, v6_only: true },
+        });
         bench.step();
         match bench.stack.next_completion().expect("the call is done").result {
             Ok(Outcome::Listener(listener)) => bench.listener = Some(listener),
@@ -147,7 +148,13 @@ impl Bench {
 
     /// Gives the stack what was sent, and lets it do all that is to be done now.
     pub fn step(&mut self) {
+        self.step_after(|_| ());
+    }
+
+    /// The same after `work` of a program, which counts as the stack's time does.
+    pub fn step_after(&mut self, work: impl FnOnce(Option<&ListenerSocket>)) {
         let start = processor_time();
+        work(self.listener.as_ref());
         let mut step = self.stack.step(
             self.now,
             self.sent.iter().map(|(frame, _)| frame),
@@ -161,14 +168,6 @@ impl Bench {
         self.busy += processor_time() - start;
         self.sent.clear();
         self.now = self.now + Duration::from_micros(20);
-    }
-
-    /// What a program does, counted as the stack's time is.
-    pub fn program<R>(&mut self, work: impl FnOnce() -> R) -> R {
-        let start = processor_time();
-        let result = work();
-        self.busy += processor_time() - start;
-        result
     }
 
     /// Looks at every segment the stack has sent: peers are found by `find`, and told what was sent to them.
@@ -206,14 +205,6 @@ impl Bench {
         segments
     }
 
-    /// Accepts all that wait.
-    fn accept(&mut self, accepted: &mut Vec<StreamSocket>) {
-        let Some(listener) = &self.listener else { return };
-        let start = processor_time();
-        accepted.extend(std::iter::from_fn(|| listener.queue.try_accept().ok()));
-        self.busy += processor_time() - start;
-    }
-
     /// Establishes the connections from `first` on, in bursts, and gives the program's ends.
     pub fn establish(&mut self, first: usize, count: usize) -> (Vec<Remote>, Vec<StreamSocket>) {
         let mut remotes: Vec<Remote> = (first..first + count).map(remote).collect();
@@ -230,8 +221,10 @@ impl Bench {
             }
             self.step();
             self.read(|address, port| index(address, port) - first, &mut remotes);
-            self.accept(&mut sockets);
-            self.step();
+            self.step_after(|listener| {
+                let Some(listener) = listener else { return };
+                sockets.extend(std::iter::from_fn(|| listener.queue.try_accept().ok()));
+            });
         }
         assert_eq!(sockets.len(), count, "not every connection was established");
         (remotes, sockets)

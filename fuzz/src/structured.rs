@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
 use arbitrary::Arbitrary;
-use tapsock::socket::{TcpOption, Verb};
+use tapsock::socket::{SocketOption, Verb};
 
 use crate::craft::{self, ACK, FIN, PEER, RST, STACK, SYN, UDP};
 use crate::world::World;
@@ -457,17 +457,17 @@ fn program(world: &mut World, action: &Action) -> Vec<Vec<u8>> {
             let socket = world.programs[program].socket.handle;
             let span = Some(Duration::from_millis(length as u64 * 10));
             let option = match action.shape >> 1 & 3 {
-                0 => TcpOption::Nodelay(v6),
-                1 => TcpOption::UserTimeout(span),
-                2 => TcpOption::Linger(span.filter(|_| v6)),
-                _ => TcpOption::Linger(Some(Duration::ZERO)),
+                0 => SocketOption::Nodelay(v6),
+                1 => SocketOption::UserTimeout(span),
+                2 => SocketOption::Linger(span.filter(|_| v6)),
+                _ => SocketOption::Linger(Some(Duration::ZERO)),
             };
             world.call(Verb::SetOption { socket, option });
             world.call(Verb::Info { socket });
         }
         9 => {
             let remote = SocketAddr::new(PEER.ip(v6), 9000 + u16::from(action.whom));
-            world.call(Verb::Connect { local: None, remote });
+            world.call(Verb::OpenStream { local: None, remote });
         }
         10 => {
             if let Some(udp) = pick(action.whom, world.datagrams.len()) {

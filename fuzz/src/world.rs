@@ -176,15 +176,15 @@ impl World {
         };
         for v6 in [false, true] {
             let any = |port| SocketAddr::new(if v6 { [0u16; 8].into() } else { [0u8; 4].into() }, port);
-            world.call(Verb::Listen { local: any(80), backlog: 4 });
+            world.call(Verb::OpenListener { local: any(80), backlog: 4, v6_only: true });
         }
         // One bound to all addresses of IPv4, the other to one of IPv6 and connected.
-        world.call(Verb::BindUdp { local: SocketAddr::from(([0; 4], 7)), reuse_address: false });
-        world.call(Verb::BindUdp { local: SocketAddr::new(STACK.ip(true), 8), reuse_address: true });
+        world.call(Verb::OpenDatagram { local: SocketAddr::from(([0; 4], 7)), reuse_address: false, v6_only: true });
+        world.call(Verb::OpenDatagram { local: SocketAddr::new(STACK.ip(true), 8), reuse_address: true, v6_only: true });
         world.step(&[]);
         if let Some(index) = world.datagrams.iter().position(|udp| udp.local.ip() == STACK.ip(true)) {
             let socket = world.datagrams[index].handle;
-            world.call(Verb::ConnectUdp { socket, peer: SocketAddr::new(PEER.ip(true), 9) });
+            world.call(Verb::Connect { socket, remote: SocketAddr::new(PEER.ip(true), 9) });
         }
         let chosen = (0..STATES.len() * 2).filter(|bit| states >> bit & 1 != 0);
         for bit in chosen.take(CONNECTIONS) {
@@ -196,7 +196,7 @@ impl World {
     /// Brings a connection into a state.
     fn open(&mut self, v6: bool, source: u16, state: State) {
         if state == State::SynSent {
-            self.call(Verb::Connect { local: None, remote: SocketAddr::new(PEER.ip(v6), 9000 + source) });
+            self.call(Verb::OpenStream { local: None, remote: SocketAddr::new(PEER.ip(v6), 9000 + source) });
             self.step(&[]);
             return;
         }

@@ -8,7 +8,7 @@
 //! - [`fault`]: a device around a device that loses, doubles, reorders, delays and damages frames, the same
 //!   way for the same seed.
 //! - [`Unplugged`]: none, for a stack that talks to itself only.
-//! - [`host_addresses`]: what the host has already, so that nobody gives the stack the same address.
+//! - [`host_addresses`], [`host_mac`]: what the host has already, so that nobody gives the stack the same address.
 
 use std::io;
 use std::os::fd::BorrowedFd;
@@ -23,7 +23,7 @@ pub mod tap;
 mod unplugged;
 
 pub use fault::{Fault, FaultConfig};
-pub use host::host_addresses;
+pub use host::{host_addresses, host_mac};
 pub use pair::pair;
 pub use tap::{OpenError, Tap, vanished};
 pub use unplugged::Unplugged;

@@ -92,9 +92,32 @@ impl Memory {
     /// this process.
     pub fn buffer(&self, length: usize) -> Result<Buffer> {
         let slot = self.shared.slots().take(length)?;
+        Ok(self.buffer_in(slot, length))
+    }
+
+    /// Two buffers at once, one for each direction.
+    ///
+    /// # Errors
+    ///
+    /// As [`Memory::buffer`]; then neither is taken.
+    pub fn pair(&self, lengths: [usize; 2]) -> Result<[Buffer; 2]> {
+        let mut slots = self.shared.slots();
+        let first = slots.take(lengths[0])?;
+        let second = match slots.take(lengths[1]) {
+            Ok(second) => second,
+            Err(error) => {
+                slots.give_back(first, lengths[0]);
+                return Err(error);
+            }
+        };
+        drop(slots);
+        Ok([self.buffer_in(first, lengths[0]), self.buffer_in(second, lengths[1])])
+    }
+
+    fn buffer_in(&self, slot: Slot, length: usize) -> Buffer {
         let buffer = Buffer { slot, length, written: AtomicUsize::new(0), shared: Arc::clone(&self.shared) };
         buffer.touch_to(slot.touched);
-        Ok(buffer)
+        buffer
     }
 
     /// An account for memory that is not of the slab, with nothing in it yet.

@@ -46,6 +46,7 @@ rules! {
     // link
     EthTruncated "eth.drop.truncated" "IEEE 802.3" "the frame is shorter than an Ethernet header";
     EthForeign "eth.drop.foreign" "RFC 1122 §2" "the frame is for another station's Ethernet address";
+    DeviceFull "device.drop.full" "" "the device takes no more frames, and too many wait for it: those are lost";
     EthSource "eth.drop.source" "IEEE 802.3" "the frame claims to come from a group address";
     EthOwn "eth.drop.own" "IEEE 802.3" "the frame carries our own source address: it came back";
     EthType "eth.drop.ethertype" "RFC 1122 §2.3.1" "the frame carries a protocol that is not ARP, IPv4 or IPv6";

@@ -113,7 +113,12 @@ impl Datagrams {
         (Datagrams { shared: Arc::clone(&shared), bell: Arc::clone(&bell), capacity }, DatagramEnd { shared, bell })
     }
 
-    fn take_error(&self) -> Result<()> {
+    /// Takes an ICMP error that a datagram caused, if nobody was told yet (SO_ERROR).
+    ///
+    /// # Errors
+    ///
+    /// That.
+    pub fn take_error(&self) -> Result<()> {
         match self.shared.error.swap(0, Ordering::AcqRel) {
             0 => Ok(()),
             errno => Err(Error::from_errno(errno).unwrap_or(Error::ConnectionRefused)),

@@ -38,8 +38,10 @@ impl Doorbell {
 
     /// Wakes the engine without naming a socket.
     pub fn wake(&self) {
-        self.shared.waiting.store(true, Ordering::Release);
-        self.shared.engine.wake();
+        // Whoever rang first wakes it; until it has answered, it does not sleep.
+        if !self.shared.waiting.swap(true, Ordering::AcqRel) {
+            self.shared.engine.wake();
+        }
     }
 
     /// The engine's waker: called when a bell rings.

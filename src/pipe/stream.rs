@@ -27,6 +27,8 @@ struct Shared {
 struct Flags {
     /// The stack: nothing will come after what is in the ring.
     end_of_stream: AtomicBool,
+    /// The stack: and nothing that the peer sent is missing.
+    is_whole: AtomicBool,
     /// The stack: the connection died of this errno; 0: it has not, or somebody was told already.
     error: AtomicI32,
     /// The application will not write any more.
@@ -35,6 +37,8 @@ struct Flags {
     reading_over: AtomicBool,
     /// The application's end is gone.
     dropped: AtomicBool,
+    /// The peer has not answered yet.
+    connecting: AtomicBool,
     /// The stack holds bytes that did not fit into the ring: reading must ring the bell.
     stack_waits: AtomicBool,
     reader: AtomicWaker,
@@ -59,6 +63,8 @@ pub struct Stream {
 pub struct StreamEnd {
     incoming: Writer<0>,
     outgoing: Reader<1>,
+    /// The application was told, or will be, what the connection died of.
+    is_broken: bool,
     /// Last: it holds the memory of the rings.
     shared: Arc<Shared>,
 }
@@ -84,7 +90,7 @@ impl Stream {
     /// # Ok::<(), tapsock::error::Error>(())
     /// ```
     pub fn new(capacity: usize, memory: &Memory, bell: Bell) -> Result<(Stream, StreamEnd)> {
-        let memory = [memory.buffer(capacity)?, memory.buffer(capacity)?];
+        let memory = memory.pair([capacity; 2])?;
         let ((stack_writes, application_reads), (application_writes, stack_reads)) = rings(&memory);
         let shared = Arc::new(Shared {
             incoming: Mutex::new(application_reads),
@@ -94,7 +100,7 @@ impl Stream {
             flags: Flags::default(),
         });
         let application = Stream { shared: Arc::clone(&shared) };
-        Ok((application, StreamEnd { incoming: stack_writes, outgoing: stack_reads, shared }))
+        Ok((application, StreamEnd { incoming: stack_writes, outgoing: stack_reads, is_broken: false, shared }))
     }
 
     /// Reads what is there; 0 is the end of the stream.
@@ -119,7 +125,9 @@ impl Stream {
         if !over {
             return Err(Error::WouldBlock);
         }
-        self.shared.flags.take_error()?;
+        if !self.shared.flags.is_whole.load(Ordering::Acquire) {
+            self.shared.flags.take_error()?;
+        }
         Ok(0)
     }
 
@@ -133,6 +141,9 @@ impl Stream {
         self.shared.flags.take_error()?;
         if self.shared.flags.writing_over.load(Ordering::Acquire) {
             return Err(Error::BrokenPipe);
+        }
+        if self.shared.flags.connecting.load(Ordering::Acquire) {
+            return Err(Error::WouldBlock);
         }
         if buffer.is_empty() {
             return Ok(0);
@@ -156,6 +167,28 @@ impl Stream {
     /// That.
     pub fn take_error(&self) -> Result<()> {
         self.shared.flags.take_error()
+    }
+
+    /// Whether the connection stands.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::WouldBlock`] while the peer has not answered; why it failed, once.
+    pub fn try_connected(&self) -> Result<()> {
+        if self.shared.flags.connecting.load(Ordering::Acquire) {
+            return Err(Error::WouldBlock);
+        }
+        self.shared.flags.take_error()
+    }
+
+    /// Whether the peer has not answered yet.
+    pub fn is_connecting(&self) -> bool {
+        self.shared.flags.connecting.load(Ordering::Acquire)
+    }
+
+    /// [`Stream::try_connected`], or wakes the task later.
+    pub fn poll_connected(&self, context: &mut Context<'_>) -> Poll<Result<()>> {
+        poll(&self.shared.flags.writer, context, || self.try_connected())
     }
 
     /// [`Stream::try_read`], or wakes the task later.
@@ -227,6 +260,24 @@ impl StreamEnd {
         self.shared.bell.reset();
     }
 
+    /// The peer has been asked. An earlier try on the same pipe is forgotten.
+    pub fn begin_connect(&mut self) {
+        self.is_broken = false;
+        let flags = &self.shared.flags;
+        flags.is_whole.store(false, Ordering::Release);
+        flags.connecting.store(true, Ordering::Release);
+        flags.error.store(0, Ordering::Release);
+        flags.end_of_stream.store(false, Ordering::Release);
+        flags.writing_over.store(false, Ordering::Release);
+    }
+
+    /// The connection stands.
+    pub fn connected(&self) {
+        self.shared.flags.connecting.store(false, Ordering::Release);
+        self.shared.flags.reader.wake();
+        self.shared.flags.writer.wake();
+    }
+
     /// Puts received bytes into the ring and says how many fitted. If not all did, reading rings the bell.
     /// Bytes for an application that does not read any more are accepted and discarded.
     pub fn deliver(&mut self, bytes: &[u8]) -> usize {
@@ -294,27 +345,38 @@ impl StreamEnd {
 
     /// Nothing will come after what is in the ring.
     pub fn end_of_stream(&self) {
-        if !self.shared.flags.end_of_stream.swap(true, Ordering::AcqRel) {
+        if !self.shared.flags.end_of_stream.load(Ordering::Acquire) {
+            self.shared.flags.is_whole.store(true, Ordering::Release);
+            self.shared.flags.end_of_stream.store(true, Ordering::Release);
             self.shared.flags.reader.wake();
         }
     }
 
-    /// The connection is dead: both directions are over, and the next call is told why. If the peer had closed
+    /// The connection is dead: both directions are over, and the next call is told why, once. If the peer had closed
     /// its direction before, nothing that could be read is missing: reading goes on to say so, and only writing
     /// fails, as on Linux.
-    pub fn fail(&self, error: Error) {
-        if !self.shared.flags.end_of_stream.load(Ordering::Acquire) {
-            self.shared.flags.error.store(error.errno(), Ordering::Release);
-        }
+    pub fn fail(&mut self, error: Error) {
+        self.break_off(error);
         self.finish();
+    }
+
+    /// The connection is dead, and there is still something to be read. Writing fails from here on.
+    pub fn break_off(&mut self, error: Error) {
+        if !std::mem::replace(&mut self.is_broken, true) {
+            let is_whole = self.shared.flags.is_whole.load(Ordering::Acquire);
+            // A RST behind the peer's FIN says that nobody reads (Linux: tcp_reset).
+            let told = if is_whole && error == Error::ConnectionReset { Error::BrokenPipe } else { error };
+            self.shared.flags.error.store(told.errno(), Ordering::Release);
+            self.shared.flags.writing_over.store(true, Ordering::Release);
+            self.shared.flags.writer.wake();
+        }
     }
 
     /// Both directions are over.
     pub fn finish(&self) {
         self.shared.flags.writing_over.store(true, Ordering::Release);
         self.shared.flags.end_of_stream.store(true, Ordering::Release);
-        self.shared.flags.reader.wake();
-        self.shared.flags.writer.wake();
+        self.connected();
     }
 
     /// Whether the application has said that it will not write any more.

@@ -172,7 +172,7 @@ impl Stack {
             self.sockets.call(now, call, &mut self.transport, &mut below, &mut self.rng);
         }
         let mut below = Below { ip: &mut self.ip, packets: &mut self.packets };
-        self.sockets.answer(now, &mut self.transport, &mut below);
+        self.sockets.answer(now, &mut self.transport, &mut below, &mut self.rng);
         self.ip.poll_groups(now, &mut self.packets);
         self.take_transport_notices(now);
         self.flush(now, out, depth, observer);
@@ -303,7 +303,7 @@ impl Stack {
     fn take_transport_notices(&mut self, now: Time) {
         while let Some(notice) = self.transport.next_notice() {
             let mut below = Below { ip: &mut self.ip, packets: &mut self.packets };
-            self.sockets.notice(now, notice, &mut self.transport, &mut below);
+            self.sockets.notice(now, notice, &mut self.transport, &mut below, &mut self.rng);
         }
     }
 

@@ -8,6 +8,7 @@ use smoltcp::wire::{HardwareAddress, IpAddress, IpEndpoint};
 
 use super::group::GroupOptions;
 use super::medium::{LARGEST_PACKET, Port, UdpOutlet, instant};
+use super::ports::Place;
 use crate::error::{Error, Result};
 use crate::ip::Packets;
 use crate::memory::{Charge, Memory};
@@ -42,6 +43,7 @@ pub struct Datagram {
     /// Also soft ICMP errors, and those of peers it is not connected to (IP_RECVERR).
     pub(super) wants_errors: bool,
     pub(super) id: SocketId,
+    pub(super) place: Place,
     pub(super) local: SocketAddr,
     pub(super) remote: Option<SocketAddr>,
     /// Multicast groups that it has joined.
@@ -88,7 +90,8 @@ fn receiver(buffer: udp::PacketBuffer<'static>, port: u16) -> udp::Socket<'stati
 }
 
 impl Datagram {
-    pub(super) fn new(id: SocketId, local: SocketAddr, descriptor: usize, memory: &Memory, now: Time) -> Datagram {
+    pub(super) fn new(id: SocketId, place: Place, descriptor: usize, memory: &Memory, now: Time) -> Datagram {
+        let local = place.local;
         let (set, handle) = set_of(receiver(receive_buffer(SMALLEST_BUFFER), local.port()));
         let mut charge = memory.account();
         charge.set(SMALLEST_BUFFER);
@@ -100,6 +103,7 @@ impl Datagram {
             large: VecDeque::new(),
             wants_errors: false,
             id,
+            place,
             local,
             remote: None,
             groups: Vec::new(),

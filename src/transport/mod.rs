@@ -66,6 +66,7 @@ pub use connection::{Connection, Keepalive, TcpInfo, TcpOption};
 pub use datagram::Datagram;
 pub use group::GroupOption;
 pub use handshake::Listener;
+pub use ports::{Place, Sharing};
 pub use self_test::{SelfTestFailed, self_test};
 pub use tcp::End;
 
@@ -134,6 +135,8 @@ enum Owner {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Bound {
     Listener(usize),
+    /// A TCP socket that is bound and does not listen, by its descriptor.
+    Reserved(usize),
     Datagram(usize),
 }
 

@@ -35,7 +35,7 @@ impl Alone {
     }
 
     fn connect_from(&mut self, local: Option<SocketAddr>, remote: SocketAddr) -> Result<StreamSocket> {
-        match self.0.call_a(Verb::Connect { local, remote })? {
+        match self.0.call_a(Verb::OpenStream { local, remote })? {
             Outcome::Stream(stream) => Ok(stream),
             other => panic!("{other:?}"),
         }
@@ -51,7 +51,7 @@ impl Alone {
     }
 
     fn connect_udp(&mut self, socket: &DatagramSocket, peer: SocketAddr) {
-        self.0.call_a(Verb::ConnectUdp { socket: socket.handle, peer }).unwrap();
+        self.0.call_a(Verb::Connect { socket: socket.handle, remote: peer }).unwrap();
     }
 
     fn run(&mut self, milliseconds: u64) {
@@ -177,7 +177,7 @@ fn a_loopback_address_is_nobody_to_another_host() {
         socket.pipe.try_send(b"x", at(other, 9), None).unwrap();
         alone.run(1);
         assert_eq!(socket.pipe.try_receive(&mut [0; 8]).unwrap_err(), Error::InvalidInput);
-        let connect = Verb::ConnectUdp { socket: socket.handle, peer: at(other, 9) };
+        let connect = Verb::Connect { socket: socket.handle, remote: at(other, 9) };
         assert_eq!(alone.0.call_a(connect).unwrap_err(), Error::InvalidInput);
     }
 }
@@ -269,7 +269,7 @@ fn a_full_accept_queue_makes_the_next_one_wait() {
     let mut alone = Alone::new();
     let listener = alone.0.listen_a(at("127.0.0.1", 80), 1);
     let _first = alone.connect(at("127.0.0.1", 80)).unwrap();
-    let second = alone.0.a.begin(Verb::Connect { local: None, remote: at("127.0.0.1", 80) });
+    let second = alone.0.a.begin(Verb::OpenStream { local: None, remote: at("127.0.0.1", 80) });
     alone.run(500);
     assert!(alone.0.a.finished(second).is_none());
     assert_eq!(alone.count(Rule::TcpBacklogFull), 1);
@@ -296,7 +296,7 @@ fn many_local_connections_share_a_listener_and_none_gets_the_port_of_another() {
 fn a_socket_that_connects_to_itself_does_no_harm() {
     for to in ["127.0.0.1", "::1"] {
         let mut alone = Alone::new();
-        let ticket = alone.0.a.begin(Verb::Connect { local: Some(at(to, 7000)), remote: at(to, 7000) });
+        let ticket = alone.0.a.begin(Verb::OpenStream { local: Some(at(to, 7000)), remote: at(to, 7000) });
         alone.run(1000);
         match alone.0.a.finished(ticket) {
             Some(Ok(Outcome::Stream(stream))) => {
@@ -349,8 +349,8 @@ fn a_broadcast_on_the_loopback_needs_permission_and_reaches_all() {
     sender.pipe.try_send(b"all", at("127.255.255.255", 5000), None).unwrap();
     alone.run(1);
     assert_eq!(sender.pipe.try_receive(&mut [0; 8]).unwrap_err(), Error::PermissionDenied);
-    let option = crate::socket::GroupOption::Broadcast(true);
-    alone.0.call_a(Verb::SetGroupOption { socket: sender.handle, option }).unwrap();
+    let option = crate::socket::SocketOption::Broadcast(true);
+    alone.0.call_a(Verb::SetOption { socket: sender.handle, option }).unwrap();
     sender.pipe.try_send(b"all", at("127.255.255.255", 5000), None).unwrap();
     alone.run(1);
     assert_eq!(hearer.pipe.try_receive(&mut [0; 8]).map(|(count, ..)| count), Ok(3));
@@ -416,7 +416,8 @@ fn what_the_loopback_cannot_hold_is_lost_by_name_and_comes_again() {
     let listener = net.listen_a(at("127.0.0.1", 80), 16);
     let mut pairs = Vec::new();
     for _ in 0..4 {
-        let Ok(Outcome::Stream(client)) = net.call_a(Verb::Connect { local: None, remote: at("127.0.0.1", 80) }) else {
+        let Ok(Outcome::Stream(client)) = net.call_a(Verb::OpenStream { local: None, remote: at("127.0.0.1", 80) })
+        else {
             panic!()
         };
         pairs.push((client, listener.queue.try_accept().unwrap(), 0));

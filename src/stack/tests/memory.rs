@@ -76,11 +76,11 @@ fn at_the_limit_new_connections_are_refused_and_those_that_are_there_go_on() {
     net.run(Duration::from_millis(100));
     assert!(net.a.stack.memory_used() >= 4096);
     // Nobody gets in, and nobody gets out.
-    let ticket = net.b.begin(Verb::Connect { local: None, remote: at(A, 80) });
+    let ticket = net.b.begin(Verb::OpenStream { local: None, remote: at(A, 80) });
     net.run(Duration::from_millis(500));
     assert_eq!(listener.queue.try_accept().map(|_| ()), Err(Error::WouldBlock));
     assert!(net.a.stack.counters().of(Rule::TcpMemoryLimit) > 0);
-    assert_eq!(net.call_a(Verb::Connect { local: None, remote: at(B, 9) }).map(|_| ()), Err(Error::NoBufferSpace));
+    assert_eq!(net.call_a(Verb::OpenStream { local: None, remote: at(B, 9) }).map(|_| ()), Err(Error::NoBufferSpace));
     // Reading makes room, and what was refused comes by itself.
     let mut received = 0;
     let mut buffer = [0; 9000];
@@ -115,7 +115,10 @@ fn datagrams_count_and_at_the_limit_they_are_dropped_by_a_rule_that_says_so() {
     }
     let dropped = net.a.stack.counters().of(Rule::UdpMemoryLimit);
     assert!(dropped > 300, "{dropped}");
-    assert!(matches!(net.call_a(Verb::BindUdp { local: at(A, 9), reuse_address: false }), Err(Error::NoBufferSpace)));
+    assert!(matches!(
+        net.call_a(Verb::OpenDatagram { local: at(A, 9), reuse_address: false, v6_only: true }),
+        Err(Error::NoBufferSpace)
+    ));
     // What was kept is whole, and reading it makes room.
     let mut received = 0;
     let mut buffer = [0; 1500];

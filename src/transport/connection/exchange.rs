@@ -141,7 +141,7 @@ impl Connection {
             }
             let window = repr.window_len.max(self.least_field());
             self.believed = usize::from(window) << self.shift;
-            if repr.control == TcpControl::Fin && keep.is_none() && end == rcv_nxt {
+            if repr.control == TcpControl::Fin && keep.is_none() && end == rcv_nxt && payload > 0 {
                 // Sent again with data that is here already: smoltcp does not count a FIN as part of a segment, and
                 // would take this one for old.
                 let fin = TcpRepr {

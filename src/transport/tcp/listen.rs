@@ -27,7 +27,7 @@ impl Transport {
         below: &mut Below<'_>,
     ) -> Fate {
         let listener = &self.listeners[slot];
-        let (listener_id, listening) = (listener.id, listener.local);
+        let (listener_id, listening) = (listener.id, listener.place.local);
         let owner = |socket| Ownership::Listener { socket, listener: listener_id, listening };
         let nobody = |rule| Fate { owner: Some(owner(listener_id)), ..Fate::nobody(rule) };
         if segment.is_rst() {
@@ -135,6 +135,9 @@ impl Transport {
         if segment.is_syn() {
             // RFC 5961 §4.2: a peer that has begun anew answers our ACK with a RST that fits, and its SYN comes again.
             return self.challenge_handshake(now, slot, segment, Rule::TcpChallengeSyn, below.packets);
+        }
+        if handshake.is_stray(segment, now) {
+            return self.challenge_handshake(now, slot, segment, Rule::TcpPaws, below.packets);
         }
         let Some(ack) = segment.repr.ack_number else { return handshake.fate(Some(Rule::TcpNoAck)) };
         if !is_in_window {
@@ -277,7 +280,7 @@ impl Transport {
             self.lives.push_back(Life::Accepted {
                 socket: agreed.id,
                 listener: listener_id,
-                listening: listener.local,
+                listening: listener.place.local,
                 local: agreed.local,
                 remote: agreed.remote,
                 waiting: listener.waiting,

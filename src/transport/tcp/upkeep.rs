@@ -18,6 +18,8 @@ pub struct End {
     pub how: Close,
     /// What its program is told, where `how` does not say it alone.
     pub reason: Option<Error>,
+    /// Its program has taken everything that came before.
+    pub is_drained: bool,
 }
 
 impl Transport {
@@ -62,15 +64,18 @@ impl Transport {
         !self.dirty.is_empty()
     }
 
-    /// Lets a connection send what is due, arms its timer, and removes it if it is over. Its end is returned
-    /// when its program has taken everything; in TIME-WAIT the connection lives on without its program.
+    /// Lets a connection send what is due, arms its timer, and removes it if it is over and its program has taken
+    /// everything; in TIME-WAIT the connection lives on without its program.
     pub fn service(&mut self, now: Time, slot: usize, out: &mut Packets) -> Option<End> {
         let connection = self.connections.get_mut(slot)?;
         if connection.descriptor.is_none() && connection.unread() > 0 {
             // RFC 1122 §4.2.2.13: nobody will read this any more, and the peer must know.
             connection.abort();
         }
-        let (due, patience_ends) = connection.patience_due(now);
+        let (due, patience_ends) = match connection.ended {
+            None => connection.patience_due(now),
+            Some(_) => (None, None),
+        };
         match due {
             Some(Due::GiveUp) => connection.give_up(),
             Some(Due::Probe) => {
@@ -127,7 +132,7 @@ impl Transport {
                 self.settle_remnant(now, slot, out);
             }
         }
-        over.filter(|_| is_drained).map(|how| End { how, reason })
+        over.map(|how| End { how, reason, is_drained })
     }
 
     /// Deadlines that have come: marks connections dirty, sends SYN-ACKs again.
