@@ -129,6 +129,9 @@ fn kernel(joint: Joint) -> [Box<dyn End>; 2] {
             let listener = TcpListener::bind("127.0.0.1:0").unwrap();
             let a = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
             let (b, _) = listener.accept().unwrap();
+            // Nagle's algorithm would keep bytes back that a ring shows at once.
+            a.set_nodelay(true).unwrap();
+            b.set_nodelay(true).unwrap();
             a.set_nonblocking(true).unwrap();
             b.set_nonblocking(true).unwrap();
             [Box::new(a), Box::new(b)]
