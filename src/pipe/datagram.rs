@@ -492,4 +492,70 @@ mod tests {
         let delivered = (0..1000).filter(|_| stack.deliver(b"", peer, peer.ip())).count();
         assert_eq!(delivered, DATAGRAMS);
     }
+
+    #[test]
+    fn a_message_longer_than_the_buffer_says_how_long_it_was() {
+        let doorbell = Doorbell::default();
+        let (a, b) = Datagrams::joined(4096, [doorbell.bell(0), doorbell.bell(1)]);
+        let mut buffer = [0; 3];
+        assert_eq!(a.try_send_message(&[IoSlice::new(b"he"), IoSlice::new(b"llo")], 7), Ok(()));
+        let expected = Received { count: 3, length: 5, addresses: 7 };
+        for peek in [true, false] {
+            assert_eq!(b.try_receive_message(&mut [IoSliceMut::new(&mut buffer)], peek), Ok(Some(expected)));
+            assert_eq!(&buffer, b"hel");
+        }
+        assert_eq!(b.try_receive_message(&mut [IoSliceMut::new(&mut buffer)], false), Err(Error::WouldBlock));
+    }
+
+    /// What the kernel does with a pair of SOCK_SEQPACKET, as measured.
+    #[test]
+    fn joined_messages_end_as_the_kernels_do() {
+        let doorbell = Doorbell::default();
+        let pair = || Datagrams::joined(4096, [doorbell.bell(0), doorbell.bell(1)]);
+        let send = |end: &Datagrams<()>| end.try_send_message(&[IoSlice::new(b"x")], ());
+        let receive = |end: &Datagrams<()>| {
+            end.try_receive_message(&mut [IoSliceMut::new(&mut [0; 8])], false).map(|got| got.map(|got| got.length))
+        };
+        let (a, b) = pair();
+        assert_eq!(send(&b), Ok(()));
+        drop(b);
+        assert_eq!((send(&a), receive(&a), receive(&a)), (Err(Error::BrokenPipe), Ok(Some(1)), Ok(None)));
+        let (a, b) = pair();
+        assert_eq!((send(&a), send(&b)), (Ok(()), Ok(())));
+        drop(b);
+        assert!(a.readiness().error && a.readiness().hang_up);
+        assert_eq!(receive(&a), Err(Error::ConnectionReset), "before what waits");
+        assert_eq!((receive(&a), receive(&a), send(&a)), (Ok(Some(1)), Ok(None), Err(Error::BrokenPipe)));
+        let (a, b) = pair();
+        b.shutdown_read();
+        assert_eq!((send(&a), send(&b), receive(&a)), (Err(Error::BrokenPipe), Ok(()), Ok(Some(1))));
+        a.shutdown_write();
+        assert_eq!(receive(&b), Ok(None));
+    }
+
+    #[test]
+    fn a_datagram_can_be_handed_on_with_its_memory() {
+        let doorbell = Doorbell::default();
+        let (sender, from) = Datagrams::new(4096, doorbell.bell(0));
+        let (receiver, to) = Datagrams::new(1100, doorbell.bell(1));
+        let addresses = Addresses { peer: "127.0.0.1:9".parse().unwrap(), local: None };
+        for _ in 0..2 {
+            assert_eq!(sender.try_send(&[7; 1000], addresses.peer, None), Ok(()));
+        }
+        let (bytes, _) = from.take_owned().unwrap();
+        let place = bytes.as_ptr();
+        assert_eq!(to.deliver_owned(bytes, addresses), Ok(()));
+        let (bytes, _) = from.take_owned().unwrap();
+        let bytes = to.deliver_owned(bytes, addresses).unwrap_err();
+        from.give_back(bytes, addresses);
+        let mut rung = Vec::new();
+        doorbell.answer(&mut rung);
+        rung.clear();
+        let queue = &receiver.link.incoming(receiver.side).queue;
+        assert_eq!(lock(queue).datagrams[0].1.as_ptr(), place, "it was not copied");
+        assert_eq!(receiver.try_receive(&mut [0; 1000]).map(|got| got.0), Ok(1000));
+        doorbell.answer(&mut rung);
+        assert_eq!(rung, [1], "there is room again");
+        assert_eq!(from.take_owned().map(|(bytes, _)| bytes.len()), Some(1000));
+    }
 }

@@ -14,7 +14,7 @@ use crate::memory::Buffer;
 const PIECE: usize = 2048;
 
 /// After so many bytes the other end is shown what there is, so that it can go on while this one does.
-const SHOWN: usize = 8 * PIECE;
+const SHOWN: usize = 16 * PIECE;
 
 /// On a line of the cache of its own, so that the two ends do not take it from each other.
 #[repr(align(64))]

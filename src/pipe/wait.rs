@@ -1,7 +1,8 @@
 //! How a plain thread waits: it looks again for a moment, then it becomes the waker and parks.
 //!
 //! To put a thread to sleep and to wake it costs 30 to 60 µs on a machine that has nothing else to do; a stream whose
-//! ends sleep for each other moves a tenth of what it could (FACTS §4).
+//! ends sleep for each other moves a tenth of what it could (FACTS §4). On a busy machine whoever is waited for may
+//! need the very processor that the waiting thread keeps: a thread that has looked in vain looks shorter the next time.
 
 use std::cell::Cell;
 use std::future::Future;
@@ -18,10 +19,13 @@ const BRIEFLY: Duration = Duration::from_micros(40);
 /// How often it looks between two looks at the clock.
 const LOOKS: u32 = 32;
 
+/// After so many waits in vain a thread tries again whether looking longer helps.
+const RETRY: u32 = 64;
+
 /// How a thread waits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Spin {
-    /// It looks again for some 40 µs, then it sleeps until it is woken.
+    /// It looks again for at most some 40 µs, then it sleeps until it is woken.
     #[default]
     Briefly,
     /// It looks again until there is something: no answer is faster, and nothing else uses the processor meanwhile
@@ -65,40 +69,70 @@ pub fn block_on<F: Future>(future: F, deadline: Option<Instant>) -> Option<F::Ou
 pub fn block_on_with<F: Future>(spin: Spin, future: F, deadline: Option<Instant>) -> Option<F::Output> {
     let mut future = pin!(future);
     match look(spin, future.as_mut(), deadline) {
-        Poll::Ready(output) => output,
-        Poll::Pending => park(future, deadline),
+        Look::Done(output) => output,
+        Look::InVain => {
+            learn(false);
+            park(future, deadline)
+        }
     }
 }
 
+/// What came of looking.
+enum Look<T> {
+    Done(Option<T>),
+    /// There was nothing for as long as this thread had patience.
+    InVain,
+}
+
 /// Polls again and again. A thread that looks by itself need not be woken, so nobody has to know of it.
-fn look<F: Future>(spin: Spin, mut future: Pin<&mut F>, deadline: Option<Instant>) -> Poll<Option<F::Output>> {
+fn look<F: Future>(spin: Spin, mut future: Pin<&mut F>, deadline: Option<Instant>) -> Look<F::Output> {
     let mut context = Context::from_waker(Waker::noop());
-    let mut began = None;
+    let mut look = || future.as_mut().poll(&mut context);
+    if let Poll::Ready(output) = look() {
+        return Look::Done(Some(output));
+    }
+    let (mut began, patience) = (Instant::now(), PATIENCE.get());
     loop {
-        for _ in 0..LOOKS {
-            if let Poll::Ready(output) = future.as_mut().poll(&mut context) {
-                return Poll::Ready(Some(output));
-            }
-            if is_alone() {
-                break;
-            }
-            std::hint::spin_loop();
-        }
         let now = Instant::now();
         if deadline.is_some_and(|deadline| deadline <= now) {
-            return Poll::Ready(None);
+            return Look::Done(None);
         }
-        let is_over = is_alone() || now - *began.get_or_insert(now) >= BRIEFLY;
-        match (is_over, spin) {
-            (false, _) => {}
-            (true, Spin::Briefly) => return Poll::Pending,
+        match spin {
+            Spin::Briefly if is_alone() || now - began >= patience => return Look::InVain,
             // Whoever is waited for may need this processor.
-            (true, Spin::Always) => {
+            Spin::Always if is_alone() || now - began >= BRIEFLY => {
                 thread::yield_now();
-                began = None;
+                began = now;
+            }
+            Spin::Briefly | Spin::Always => {}
+        }
+        for _ in 0..LOOKS {
+            std::hint::spin_loop();
+            if let Poll::Ready(output) = look() {
+                learn(true);
+                return Look::Done(Some(output));
             }
         }
     }
+}
+
+thread_local! {
+    /// How long this thread looks before it parks.
+    static PATIENCE: Cell<Duration> = const { Cell::new(BRIEFLY) };
+    /// How often it has looked in vain.
+    static IN_VAIN: Cell<u32> = const { Cell::new(0) };
+}
+
+/// Looking was worth while, or it was not and the thread parks.
+fn learn(has_helped: bool) {
+    let patience = PATIENCE.get();
+    if has_helped {
+        PATIENCE.set((patience * 2).min(BRIEFLY));
+        return;
+    }
+    let waits = IN_VAIN.get().wrapping_add(1);
+    IN_VAIN.set(waits);
+    PATIENCE.set(if waits.is_multiple_of(RETRY) { BRIEFLY } else { patience / 2 });
 }
 
 /// Whether there is one processor only: then nothing happens while we look.
@@ -161,7 +195,7 @@ mod tests {
         let mut polls = 0;
         let outer = poll_fn(|context| {
             polls += 1;
-            if polls > 2 * LOOKS as usize && !context.waker().will_wake(Waker::noop()) {
+            if !context.waker().will_wake(Waker::noop()) {
                 return Poll::Ready(());
             }
             tell.send(context.waker().clone()).unwrap();

@@ -19,9 +19,9 @@ use super::ring::Ring;
 use crate::error::{Error, Result};
 use crate::memory::Memory;
 
-/// Whoever waits to write is woken when this part of the ring is free, or all of it: not for every byte that is read
-/// (compare `sk_stream_is_writeable`).
-const LOW_WATER: usize = 4;
+/// Whoever waits to write is woken when this part of the ring is free, a half, and not for every byte that is read:
+/// a sleeping thread is worth waking for some work only (compare `unix_writable` in Linux).
+const LOW_WATER: usize = 2;
 
 /// The application's end of a stream socket. All methods take `&self`: each direction has a lock of its own.
 pub struct Stream {
