@@ -60,6 +60,20 @@ impl Cidr {
         }
     }
 
+    /// The address whose host part is zero, which no host has (RFC 1122 §3.2.1.3), or any router (RFC 4291 §2.6.1);
+    /// `None` for prefixes that leave no room for one.
+    pub fn network(self) -> Option<IpAddr> {
+        match self.address {
+            IpAddr::V4(address) if (1..31).contains(&self.prefix) => {
+                Some(Ipv4Addr::from_bits(address.to_bits() & u32::MAX << (32 - self.prefix)).into())
+            }
+            IpAddr::V6(address) if (1..127).contains(&self.prefix) => {
+                Some(Ipv6Addr::from_bits(address.to_bits() & u128::MAX << (128 - self.prefix)).into())
+            }
+            _ => None,
+        }
+    }
+
     /// The directed broadcast address of an IPv4 network (RFC 919); `None` for IPv6 and for /31 and /32.
     pub fn broadcast(self) -> Option<Ipv4Addr> {
         match self.address {
@@ -87,10 +101,25 @@ impl FromStr for Cidr {
         };
         let (address, prefix) = text.split_once('/').ok_or_else(malformed)?;
         let address: IpAddr = address.parse().map_err(|_| malformed())?;
-        let prefix: u8 = prefix.parse().map_err(|_| malformed())?;
+        // Also parsed would be '+8'.
+        let digits = Some(prefix).filter(|prefix| prefix.bytes().all(|byte| byte.is_ascii_digit()));
+        let prefix: u8 = digits.and_then(|prefix| prefix.parse().ok()).ok_or_else(malformed)?;
         let cidr = Cidr::new(address, prefix).ok_or_else(malformed)?;
+        if cidr.network() == Some(address) && !address.is_unspecified() {
+            return Err(Invalid(format!("{text} is a network and not a host of it; write it like 192.168.69.1/24")));
+        }
         let broadcast = cidr.broadcast().map(IpAddr::V4);
-        if address.is_unspecified() || address.is_multicast() || address.is_loopback() || Some(address) == broadcast {
+        let is_reserved = match address {
+            // RFC 1122 §3.2.1.3: this network, and what was class E.
+            IpAddr::V4(address) => matches!(address.octets()[0], 0 | 240..),
+            IpAddr::V6(address) => address.to_ipv4_mapped().is_some(),
+        };
+        if is_reserved
+            || address.is_unspecified()
+            || address.is_multicast()
+            || address.is_loopback()
+            || Some(address) == broadcast
+        {
             return Err(Invalid(format!(
                 "{address} cannot be the address of a host; take a unicast address of your TAP's network"
             )));
@@ -148,8 +177,9 @@ impl FromStr for Mac {
             return Err(malformed());
         }
         if Mac(octets).is_group() || octets == [0; 6] {
+            let what = if Mac(octets).is_group() { "a group address" } else { "nobody's address" };
             return Err(Invalid(format!(
-                "{text} is a group address; take one whose first octet is even, such as 02:00:5e:10:00:01"
+                "{text} is {what}; take one whose first octet is even, such as 02:00:5e:10:00:01"
             )));
         }
         Ok(Mac(octets))
@@ -245,6 +275,13 @@ impl Config {
                     "the gateway {gateway} is not in the network of any --addr; give an address beside it"
                 ));
             }
+            let is_nobody =
+                |cidr: &Cidr| cidr.network() == Some(gateway) || cidr.broadcast().map(IpAddr::V4) == Some(gateway);
+            if self.addresses.iter().any(is_nobody) {
+                return refuse(format!(
+                    "{gateway} is no host of that network; the gateway is another machine, for instance the host side of the TAP"
+                ));
+            }
             if self.addresses.iter().any(|cidr| cidr.address == gateway) {
                 return refuse(format!(
                     "{gateway} is the stack's own address; the gateway is another machine, for instance the host side of the TAP"
@@ -285,8 +322,18 @@ mod tests {
             "224.0.0.1/24",
             "192.168.69.255/24",
             "127.0.0.1/8",
+            "192.168.69.0/24",
+            "fd69::/64",
+            "10.0.0.1/+8",
+            "0.0.0.5/8",
+            "240.0.0.1/8",
+            "255.255.255.255/32",
+            "::ffff:10.0.0.1/96",
         ] {
             assert!(text.parse::<Cidr>().is_err(), "{text}");
+        }
+        for text in ["10.0.0.0/31", "10.0.0.0/32", "10.0.0.1/0", "fd69::/127", "fd69::/128", "fe80::7/64"] {
+            assert!(text.parse::<Cidr>().is_ok(), "{text}");
         }
         for text in
             ["", "02:00:5e:10:00", "02:00:5e:10:00:01:02", "03:00:5e:10:00:01", "00:00:00:00:00:00", "2:0:5e:10:0:1"]
@@ -302,6 +349,7 @@ mod tests {
         assert!(with("fe80::1").is_ok());
         assert!(with("10.0.0.1").is_err());
         assert!(with("192.168.69.1").is_err());
+        assert!(with("192.168.69.255").is_err() && with("192.168.69.0").is_err() && with("fd69::").is_err());
     }
 
     /// FACTS §1, panic 1: from 65 536 bytes on, smoltcp forgets to shift the window of a SYN.

@@ -68,6 +68,10 @@ errors! {
     MessageTooLong = 90, "the datagram is too long";
     /// ENOPROTOOPT: the host does not speak the protocol.
     ProtocolNotAvailable = 92, "the host does not speak the protocol";
+    /// EPROTONOSUPPORT: this type of socket has no such protocol.
+    ProtocolNotSupported = 93, "this type of socket has no such protocol";
+    /// ESOCKTNOSUPPORT: this domain has no such type of socket.
+    TypeNotSupported = 94, "this domain has no such type of socket";
     /// EOPNOTSUPP: this type of socket cannot do that.
     NotSupported = 95, "this socket cannot do that";
     /// EAFNOSUPPORT: the address is of another family than the socket.

@@ -61,7 +61,7 @@ fn cost(counts: &[usize]) {
                     }
                     segments += burst.len();
                     bench.step();
-                    bench.program(|| {
+                    bench.step_after(|_| {
                         let mut buffer = [0; 256];
                         for &n in burst {
                             let pipe = &sockets[by_peer[n]].pipe;
@@ -69,7 +69,6 @@ fn cost(counts: &[usize]) {
                             assert_eq!(pipe.try_write(&buffer[..100]), Ok(100));
                         }
                     });
-                    bench.step();
                     segments += bench.read(index, &mut remotes);
                     done += burst.len();
                     if done >= EXCHANGES {
@@ -146,14 +145,13 @@ fn churn() {
                 bench.read(find, &mut remotes);
             };
             each(&mut bench, TcpControl::Psh, b"x");
-            bench.program(|| {
+            bench.step_after(|_| {
                 for socket in &sockets {
                     let mut byte = [0];
                     assert_eq!(socket.pipe.try_read(&mut byte), Ok(1));
                     assert_eq!(socket.pipe.try_write(&byte), Ok(1));
                 }
             });
-            bench.step();
             bench.read(find, &mut remotes);
             let mut each = |bench: &mut Bench, control, payload: &[u8]| {
                 for remote in &mut remotes {
@@ -163,8 +161,7 @@ fn churn() {
                 bench.read(find, &mut remotes);
             };
             each(&mut bench, TcpControl::Fin, b"");
-            bench.program(|| drop(sockets));
-            bench.step();
+            bench.step_after(|_| drop(sockets));
             bench.read(find, &mut remotes);
             for remote in &mut remotes {
                 bench.send(remote, TcpControl::None, b"");

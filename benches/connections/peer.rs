@@ -10,7 +10,7 @@ use smoltcp::wire::{
     Ipv4Repr, TcpControl, TcpPacket, TcpRepr, TcpSeqNumber,
 };
 use tapsock::config::{Config, Limits};
-use tapsock::observe::{NoObserver, Time};
+use tapsock::observe::{Fate, NoObserver, Time};
 use tapsock::pipe::Doorbell;
 use tapsock::socket::{ListenerSocket, StreamSocket};
 use tapsock::stack::{Call, Frames, Outcome, Stack, Verb};
@@ -20,6 +20,8 @@ pub const BURST: usize = 64;
 
 const SERVER: Ipv4Addr = Ipv4Addr::new(192, 168, 69, 1);
 const PORT: u16 = 80;
+/// Frames of the peers have none.
+const NO_FATE: Fate = Fate { owner: None, rule: None, states: None, numbers: None };
 const PEER_MAC: EthernetAddress = EthernetAddress([2, 0, 0x5e, 0x10, 0, 2]);
 
 /// The peer's end of a connection.
@@ -42,7 +44,8 @@ pub struct Bench {
     now: Time,
     out: Frames,
     calls: Vec<Call>,
-    frames: Vec<Vec<u8>>,
+    /// What the peers send in the next burst.
+    sent: Frames,
     /// Spent inside of the stack and of what stands for the program.
     pub busy: Duration,
 }
@@ -67,13 +70,14 @@ impl Bench {
             now: Time::ZERO,
             out: Frames::new(),
             calls: Vec::new(),
-            frames: Vec::new(),
+            sent: Frames::new(),
             busy: Duration::ZERO,
         };
         bench.step();
-        bench
-            .calls
-            .push(Call { ticket: 0, verb: Verb::Listen { local: SocketAddr::from((SERVER, PORT)), backlog: 4096 } });
+        bench.calls.push(Call {
+            ticket: 0,
+            verb: Verb::OpenListener { local: SocketAddr::from((SERVER, PORT)), backlog: 4096, v6_only: true },
+        });
         bench.step();
         match bench.stack.next_completion().expect("the call is done").result {
             Ok(Outcome::Listener(listener)) => bench.listener = Some(listener),
@@ -87,13 +91,12 @@ impl Bench {
 
     /// A peer asks for the stack's address, and so is known.
     fn introduce(&mut self, address: Ipv4Addr) {
-        let frame = self.arp(ArpOperation::Request, address);
-        self.frames.push(frame);
+        self.arp(ArpOperation::Request, address);
         self.step();
         self.out.clear();
     }
 
-    fn arp(&self, operation: ArpOperation, address: Ipv4Addr) -> Vec<u8> {
+    fn arp(&mut self, operation: ArpOperation, address: Ipv4Addr) {
         let repr = ArpRepr::EthernetIpv4 {
             operation,
             source_hardware_addr: PEER_MAC,
@@ -101,13 +104,11 @@ impl Bench {
             target_hardware_addr: self.mac,
             target_protocol_addr: SERVER,
         };
-        let mut bytes = vec![0; 14 + repr.buffer_len()];
-        let mut ethernet = EthernetFrame::new_unchecked(&mut bytes);
-        ethernet.set_src_addr(PEER_MAC);
-        ethernet.set_dst_addr(self.mac);
-        ethernet.set_ethertype(EthernetProtocol::Arp);
-        repr.emit(&mut ArpPacket::new_unchecked(&mut bytes[14..]));
-        bytes
+        let mac = self.mac;
+        self.sent.push(14 + repr.buffer_len(), NO_FATE, |bytes| {
+            ethernet(bytes, mac, EthernetProtocol::Arp);
+            repr.emit(&mut ArpPacket::new_unchecked(&mut bytes[14..]));
+        });
     }
 
     /// Puts a segment into the next burst.
@@ -135,25 +136,28 @@ impl Bench {
             payload_len: repr.buffer_len(),
             hop_limit: 64,
         };
-        let mut bytes = vec![0; 14 + ip.buffer_len() + repr.buffer_len()];
-        let mut ethernet = EthernetFrame::new_unchecked(&mut bytes);
-        ethernet.set_src_addr(PEER_MAC);
-        ethernet.set_dst_addr(self.mac);
-        ethernet.set_ethertype(EthernetProtocol::Ipv4);
-        let caps = ChecksumCapabilities::default();
-        ip.emit(&mut Ipv4Packet::new_unchecked(&mut bytes[14..]), &caps);
         let (source, destination) = (remote.address.into(), SERVER.into());
-        repr.emit(&mut TcpPacket::new_unchecked(&mut bytes[34..]), &source, &destination, &caps);
-        self.frames.push(bytes);
+        let mac = self.mac;
+        self.sent.push(14 + ip.buffer_len() + repr.buffer_len(), NO_FATE, |bytes| {
+            ethernet(bytes, mac, EthernetProtocol::Ipv4);
+            let caps = ChecksumCapabilities::default();
+            ip.emit(&mut Ipv4Packet::new_unchecked(&mut bytes[14..]), &caps);
+            repr.emit(&mut TcpPacket::new_unchecked(&mut bytes[34..]), &source, &destination, &caps);
+        });
     }
 
     /// Gives the stack what was sent, and lets it do all that is to be done now.
     pub fn step(&mut self) {
+        self.step_after(|_| ());
+    }
+
+    /// The same after `work` of a program, which counts as the stack's time does.
+    pub fn step_after(&mut self, work: impl FnOnce(Option<&ListenerSocket>)) {
         let start = processor_time();
-        let frames = std::mem::take(&mut self.frames);
+        work(self.listener.as_ref());
         let mut step = self.stack.step(
             self.now,
-            frames.iter().map(Vec::as_slice),
+            self.sent.iter().map(|(frame, _)| frame),
             &mut self.calls,
             &mut self.out,
             &mut NoObserver,
@@ -162,15 +166,8 @@ impl Bench {
             step = self.stack.step(self.now, None, &mut self.calls, &mut self.out, &mut NoObserver);
         }
         self.busy += processor_time() - start;
+        self.sent.clear();
         self.now = self.now + Duration::from_micros(20);
-    }
-
-    /// What a program does, counted as the stack's time is.
-    pub fn program<R>(&mut self, work: impl FnOnce() -> R) -> R {
-        let start = processor_time();
-        let result = work();
-        self.busy += processor_time() - start;
-        result
     }
 
     /// Looks at every segment the stack has sent: peers are found by `find`, and told what was sent to them.
@@ -203,18 +200,9 @@ impl Bench {
         }
         self.out.clear();
         for address in asked {
-            let reply = self.arp(ArpOperation::Reply, address);
-            self.frames.push(reply);
+            self.arp(ArpOperation::Reply, address);
         }
         segments
-    }
-
-    /// Accepts all that wait.
-    fn accept(&mut self, accepted: &mut Vec<StreamSocket>) {
-        let Some(listener) = &self.listener else { return };
-        let start = processor_time();
-        accepted.extend(std::iter::from_fn(|| listener.queue.try_accept().ok()));
-        self.busy += processor_time() - start;
     }
 
     /// Establishes the connections from `first` on, in bursts, and gives the program's ends.
@@ -233,8 +221,10 @@ impl Bench {
             }
             self.step();
             self.read(|address, port| index(address, port) - first, &mut remotes);
-            self.accept(&mut sockets);
-            self.step();
+            self.step_after(|listener| {
+                let Some(listener) = listener else { return };
+                sockets.extend(std::iter::from_fn(|| listener.queue.try_accept().ok()));
+            });
         }
         assert_eq!(sockets.len(), count, "not every connection was established");
         (remotes, sockets)
@@ -255,6 +245,15 @@ impl Bench {
     pub fn sockets(&self) -> usize {
         self.stack.sockets()
     }
+}
+
+/// The header of a frame from the peers, whose memory may hold an earlier one.
+fn ethernet(bytes: &mut [u8], to: EthernetAddress, protocol: EthernetProtocol) {
+    bytes.fill(0);
+    let mut ethernet = EthernetFrame::new_unchecked(bytes);
+    ethernet.set_src_addr(PEER_MAC);
+    ethernet.set_dst_addr(to);
+    ethernet.set_ethertype(protocol);
 }
 
 /// What this thread has run. The clock on the wall would count the others that run meanwhile.

@@ -15,6 +15,8 @@ pub enum Sent<'a> {
     Tcp { v6: bool, to: IpAddr, ports: (u16, u16), seq: u32, ack: u32, flags: u8, window: u16, payload: &'a [u8] },
     /// An echo reply with this identifier.
     EchoReply(u16),
+    /// A question to a DHCP server, of this transaction.
+    Dhcp(u32),
     /// Something else.
     Other,
 }
@@ -106,6 +108,9 @@ fn transport_of(packet: &[u8]) -> Sent<'_> {
         UDP => {
             assert!(bytes.len() >= 8 && usize::from(word(bytes, 4)) == bytes.len(), "a bad UDP length leaves");
             assert!(is_valid && word(bytes, 6) != 0, "a bad UDP checksum leaves");
+            if (word(bytes, 0), word(bytes, 2)) == (68, 67) && bytes.len() >= 248 {
+                return Sent::Dhcp(long(bytes, 12));
+            }
             Sent::Other
         }
         ICMP => {

@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
 use arbitrary::Arbitrary;
-use tapsock::socket::{TcpOption, Verb};
+use tapsock::socket::{SocketOption, Verb};
 
 use crate::craft::{self, ACK, FIN, PEER, RST, STACK, SYN, UDP};
 use crate::world::World;
@@ -367,7 +367,7 @@ fn neighbour(_: &mut World, action: &Action) -> Vec<Vec<u8>> {
 }
 
 /// Router advertisements, and what a DHCP server says.
-fn autoconfigure(_: &mut World, action: &Action) -> Vec<Vec<u8>> {
+fn autoconfigure(world: &mut World, action: &Action) -> Vec<Vec<u8>> {
     if action.flags & 1 != 0 {
         let lifetime = [0, action.window, 1800, 0xffff][usize::from(action.flags >> 1 & 3)];
         let [high, low] = lifetime.to_be_bytes();
@@ -387,7 +387,8 @@ fn autoconfigure(_: &mut World, action: &Action) -> Vec<Vec<u8>> {
     }
     let mut message = vec![0; 236];
     message[..4].copy_from_slice(&[2, 1, 6, 0]);
-    message[4..8].copy_from_slice(&u32::from(action.window).to_be_bytes());
+    let xid = if action.flags & 0x10 == 0 { world.xid } else { action.window.into() };
+    message[4..8].copy_from_slice(&xid.to_be_bytes());
     message[16..20].copy_from_slice(&[192, 168, 69, action.shape]);
     message[28..34].copy_from_slice(&STACK.mac);
     message.extend_from_slice(&[99, 130, 83, 99, 53, 1, action.flags >> 1 & 7, 54, 4, 192, 168, 69, 100]);
@@ -456,17 +457,17 @@ fn program(world: &mut World, action: &Action) -> Vec<Vec<u8>> {
             let socket = world.programs[program].socket.handle;
             let span = Some(Duration::from_millis(length as u64 * 10));
             let option = match action.shape >> 1 & 3 {
-                0 => TcpOption::Nodelay(v6),
-                1 => TcpOption::UserTimeout(span),
-                2 => TcpOption::Linger(span.filter(|_| v6)),
-                _ => TcpOption::Linger(Some(Duration::ZERO)),
+                0 => SocketOption::Nodelay(v6),
+                1 => SocketOption::UserTimeout(span),
+                2 => SocketOption::Linger(span.filter(|_| v6)),
+                _ => SocketOption::Linger(Some(Duration::ZERO)),
             };
             world.call(Verb::SetOption { socket, option });
             world.call(Verb::Info { socket });
         }
         9 => {
             let remote = SocketAddr::new(PEER.ip(v6), 9000 + u16::from(action.whom));
-            world.call(Verb::Connect { local: None, remote });
+            world.call(Verb::OpenStream { local: None, remote });
         }
         10 => {
             if let Some(udp) = pick(action.whom, world.datagrams.len()) {

@@ -81,6 +81,8 @@ pub struct World {
     pub is_coherent: bool,
     /// The last frame that the stack sent.
     pub last_sent: Vec<u8>,
+    /// The transaction of the stack's last question to a DHCP server.
+    pub xid: u32,
     /// What was given to it and when, if somebody wants to know.
     pub record: Option<Vec<(Time, Vec<u8>)>>,
     echo_replies: u16,
@@ -143,7 +145,15 @@ impl World {
             datagram_buffer: 65_536 * usize::from(shape >> 3 & 1) + 4096,
             ..Limits::default()
         };
-        let config = Config { mac: Mac(STACK.mac), probe: Duration::ZERO, limits, ..Config::default() };
+        // Addresses are chosen, leased and learned: what strangers say about them is heard as well.
+        let config = Config {
+            mac: Mac(STACK.mac),
+            dhcp: shape & 0x10 != 0,
+            slaac: shape & 0x20 != 0,
+            probe: Duration::ZERO,
+            limits,
+            ..Config::default()
+        };
         let mut world = World {
             stack: Stack::new(config, MTU, [shape; 32], Doorbell::default()),
             text: Text::new(),
@@ -159,21 +169,22 @@ impl World {
             is_helpful: true,
             is_coherent: true,
             last_sent: Vec::new(),
+            xid: 0,
             record: None,
             echo_replies: 0,
             buffer: Vec::new(),
         };
         for v6 in [false, true] {
             let any = |port| SocketAddr::new(if v6 { [0u16; 8].into() } else { [0u8; 4].into() }, port);
-            world.call(Verb::Listen { local: any(80), backlog: 4 });
+            world.call(Verb::OpenListener { local: any(80), backlog: 4, v6_only: true });
         }
         // One bound to all addresses of IPv4, the other to one of IPv6 and connected.
-        world.call(Verb::BindUdp { local: SocketAddr::from(([0; 4], 7)), reuse_address: false });
-        world.call(Verb::BindUdp { local: SocketAddr::new(STACK.ip(true), 8), reuse_address: true });
+        world.call(Verb::OpenDatagram { local: SocketAddr::from(([0; 4], 7)), reuse_address: false, v6_only: true });
+        world.call(Verb::OpenDatagram { local: SocketAddr::new(STACK.ip(true), 8), reuse_address: true, v6_only: true });
         world.step(&[]);
         if let Some(index) = world.datagrams.iter().position(|udp| udp.local.ip() == STACK.ip(true)) {
             let socket = world.datagrams[index].handle;
-            world.call(Verb::ConnectUdp { socket, peer: SocketAddr::new(PEER.ip(true), 9) });
+            world.call(Verb::Connect { socket, remote: SocketAddr::new(PEER.ip(true), 9) });
         }
         let chosen = (0..STATES.len() * 2).filter(|bit| states >> bit & 1 != 0);
         for bit in chosen.take(CONNECTIONS) {
@@ -185,7 +196,7 @@ impl World {
     /// Brings a connection into a state.
     fn open(&mut self, v6: bool, source: u16, state: State) {
         if state == State::SynSent {
-            self.call(Verb::Connect { local: None, remote: SocketAddr::new(PEER.ip(v6), 9000 + source) });
+            self.call(Verb::OpenStream { local: None, remote: SocketAddr::new(PEER.ip(v6), 9000 + source) });
             self.step(&[]);
             return;
         }
@@ -329,6 +340,7 @@ impl World {
         }
         assert!(self.stack.sockets() <= SOCKETS, "{} sockets", self.stack.sockets());
         assert_eq!(self.stack.counters().of(Rule::TcpPanicked), 0, "a connection panicked");
+        assert_eq!(self.stack.counters().of(Rule::TcpUnclassified), 0, "what a segment did was not foreseen");
     }
 
     fn take_completions(&mut self) {
@@ -355,6 +367,7 @@ impl World {
             Sent::Solicitation(address) if address == PEER.v6 && self.is_helpful => {
                 answers.push(craft::advertisement(address, PEER.mac, 0x60));
             }
+            Sent::Dhcp(xid) => self.xid = xid,
             Sent::EchoReply(_) => self.echo_replies = self.echo_replies.wrapping_add(1),
             Sent::Tcp { v6, to, ports, seq, ack, flags, window, payload } if to == PEER.ip(v6) => {
                 let peer = self.peer(v6, ports.1, ports.0);

@@ -8,17 +8,27 @@
 //! first one's message begins.
 
 use std::fmt;
-use std::io::Write;
+use std::io::{self, IsTerminal, Write};
 use std::time::{Duration, Instant};
 
-use env_logger::{Builder, Env};
+use env_logger::{Builder, Env, Target, WriteStyle};
 use log::Level;
 
-/// Writes records to stderr from here on: those that `RUST_LOG` chooses, or else `verbose` does: 0 the life of
+use super::stderr::Patient;
+
+/// Writes records to stderr from here on, by way of `target` if there is one: those that `RUST_LOG` chooses, or else `verbose` does: 0 the life of
 /// connections, 1 a line for each packet, 2 the layers of each frame. Coloured where stderr is a terminal.
-pub fn install(verbose: u8) {
+pub fn install(verbose: u8, target: Option<Patient>) {
     let started = Instant::now();
     let mut builder = Builder::from_env(Env::default().default_filter_or(filter(verbose)));
+    if let Some(target) = target {
+        builder.target(Target::Pipe(Box::new(target)));
+        // What it leads to is out of env_logger's sight.
+        let is_unsaid = ["RUST_LOG_STYLE", "NO_COLOR"].iter().all(|name| std::env::var_os(name).is_none());
+        if is_unsaid && io::stderr().is_terminal() {
+            builder.write_style(WriteStyle::Always);
+        }
+    }
     builder.format(move |buffer, record| {
         let style = buffer.default_level_style(record.level());
         let level = name(record.level());

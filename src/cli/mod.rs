@@ -3,19 +3,26 @@
 //! - [`arguments`]: what can be typed, and the help that teaches it.
 //! - [`exit`]: the one map of exit codes.
 //! - [`logging`]: what is written to stderr, and how.
+//! - [`stderr`]: how it is written without ever waiting for whoever reads.
 
 pub mod arguments;
 pub mod exit;
 pub mod logging;
+pub mod stderr;
 
 use std::ffi::OsString;
 use std::io::{self, Write};
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::Parser;
 
 use crate::daemon;
 use arguments::{Arguments, Command, list_of_limits};
+use stderr::Patient;
+
+/// How long the end waits for somebody to read the last words.
+const LAST_WORDS: Duration = Duration::from_secs(1);
 
 /// Runs the program with the arguments of the process.
 pub fn main() -> ExitCode {
@@ -45,11 +52,18 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
             return ExitCode::SUCCESS;
         }
     };
-    logging::install(arguments.verbose);
+    let patient = Patient::new(io::stderr()).ok();
+    logging::install(arguments.verbose, patient.clone());
     let ended = daemon::run(arguments.into());
     if let Err(failure) = &ended {
         // Not eprintln, which panics where stderr is closed.
-        let _ = writeln!(io::stderr().lock(), "tapsock: {failure}");
+        let _ = match patient.clone() {
+            Some(mut patient) => patient.write_all(format!("tapsock: {failure}\n").as_bytes()),
+            None => writeln!(io::stderr().lock(), "tapsock: {failure}"),
+        };
+    }
+    if let Some(patient) = patient {
+        patient.finish(LAST_WORDS);
     }
     exit::of_daemon(&ended)
 }

@@ -151,8 +151,9 @@ limits! {
     pipe: usize = 128 * 1024, 1024..=BYTES;
     /// Bytes of datagrams that wait in a UDP socket, each direction.
     datagram_buffer: usize = 208 * 1024, 2048..=BYTES;
-    /// Bytes of memory that the buffers of all connections may use, pipes included. Counted are the pages that have
-    /// been written and not been given back: an idle connection counts nothing.
+    /// Bytes of memory that the buffers of all sockets may use, pipes included. Counted are the pages that have been
+    /// written and not been given back (an idle connection counts nothing), and datagrams with the buffers they are
+    /// received in. At the bound nobody gets in, and what would need more is dropped.
     memory: usize = usize::try_from(4_u64 << 30).unwrap_or(1 << 30), 1 << 20..=1 << 40;
 }
 

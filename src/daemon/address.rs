@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::{Failure, refused};
 use crate::config::{Config, Mac};
-use crate::device::host_addresses;
+use crate::device::{host_addresses, host_mac};
 use crate::net::Stack;
 use crate::stack::Awaited;
 
@@ -28,6 +28,15 @@ fn check_host(config: &Config, hosts: &[(String, IpAddr)]) -> Result<(), Failure
         }
     }
     Ok(())
+}
+
+/// The host takes a frame from its own Ethernet address for one that came back, and drops it.
+pub(super) fn refuse_the_mac_of_the_host(tap: &str, mac: Mac) -> Result<(), Failure> {
+    let host = host_mac(tap).map_err(|error| refused("the host's Ethernet address", &error))?;
+    if host != Some(mac.0) {
+        return Ok(());
+    }
+    Err(Failure::Mistake(format!("{mac} is the Ethernet address of the host's side of {tap}; choose another --mac")))
 }
 
 /// Two stations with one address would take each other's packets. The link-local address, which nobody chose, is

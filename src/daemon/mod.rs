@@ -79,6 +79,18 @@ impl From<StartError> for Failure {
     }
 }
 
+/// With all sockets listening, none is left for a connection.
+fn refuse_too_few_sockets(settings: &Settings) -> Result<(), Failure> {
+    let listening: usize = settings.services.iter().map(|service| service.sockets()).sum();
+    let limit = settings.config.limits.sockets;
+    if listening == 0 || limit > listening {
+        return Ok(());
+    }
+    Err(Failure::Mistake(format!(
+        "the services listen on {listening} sockets, and --limit sockets={limit} leaves none for connections; allow more, or choose fewer with --services"
+    )))
+}
+
 fn refused(what: &str, error: &io::Error) -> Failure {
     Failure::Broken(format!("the system refused {what}: {error}"))
 }
@@ -100,7 +112,9 @@ fn refused(what: &str, error: &io::Error) -> Failure {
 /// [`Failure`]; nothing was changed that would have to be restored.
 pub fn run(settings: Settings) -> Result<Ended, Failure> {
     settings.config.validate().map_err(|invalid| Failure::Mistake(invalid.to_string()))?;
+    refuse_too_few_sockets(&settings)?;
     address::refuse_those_of_the_host(&settings.config)?;
+    address::refuse_the_mac_of_the_host(&settings.tap, settings.config.mac)?;
     // A connection that panics is ended alone; what is said about it stands among what else happened.
     std::panic::set_hook(Box::new(|bug| {
         log::error!(target: "tapsock::panic", "a bug in tapsock, please report it: {bug}");

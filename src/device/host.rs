@@ -29,6 +29,16 @@ pub fn host_addresses() -> io::Result<Vec<(String, IpAddr)>> {
         .collect())
 }
 
+/// The Ethernet address of one of the host's interfaces; `None` if there is none of this name.
+///
+/// # Errors
+///
+/// What `getifaddrs(3)` says.
+pub fn host_mac(interface: &str) -> io::Result<Option<[u8; 6]>> {
+    let mut entries = getifaddrs().map_err(io::Error::from)?.filter(|entry| entry.interface_name == interface);
+    Ok(entries.find_map(|entry| entry.address?.as_link_addr()?.addr()))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

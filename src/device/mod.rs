@@ -7,7 +7,7 @@
 //! - [`pair`](mod@pair): two linked devices in memory, for tests and for programs that join two stacks.
 //! - [`fault`]: a device around a device that loses, doubles, reorders, delays and damages frames, the same
 //!   way for the same seed.
-//! - [`host_addresses`]: what the host has already, so that nobody gives the stack the same address.
+//! - [`host_addresses`], [`host_mac`]: what the host has already, so that nobody gives the stack the same address.
 
 use std::io;
 use std::os::fd::BorrowedFd;
@@ -21,7 +21,7 @@ pub mod pair;
 pub mod tap;
 
 pub use fault::{Fault, FaultConfig};
-pub use host::host_addresses;
+pub use host::{host_addresses, host_mac};
 pub use pair::pair;
 pub use tap::{OpenError, Tap, vanished};
 

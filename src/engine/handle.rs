@@ -81,6 +81,13 @@ impl Handle {
         answer.await.unwrap_or(Err(Error::NetworkDown))
     }
 
+    /// Asks the stack for something, and does not wait for its answer.
+    pub fn tell(&self, verb: Verb) {
+        let (reply, _) = oneshot::channel();
+        // If it has stopped already, nothing is left of what this is about.
+        let _ = self.send(Command::Call { verb, reply });
+    }
+
     /// Tells the engine to close everything and return.
     pub fn stop(&self) {
         // If it has stopped already, there is nothing to stop.

@@ -18,7 +18,7 @@ pub use handle::{Command, Handle, Status};
 use crate::config::Config;
 use crate::device::{self, Device};
 use crate::error::Result;
-use crate::observe::{Direction, Event, Observer, Time};
+use crate::observe::{Direction, Event, Observer, Rule, Time};
 use crate::pipe::Doorbell;
 use crate::stack::{Call, Frames, Outcome, Stack, Step};
 use wait::Wait;
@@ -29,6 +29,9 @@ const BURST: usize = 64;
 /// How long an engine that just had frames looks for more before it sleeps: the next burst of a stream comes sooner
 /// than a sleeping thread wakes.
 const SPIN: Duration = Duration::from_micros(30);
+
+/// Bytes of frames that may wait for a device that takes none.
+const BACKLOG: usize = 4 << 20;
 
 /// Why an engine stopped.
 #[derive(Debug)]
@@ -213,10 +216,14 @@ impl<D: Device + 'static> Engine<D> {
             return Ok(());
         }
         let now = self.now();
-        for (frame, _) in self.frames.iter().skip(self.untransmitted) {
+        let mut is_full = false;
+        for (frame, _) in self.frames.iter_from(self.untransmitted) {
             match self.device.transmit(now, frame, device::Offload::None) {
                 Ok(true) => {}
-                Ok(false) => return Ok(()),
+                Ok(false) => {
+                    is_full = true;
+                    break;
+                }
                 Err(error) if device::vanished(&error) => return Err(error),
                 Err(error) => {
                     self.stack.counters_mut().device_errors_out += 1;
@@ -225,6 +232,14 @@ impl<D: Device + 'static> Engine<D> {
                 }
             }
             self.untransmitted += 1;
+        }
+        if is_full && self.frames.bytes_used() <= BACKLOG {
+            return Ok(());
+        }
+        // A device that takes nothing must not make us keep everything: beyond the bound what waits is lost, as in the
+        // queue of any interface.
+        for _ in self.untransmitted..self.frames.len() {
+            self.stack.counters_mut().count(Rule::DeviceFull);
         }
         self.frames.clear();
         self.untransmitted = 0;

@@ -121,6 +121,11 @@ fn route6(addresses: &Addresses, routes: &Routes, to: Ipv6Addr) -> Option<Hop> {
 
 /// Our address in the longest network that has this host on the link; of several, the one most like it.
 fn on_link(addresses: &Addresses, host: IpAddr) -> Option<IpAddr> {
+    let mut networks = addresses.usable().filter(|own| own.cidr.contains(host));
+    let first = networks.next()?;
+    if networks.next().is_none() {
+        return Some(first.cidr.address());
+    }
     let longest = addresses.usable().map(|own| own.cidr).filter(|cidr| cidr.contains(host)).map(Cidr::prefix).max()?;
     nearest(addresses.usable().filter(|own| own.cidr.contains(host) && own.cidr.prefix() == longest), host)
 }

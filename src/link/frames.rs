@@ -64,7 +64,13 @@ impl Frames {
 
     /// Each frame with its fate, in the order in which they were added.
     pub fn iter(&self) -> impl Iterator<Item = (&[u8], &Fate)> {
-        self.frames.iter().map(|(range, fate)| (&self.arena[range.clone()], fate))
+        self.iter_from(0)
+    }
+
+    /// The same from the `first` on, without a look at those before.
+    pub fn iter_from(&self, first: usize) -> impl Iterator<Item = (&[u8], &Fate)> {
+        let frames = self.frames.get(first..).unwrap_or_default();
+        frames.iter().map(|(range, fate)| (&self.arena[range.clone()], fate))
     }
 
     /// Forgets the frames and keeps the memory.
@@ -88,6 +94,8 @@ mod tests {
         let all: Vec<_> = frames.iter().map(|(frame, fate)| (frame.to_vec(), fate.rule.unwrap())).collect();
         assert_eq!(all, [(vec![1, 2], Rule::ArpRequest), (vec![], Rule::ArpProbe), (vec![9, 9, 9], Rule::NdpDad)]);
         assert_eq!((frames.len(), frames.bytes_used()), (3, 5));
+        assert_eq!(frames.iter_from(2).map(|(frame, _)| frame).collect::<Vec<_>>(), [&[9; 3]]);
+        assert_eq!(frames.iter_from(4).count(), 0);
     }
 
     #[test]

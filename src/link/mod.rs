@@ -273,6 +273,11 @@ impl Link {
         [self.neighbours.deadline(), self.addresses.deadline()].into_iter().flatten().min()
     }
 
+    /// Whether something happened since the last call of [`Link::notices`].
+    pub fn has_notices(&self) -> bool {
+        !self.notices.is_empty()
+    }
+
     /// What happened since the last call.
     pub fn notices(&mut self) -> impl Iterator<Item = Notice> {
         self.notices.drain(..)

@@ -8,7 +8,8 @@
 //! busy server would ask for their pages again at once.
 //!
 //! How much has been written is counted by the owners of the buffers ([`Buffer::touch`]), so that there is a bound
-//! on what is really used ([`Memory::is_exhausted`]) and not on what is reserved.
+//! on what is really used ([`Memory::is_exhausted`]) and not on what is reserved. Datagrams come from the allocator,
+//! each in a piece of its own; they count against the same bound ([`Charge`]).
 //!
 //! A slot holds whatever its last owner left there. Nobody may ever be shown a byte that was not written by the
 //! present owner: the rings show only what was put into them, and smoltcp, which can be led to deliver the bytes of
@@ -51,7 +52,7 @@ pub struct Memory {
 
 struct Shared {
     slots: Mutex<Slots>,
-    /// Bytes of the pages that live buffers have written.
+    /// Bytes of the pages that live buffers have written, and of what is charged besides.
     used: AtomicUsize,
     limit: usize,
 }
@@ -91,12 +92,40 @@ impl Memory {
     /// this process.
     pub fn buffer(&self, length: usize) -> Result<Buffer> {
         let slot = self.shared.slots().take(length)?;
-        let buffer = Buffer { slot, length, written: AtomicUsize::new(0), shared: Arc::clone(&self.shared) };
-        buffer.touch_to(slot.touched);
-        Ok(buffer)
+        Ok(self.buffer_in(slot, length))
     }
 
-    /// Bytes of the pages that buffers have written, rounded up to pages for each.
+    /// Two buffers at once, one for each direction.
+    ///
+    /// # Errors
+    ///
+    /// As [`Memory::buffer`]; then neither is taken.
+    pub fn pair(&self, lengths: [usize; 2]) -> Result<[Buffer; 2]> {
+        let mut slots = self.shared.slots();
+        let first = slots.take(lengths[0])?;
+        let second = match slots.take(lengths[1]) {
+            Ok(second) => second,
+            Err(error) => {
+                slots.give_back(first, lengths[0]);
+                return Err(error);
+            }
+        };
+        drop(slots);
+        Ok([self.buffer_in(first, lengths[0]), self.buffer_in(second, lengths[1])])
+    }
+
+    fn buffer_in(&self, slot: Slot, length: usize) -> Buffer {
+        let buffer = Buffer { slot, length, written: AtomicUsize::new(0), shared: Arc::clone(&self.shared) };
+        buffer.touch_to(slot.touched);
+        buffer
+    }
+
+    /// An account for memory that is not of the slab, with nothing in it yet.
+    pub fn account(&self) -> Charge {
+        Charge { bytes: 0, shared: Arc::clone(&self.shared) }
+    }
+
+    /// Bytes of the pages that buffers have written, rounded up to pages for each, and those of all accounts.
     pub fn used(&self) -> usize {
         self.shared.used.load(Ordering::Relaxed)
     }
@@ -104,6 +133,47 @@ impl Memory {
     /// Whether the limit is reached: then nobody who can wait or be refused should get more.
     pub fn is_exhausted(&self) -> bool {
         self.used() >= self.shared.limit
+    }
+}
+
+/// What somebody has from the allocator, counted against the limit of a slab. Dropped, it counts no more.
+///
+/// ```
+/// use tapsock::memory::Memory;
+/// let memory = Memory::new(1 << 20);
+/// let mut charge = memory.account();
+/// charge.set(1 << 20);
+/// assert!(charge.is_exhausted() && memory.used() == 1 << 20);
+/// drop(charge);
+/// assert_eq!(memory.used(), 0);
+/// ```
+pub struct Charge {
+    bytes: usize,
+    shared: Arc<Shared>,
+}
+
+impl fmt::Debug for Charge {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Charge").field("bytes", &self.bytes).finish_non_exhaustive()
+    }
+}
+
+impl Charge {
+    /// It is so many bytes now. Whoever can be refused asks [`Charge::is_exhausted`] first.
+    pub fn set(&mut self, bytes: usize) {
+        self.shared.charge(self.bytes, bytes);
+        self.bytes = bytes;
+    }
+
+    /// As [`Memory::is_exhausted`].
+    pub fn is_exhausted(&self) -> bool {
+        self.shared.used.load(Ordering::Relaxed) >= self.shared.limit
+    }
+}
+
+impl Drop for Charge {
+    fn drop(&mut self) {
+        self.set(0);
     }
 }
 

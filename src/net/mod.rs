@@ -1,6 +1,7 @@
 //! What programs hold: a stack of their own, and sockets shaped like those of the standard library.
 //!
 //! - [`Stack`] and [`Builder`]: a stack on a TAP or on one end of an in-memory pair.
+//! - [`Socket`]: every domain, type and protocol, like the `socket2` crate.
 //! - [`TcpListener`], [`TcpStream`], [`UdpSocket`]: blocking, like `std::net`.
 //! - [`tokio`]: the same three for async programs, like `tokio::net`.
 //!
@@ -21,18 +22,23 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod address;
 mod builder;
+mod socket;
 mod stack;
 mod tcp;
+mod timeout;
 pub mod tokio;
 mod udp;
 
+pub use address::SockAddr;
 pub use builder::{Builder, StartError};
+pub use socket::{Flags, Socket};
 pub use stack::Stack;
 pub use tcp::{TcpListener, TcpStream};
 pub use udp::UdpSocket;
 
-pub use crate::socket::{Keepalive, TcpInfo};
+pub use crate::socket::{Domain, Keepalive, Protocol, TcpInfo, Type};
 
 /// How many connections may wait to be accepted when the program did not say (std's choice for Linux).
 const BACKLOG: usize = 128;

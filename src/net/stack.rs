@@ -80,6 +80,10 @@ impl Stack {
         self.handle.call(verb).await
     }
 
+    pub(super) fn tell(&self, verb: Verb) {
+        self.handle.tell(verb);
+    }
+
     pub(super) fn call_blocking(&self, verb: Verb) -> Result<Outcome> {
         block_on(self.call(verb), None).unwrap_or(Err(Error::Interrupted))
     }

@@ -1,36 +1,30 @@
-use std::future::poll_fn;
-use std::io::{self, Read, Write};
+use std::io::{self, IoSlice, IoSliceMut, Read, Write};
 use std::net::{Shutdown, SocketAddr};
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use super::{BACKLOG, Keepalive, Stack, TcpInfo};
+use super::{BACKLOG, Domain, Keepalive, SockAddr, Socket, Stack, TcpInfo, Type};
 use crate::error::Error;
-use crate::pipe::wait::block_on;
-use crate::socket::{ListenerSocket, Outcome, StreamSocket, TcpOption, Verb};
+use crate::socket::{Outcome, Verb};
 
 /// A TCP socket that listens, like `std::net::TcpListener`.
 #[derive(Debug)]
-pub struct TcpListener {
-    pub(super) stack: Stack,
-    pub(super) socket: ListenerSocket,
-}
+pub struct TcpListener(pub(super) Socket);
 
 impl TcpListener {
-    /// Listens on `local`; port 0 stands for any that is free. `0.0.0.0` and `[::]` are each all addresses of
-    /// their own family.
+    /// Listens on `local`; port 0 stands for any that is free. `0.0.0.0` is every address of IPv4, `[::]` every address
+    /// of both families.
     ///
     /// # Errors
     ///
     /// `AddrInUse`, `AddrNotAvailable`.
     pub fn bind(stack: &Stack, local: SocketAddr) -> io::Result<TcpListener> {
-        TcpListener::from_outcome(stack, stack.call_blocking(Verb::Listen { local, backlog: BACKLOG }))
+        let verb = Verb::OpenListener { local, backlog: BACKLOG, v6_only: false };
+        TcpListener::from_outcome(stack, stack.call_blocking(verb))
     }
 
     pub(super) fn from_outcome(stack: &Stack, outcome: Result<Outcome, Error>) -> io::Result<TcpListener> {
         match outcome? {
-            Outcome::Listener(socket) => Ok(TcpListener { stack: stack.clone(), socket }),
+            Outcome::Listener(socket) => Ok(TcpListener(Socket::of_listener(stack, socket))),
             _ => Err(Error::InvalidInput.into()),
         }
     }
@@ -39,12 +33,10 @@ impl TcpListener {
     ///
     /// # Errors
     ///
-    /// `NetworkDown` when the stack stops.
+    /// `NetworkDown` when the stack stops; `WouldBlock` after [`TcpListener::set_nonblocking`].
     pub fn accept(&self) -> io::Result<(TcpStream, SocketAddr)> {
-        let socket = block_on(poll_fn(|context| self.socket.queue.poll_accept(context)), None)
-            .unwrap_or(Err(Error::Interrupted))?;
-        let remote = socket.remote;
-        Ok((TcpStream::new(&self.stack, socket), remote))
+        let (socket, peer) = self.0.accept()?;
+        Ok((TcpStream(socket), peer.inet()?))
     }
 
     /// Connections, one after the other, without end.
@@ -58,69 +50,69 @@ impl TcpListener {
     ///
     /// None; std's signature.
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
-        Ok(self.socket.local)
+        self.0.local_addr()?.inet()
+    }
+
+    /// Another handle of the same listener.
+    ///
+    /// # Errors
+    ///
+    /// None; std's signature.
+    pub fn try_clone(&self) -> io::Result<TcpListener> {
+        self.0.try_clone().map(TcpListener)
+    }
+
+    /// Whether [`TcpListener::accept`] returns at once instead of waiting.
+    ///
+    /// # Errors
+    ///
+    /// None; std's signature.
+    pub fn set_nonblocking(&self, nonblocking: bool) -> io::Result<()> {
+        self.0.set_nonblocking(nonblocking)
+    }
+
+    /// SO_ERROR.
+    ///
+    /// # Errors
+    ///
+    /// None; std's signature.
+    pub fn take_error(&self) -> io::Result<Option<io::Error>> {
+        self.0.take_error()
     }
 }
 
 /// A TCP connection, like `std::net::TcpStream`: read it, write it, drop it to close it.
 #[derive(Debug)]
-pub struct TcpStream {
-    pub(super) stack: Stack,
-    pub(super) socket: StreamSocket,
-    read_timeout: Timeout,
-    write_timeout: Timeout,
-    linger: Mutex<Option<Duration>>,
-}
-
-/// Nanoseconds; 0: none.
-#[derive(Debug, Default)]
-struct Timeout(AtomicU64);
-
-impl Timeout {
-    fn set(&self, timeout: Option<Duration>) -> io::Result<()> {
-        if timeout == Some(Duration::ZERO) {
-            return Err(Error::InvalidInput.into());
-        }
-        let nanos = timeout.map_or(0, |span| u64::try_from(span.as_nanos()).unwrap_or(u64::MAX));
-        self.0.store(nanos, Ordering::Relaxed);
-        Ok(())
-    }
-
-    fn get(&self) -> Option<Duration> {
-        match self.0.load(Ordering::Relaxed) {
-            0 => None,
-            nanos => Some(Duration::from_nanos(nanos)),
-        }
-    }
-
-    fn deadline(&self) -> Option<Instant> {
-        self.get().and_then(|span| Instant::now().checked_add(span))
-    }
-}
+pub struct TcpStream(pub(super) Socket);
 
 impl TcpStream {
-    pub(super) fn new(stack: &Stack, socket: StreamSocket) -> TcpStream {
-        TcpStream {
-            stack: stack.clone(),
-            socket,
-            read_timeout: Timeout::default(),
-            write_timeout: Timeout::default(),
-            linger: Mutex::new(None),
-        }
-    }
-
     /// Connects to `remote`.
     ///
     /// # Errors
     ///
     /// `ConnectionRefused`, `TimedOut`, `HostUnreachable`, `NetworkUnreachable`, `AddrNotAvailable`.
     pub fn connect(stack: &Stack, remote: SocketAddr) -> io::Result<TcpStream> {
-        TcpStream::from_outcome(stack, stack.call_blocking(Verb::Connect { local: None, remote }))
+        TcpStream::from_outcome(stack, stack.call_blocking(Verb::OpenStream { local: None, remote }))
+    }
+
+    /// [`TcpStream::connect`], and gives up after `timeout`.
+    ///
+    /// # Errors
+    ///
+    /// As [`TcpStream::connect`]; `InvalidInput` for a zero duration.
+    pub fn connect_timeout(stack: &Stack, remote: &SocketAddr, timeout: Duration) -> io::Result<TcpStream> {
+        if timeout.is_zero() {
+            return Err(Error::InvalidInput.into());
+        }
+        let domain = if remote.is_ipv4() { Domain::Inet } else { Domain::Inet6 };
+        let socket = Socket::new(stack, domain, Type::Stream, None)?;
+        socket.connect_timeout(&SockAddr::Inet(*remote), timeout)?;
+        Ok(TcpStream(socket))
     }
 
     pub(super) fn from_outcome(stack: &Stack, outcome: Result<Outcome, Error>) -> io::Result<TcpStream> {
         match outcome? {
-            Outcome::Stream(socket) => Ok(TcpStream::new(stack, socket)),
+            Outcome::Stream(socket) => Ok(TcpStream(Socket::of_stream(stack, socket))),
             _ => Err(Error::InvalidInput.into()),
         }
     }
@@ -131,7 +123,7 @@ impl TcpStream {
     ///
     /// None; std's signature.
     pub fn peer_addr(&self) -> io::Result<SocketAddr> {
-        Ok(self.socket.remote)
+        self.0.peer_addr()?.inet()
     }
 
     /// Our end.
@@ -140,7 +132,7 @@ impl TcpStream {
     ///
     /// None; std's signature.
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
-        Ok(self.socket.local)
+        self.0.local_addr()?.inet()
     }
 
     /// What lies behind it: state, sequence numbers, windows, what came and went (`TCP_INFO`, RFC 4898).
@@ -149,10 +141,7 @@ impl TcpStream {
     ///
     /// `NotConnected` once the connection is over.
     pub fn info(&self) -> io::Result<TcpInfo> {
-        match self.stack.call_blocking(Verb::Info { socket: self.socket.handle })? {
-            Outcome::Info(info) => Ok(*info),
-            _ => Err(Error::InvalidInput.into()),
-        }
+        self.0.info()
     }
 
     /// Closes one direction or both.
@@ -161,13 +150,25 @@ impl TcpStream {
     ///
     /// None; std's signature.
     pub fn shutdown(&self, how: Shutdown) -> io::Result<()> {
-        if matches!(how, Shutdown::Read | Shutdown::Both) {
-            self.socket.pipe.shutdown_read();
-        }
-        if matches!(how, Shutdown::Write | Shutdown::Both) {
-            self.socket.pipe.shutdown_write();
-        }
-        Ok(())
+        self.0.shutdown(how)
+    }
+
+    /// Another handle of the same connection: it is closed when the last one is dropped.
+    ///
+    /// # Errors
+    ///
+    /// None; std's signature.
+    pub fn try_clone(&self) -> io::Result<TcpStream> {
+        self.0.try_clone().map(TcpStream)
+    }
+
+    /// Whether calls return at once instead of waiting.
+    ///
+    /// # Errors
+    ///
+    /// None; std's signature.
+    pub fn set_nonblocking(&self, nonblocking: bool) -> io::Result<()> {
+        self.0.set_nonblocking(nonblocking)
     }
 
     /// TCP_NODELAY: whether small segments go out at once (RFC 9293 §3.7.4, Nagle's algorithm off).
@@ -176,7 +177,16 @@ impl TcpStream {
     ///
     /// `NetworkDown` if the stack has stopped.
     pub fn set_nodelay(&self, nodelay: bool) -> io::Result<()> {
-        self.set(TcpOption::Nodelay(nodelay))
+        self.0.set_tcp_nodelay(nodelay)
+    }
+
+    /// What [`TcpStream::set_nodelay`] was told.
+    ///
+    /// # Errors
+    ///
+    /// `NetworkDown` if the stack has stopped.
+    pub fn nodelay(&self) -> io::Result<bool> {
+        self.0.tcp_nodelay()
     }
 
     /// SO_KEEPALIVE with TCP_KEEPIDLE, TCP_KEEPINTVL and TCP_KEEPCNT: whether a silent peer is asked if it is still
@@ -184,9 +194,9 @@ impl TcpStream {
     ///
     /// # Errors
     ///
-    /// `NetworkDown` if the stack has stopped.
+    /// `InvalidInput` for values that Linux refuses; `NetworkDown` if the stack has stopped.
     pub fn set_keepalive(&self, keepalive: Option<Keepalive>) -> io::Result<()> {
-        self.set(TcpOption::Keepalive(keepalive))
+        self.0.set_tcp_keepalive(keepalive)
     }
 
     /// TCP_USER_TIMEOUT (RFC 5482): how long what was sent may stay unacknowledged before the connection is given up.
@@ -196,20 +206,16 @@ impl TcpStream {
     ///
     /// `NetworkDown` if the stack has stopped.
     pub fn set_user_timeout(&self, timeout: Option<Duration>) -> io::Result<()> {
-        self.set(TcpOption::UserTimeout(timeout))
+        self.0.set_tcp_user_timeout(timeout)
     }
 
-    /// SO_LINGER (`socket(7)`). `None`, the default: dropping the stream returns at once, and what was written is sent
-    /// in the background. Zero: dropping it discards what is unsent and sends a RST. Else dropping it waits, at most
-    /// this long, until everything has arrived; what has not by then is still sent in the background.
+    /// SO_LINGER: see [`Socket::set_linger`].
     ///
     /// # Errors
     ///
     /// `NetworkDown` if the stack has stopped.
     pub fn set_linger(&self, linger: Option<Duration>) -> io::Result<()> {
-        self.set(TcpOption::Linger(linger))?;
-        *self.linger.lock().unwrap_or_else(PoisonError::into_inner) = linger;
-        Ok(())
+        self.0.set_linger(linger)
     }
 
     /// What [`TcpStream::set_linger`] was told.
@@ -218,7 +224,7 @@ impl TcpStream {
     ///
     /// None; std's signature.
     pub fn linger(&self) -> io::Result<Option<Duration>> {
-        Ok(*self.linger.lock().unwrap_or_else(PoisonError::into_inner))
+        self.0.linger()
     }
 
     /// SO_ERROR: what the connection died of, if nobody was told yet. Asking takes it.
@@ -227,12 +233,7 @@ impl TcpStream {
     ///
     /// None; std's signature.
     pub fn take_error(&self) -> io::Result<Option<io::Error>> {
-        Ok(self.socket.pipe.take_error().err().map(io::Error::from))
-    }
-
-    fn set(&self, option: TcpOption) -> io::Result<()> {
-        self.stack.call_blocking(Verb::SetOption { socket: self.socket.handle, option })?;
-        Ok(())
+        self.0.take_error()
     }
 
     /// How long a read waits; `None`: for ever.
@@ -241,7 +242,7 @@ impl TcpStream {
     ///
     /// `InvalidInput` for a zero duration.
     pub fn set_read_timeout(&self, timeout: Option<Duration>) -> io::Result<()> {
-        self.read_timeout.set(timeout)
+        self.0.set_read_timeout(timeout)
     }
 
     /// How long a write waits; `None`: for ever.
@@ -250,7 +251,7 @@ impl TcpStream {
     ///
     /// `InvalidInput` for a zero duration.
     pub fn set_write_timeout(&self, timeout: Option<Duration>) -> io::Result<()> {
-        self.write_timeout.set(timeout)
+        self.0.set_write_timeout(timeout)
     }
 
     /// What [`TcpStream::set_read_timeout`] was told.
@@ -259,7 +260,7 @@ impl TcpStream {
     ///
     /// None; std's signature.
     pub fn read_timeout(&self) -> io::Result<Option<Duration>> {
-        Ok(self.read_timeout.get())
+        self.0.read_timeout()
     }
 
     /// What [`TcpStream::set_write_timeout`] was told.
@@ -268,35 +269,27 @@ impl TcpStream {
     ///
     /// None; std's signature.
     pub fn write_timeout(&self) -> io::Result<Option<Duration>> {
-        Ok(self.write_timeout.get())
-    }
-}
-
-impl Drop for TcpStream {
-    fn drop(&mut self) {
-        let linger = *self.linger.get_mut().unwrap_or_else(PoisonError::into_inner);
-        if let Some(span) = linger.filter(|span| !span.is_zero()) {
-            self.socket.pipe.shutdown_write();
-            let arrived = self.stack.call(Verb::Linger { socket: self.socket.handle });
-            // Whether it has arrived or the time is over: a drop cannot say it.
-            let _ = block_on(arrived, Instant::now().checked_add(span));
-        }
+        self.0.write_timeout()
     }
 }
 
 impl Read for &TcpStream {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let pipe = &self.socket.pipe;
-        let read = block_on(poll_fn(|context| pipe.poll_read(context, buffer)), self.read_timeout.deadline());
-        Ok(read.unwrap_or(Err(Error::WouldBlock))?)
+        self.0.recv(buffer)
+    }
+
+    fn read_vectored(&mut self, buffers: &mut [IoSliceMut<'_>]) -> io::Result<usize> {
+        self.0.recv_vectored(buffers)
     }
 }
 
 impl Write for &TcpStream {
     fn write(&mut self, buffer: &[u8]) -> io::Result<usize> {
-        let pipe = &self.socket.pipe;
-        let written = block_on(poll_fn(|context| pipe.poll_write(context, buffer)), self.write_timeout.deadline());
-        Ok(written.unwrap_or(Err(Error::WouldBlock))?)
+        self.0.send(buffer)
+    }
+
+    fn write_vectored(&mut self, buffers: &[IoSlice<'_>]) -> io::Result<usize> {
+        self.0.send_vectored(buffers)
     }
 
     fn flush(&mut self) -> io::Result<()> {
@@ -308,6 +301,10 @@ impl Read for TcpStream {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         (&*self).read(buffer)
     }
+
+    fn read_vectored(&mut self, buffers: &mut [IoSliceMut<'_>]) -> io::Result<usize> {
+        (&*self).read_vectored(buffers)
+    }
 }
 
 impl Write for TcpStream {
@@ -315,7 +312,35 @@ impl Write for TcpStream {
         (&*self).write(buffer)
     }
 
+    fn write_vectored(&mut self, buffers: &[IoSlice<'_>]) -> io::Result<usize> {
+        (&*self).write_vectored(buffers)
+    }
+
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
+    }
+}
+
+impl From<Socket> for TcpListener {
+    fn from(socket: Socket) -> TcpListener {
+        TcpListener(socket)
+    }
+}
+
+impl From<Socket> for TcpStream {
+    fn from(socket: Socket) -> TcpStream {
+        TcpStream(socket)
+    }
+}
+
+impl From<TcpListener> for Socket {
+    fn from(listener: TcpListener) -> Socket {
+        listener.0
+    }
+}
+
+impl From<TcpStream> for Socket {
+    fn from(stream: TcpStream) -> Socket {
+        stream.0
     }
 }

@@ -1,30 +1,25 @@
-use std::future::poll_fn;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::sync::OnceLock;
+use std::time::Duration;
 
-use super::Stack;
+use super::{Socket, Stack};
 use crate::error::Error;
-use crate::pipe::wait::block_on;
-use crate::socket::{DatagramSocket, GroupOption, Outcome, Verb};
+use crate::socket::{Outcome, Verb};
 
 /// A UDP socket, like `std::net::UdpSocket`.
 #[derive(Debug)]
-pub struct UdpSocket {
-    pub(super) stack: Stack,
-    pub(super) socket: DatagramSocket,
-    peer: OnceLock<SocketAddr>,
-}
+pub struct UdpSocket(pub(super) Socket);
 
 impl UdpSocket {
-    /// Binds to `local`; port 0 stands for any that is free. `0.0.0.0` and `[::]` are each all addresses of
-    /// their own family.
+    /// Binds to `local`; port 0 stands for any that is free. `0.0.0.0` is every address of IPv4, `[::]` every address
+    /// of both families.
     ///
     /// # Errors
     ///
     /// `AddrInUse`, `AddrNotAvailable`.
     pub fn bind(stack: &Stack, local: SocketAddr) -> io::Result<UdpSocket> {
-        UdpSocket::from_outcome(stack, stack.call_blocking(Verb::BindUdp { local, reuse_address: false }))
+        let verb = Verb::OpenDatagram { local, reuse_address: false, v6_only: false };
+        UdpSocket::from_outcome(stack, stack.call_blocking(verb))
     }
 
     /// [`UdpSocket::bind`] with SO_REUSEADDR: several sockets may have the same address, if each was bound so. What
@@ -34,12 +29,13 @@ impl UdpSocket {
     ///
     /// As [`UdpSocket::bind`].
     pub fn bind_reusable(stack: &Stack, local: SocketAddr) -> io::Result<UdpSocket> {
-        UdpSocket::from_outcome(stack, stack.call_blocking(Verb::BindUdp { local, reuse_address: true }))
+        let verb = Verb::OpenDatagram { local, reuse_address: true, v6_only: false };
+        UdpSocket::from_outcome(stack, stack.call_blocking(verb))
     }
 
     pub(super) fn from_outcome(stack: &Stack, outcome: Result<Outcome, Error>) -> io::Result<UdpSocket> {
         match outcome? {
-            Outcome::Datagram(socket) => Ok(UdpSocket { stack: stack.clone(), socket, peer: OnceLock::new() }),
+            Outcome::Datagram(socket) => Ok(UdpSocket(Socket::of_datagram(stack, socket))),
             _ => Err(Error::InvalidInput.into()),
         }
     }
@@ -48,30 +44,18 @@ impl UdpSocket {
     ///
     /// # Errors
     ///
-    /// `NetworkUnreachable`; `AlreadyConnected` (errno EISCONN) the second time.
+    /// `NetworkUnreachable`.
     pub fn connect(&self, peer: SocketAddr) -> io::Result<()> {
-        let outcome = self.stack.call_blocking(Verb::ConnectUdp { socket: self.socket.handle, peer });
-        self.connected(peer, outcome)
+        self.0.connect(&peer.into())
     }
 
-    pub(super) fn connected(&self, peer: SocketAddr, outcome: Result<Outcome, Error>) -> io::Result<()> {
-        outcome?;
-        self.peer.set(peer).map_err(|_| Error::AlreadyConnected.into())
-    }
-
-    pub(super) fn peer(&self) -> Result<SocketAddr, Error> {
-        self.peer.get().copied().ok_or(Error::DestinationRequired)
-    }
-
-    /// Whether it is told of every ICMP error that a datagram of its caused: also of those that may pass, and also
-    /// while it is not connected (IP_RECVERR, `ip(7)`). At first it is not.
+    /// Whom it is connected to.
     ///
     /// # Errors
     ///
-    /// `NetworkDown` after the stack has stopped.
-    pub fn set_receive_errors(&self, on: bool) -> io::Result<()> {
-        self.stack.call_blocking(Verb::SetReceiveErrors { socket: self.socket.handle, on })?;
-        Ok(())
+    /// `NotConnected`.
+    pub fn peer_addr(&self) -> io::Result<SocketAddr> {
+        self.0.peer_addr()?.inet()
     }
 
     /// What it is bound to.
@@ -80,17 +64,18 @@ impl UdpSocket {
     ///
     /// None; std's signature.
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
-        Ok(self.socket.local)
+        self.0.local_addr()?.inet()
     }
 
     /// Waits for a datagram: how many bytes fitted into `buffer`, and who sent it.
     ///
     /// # Errors
     ///
-    /// `NetworkDown` when the stack stops; an ICMP error, once, on a connected
-    /// socket or after [`UdpSocket::set_receive_errors`].
+    /// `NetworkDown` when the stack stops; `WouldBlock` after [`UdpSocket::set_nonblocking`] or the read timeout; an
+    /// ICMP error, once, on a connected socket or after [`UdpSocket::set_receive_errors`].
     pub fn recv_from(&self, buffer: &mut [u8]) -> io::Result<(usize, SocketAddr)> {
-        self.receive(buffer).map(|(count, peer, _)| (count, peer))
+        let (count, peer) = self.0.recv_from(buffer)?;
+        Ok((count, peer.inet()?))
     }
 
     /// [`UdpSocket::recv_from`], and to which of our addresses it was sent: where an answer should come from
@@ -100,7 +85,8 @@ impl UdpSocket {
     ///
     /// As [`UdpSocket::recv_from`].
     pub fn recv_to(&self, buffer: &mut [u8]) -> io::Result<(usize, SocketAddr, Option<IpAddr>)> {
-        self.receive(buffer)
+        let (count, peer, local) = self.0.recv_to(buffer)?;
+        Ok((count, peer.inet()?, local))
     }
 
     /// Waits for a datagram from the connected peer.
@@ -109,12 +95,7 @@ impl UdpSocket {
     ///
     /// As [`UdpSocket::recv_from`].
     pub fn recv(&self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.receive(buffer).map(|(count, _, _)| count)
-    }
-
-    fn receive(&self, buffer: &mut [u8]) -> io::Result<(usize, SocketAddr, Option<IpAddr>)> {
-        let pipe = &self.socket.pipe;
-        Ok(block_on(poll_fn(|context| pipe.poll_receive(context, buffer)), None).unwrap_or(Err(Error::Interrupted))?)
+        self.0.recv(buffer)
     }
 
     /// Sends a datagram to `peer`.
@@ -123,7 +104,7 @@ impl UdpSocket {
     ///
     /// `MessageTooLong` (errno EMSGSIZE); on a connected socket, an ICMP error that an earlier one caused.
     pub fn send_to(&self, bytes: &[u8], peer: SocketAddr) -> io::Result<usize> {
-        self.send_from(bytes, peer, None)
+        self.0.send_to(bytes, &peer.into())
     }
 
     /// [`UdpSocket::send_to`], from this address of ours.
@@ -132,10 +113,7 @@ impl UdpSocket {
     ///
     /// As [`UdpSocket::send_to`].
     pub fn send_from(&self, bytes: &[u8], peer: SocketAddr, local: Option<IpAddr>) -> io::Result<usize> {
-        let pipe = &self.socket.pipe;
-        block_on(poll_fn(|context| pipe.poll_send(context, bytes, peer, local)), None)
-            .unwrap_or(Err(Error::Interrupted))?;
-        Ok(bytes.len())
+        self.0.send_from(bytes, &peer.into(), local)
     }
 
     /// Sends a datagram to the connected peer.
@@ -144,57 +122,133 @@ impl UdpSocket {
     ///
     /// As [`UdpSocket::send_to`]; errno EDESTADDRREQ if it is not connected.
     pub fn send(&self, bytes: &[u8]) -> io::Result<usize> {
-        self.send_from(bytes, self.peer()?, None)
+        self.0.send(bytes)
     }
 
-    /// Joins a group, as `std::net::UdpSocket::join_multicast_v4` does. `interface` is an address of ours or
-    /// 0.0.0.0; there is one link only. A socket hears every group that any socket of the stack has joined, if its
-    /// address and port fit, as on Linux (IP_MULTICAST_ALL); to hear one group only, bind to the group's address.
+    /// Another handle of the same socket.
     ///
     /// # Errors
     ///
-    /// `InvalidInput` if it is no group; `AddrInUse` if this socket has joined it; `AddrNotAvailable` if `interface`
-    /// is not ours; errno ENOBUFS if it is one group too many.
+    /// None; std's signature.
+    pub fn try_clone(&self) -> io::Result<UdpSocket> {
+        self.0.try_clone().map(UdpSocket)
+    }
+
+    /// Whether calls return at once instead of waiting.
+    ///
+    /// # Errors
+    ///
+    /// None; std's signature.
+    pub fn set_nonblocking(&self, nonblocking: bool) -> io::Result<()> {
+        self.0.set_nonblocking(nonblocking)
+    }
+
+    /// How long a receive waits; `None`: for ever.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidInput` for a zero duration.
+    pub fn set_read_timeout(&self, timeout: Option<Duration>) -> io::Result<()> {
+        self.0.set_read_timeout(timeout)
+    }
+
+    /// How long a send waits; `None`: for ever.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidInput` for a zero duration.
+    pub fn set_write_timeout(&self, timeout: Option<Duration>) -> io::Result<()> {
+        self.0.set_write_timeout(timeout)
+    }
+
+    /// What [`UdpSocket::set_read_timeout`] was told.
+    ///
+    /// # Errors
+    ///
+    /// None; std's signature.
+    pub fn read_timeout(&self) -> io::Result<Option<Duration>> {
+        self.0.read_timeout()
+    }
+
+    /// What [`UdpSocket::set_write_timeout`] was told.
+    ///
+    /// # Errors
+    ///
+    /// None; std's signature.
+    pub fn write_timeout(&self) -> io::Result<Option<Duration>> {
+        self.0.write_timeout()
+    }
+
+    /// SO_ERROR: an ICMP error that a datagram caused, if nobody was told yet. Asking takes it.
+    ///
+    /// # Errors
+    ///
+    /// None; std's signature.
+    pub fn take_error(&self) -> io::Result<Option<io::Error>> {
+        self.0.take_error()
+    }
+
+    /// Whether it is told of every ICMP error that a datagram of its caused: see [`Socket::set_receive_errors`].
+    ///
+    /// # Errors
+    ///
+    /// `NetworkDown` after the stack has stopped.
+    pub fn set_receive_errors(&self, on: bool) -> io::Result<()> {
+        self.0.set_receive_errors(on)
+    }
+
+    /// Joins a group: see [`Socket::join_multicast_v4`].
+    ///
+    /// # Errors
+    ///
+    /// As [`Socket::join_multicast_v4`].
     pub fn join_multicast_v4(&self, multiaddr: &Ipv4Addr, interface: &Ipv4Addr) -> io::Result<()> {
-        self.set(self.join_v4(multiaddr, interface))
+        self.0.join_multicast_v4(multiaddr, interface)
     }
 
     /// Leaves a group.
     ///
     /// # Errors
     ///
-    /// `InvalidInput` if it is no group; `AddrNotAvailable` if this socket has not joined it.
+    /// As [`Socket::leave_multicast_v4`].
     pub fn leave_multicast_v4(&self, multiaddr: &Ipv4Addr, interface: &Ipv4Addr) -> io::Result<()> {
-        self.set(self.leave_v4(multiaddr, interface))
+        self.0.leave_multicast_v4(multiaddr, interface)
     }
 
-    /// Joins a group, as `std::net::UdpSocket::join_multicast_v6` does. The stack has one link, whose index is 1; 0
-    /// leaves the choice to the stack.
+    /// Joins a group: see [`Socket::join_multicast_v6`].
     ///
     /// # Errors
     ///
-    /// As [`UdpSocket::join_multicast_v4`].
+    /// As [`Socket::join_multicast_v4`].
     pub fn join_multicast_v6(&self, multiaddr: &Ipv6Addr, interface: u32) -> io::Result<()> {
-        self.set(self.join_v6(multiaddr, interface)?)
+        self.0.join_multicast_v6(multiaddr, interface)
     }
 
     /// Leaves a group.
     ///
     /// # Errors
     ///
-    /// As [`UdpSocket::leave_multicast_v4`].
+    /// As [`Socket::leave_multicast_v4`].
     pub fn leave_multicast_v6(&self, multiaddr: &Ipv6Addr, interface: u32) -> io::Result<()> {
-        self.set(self.leave_v6(multiaddr, interface)?)
+        self.0.leave_multicast_v6(multiaddr, interface)
     }
 
-    /// Whether it may send to broadcast addresses (SO_BROADCAST). At first it may not, and the error is
-    /// `PermissionDenied`.
+    /// Whether it may send to broadcast addresses: see [`Socket::set_broadcast`].
     ///
     /// # Errors
     ///
     /// `NetworkDown` if the stack has stopped.
     pub fn set_broadcast(&self, broadcast: bool) -> io::Result<()> {
-        self.set(self.option(GroupOption::Broadcast(broadcast)))
+        self.0.set_broadcast(broadcast)
+    }
+
+    /// What [`UdpSocket::set_broadcast`] was told.
+    ///
+    /// # Errors
+    ///
+    /// `NetworkDown` if the stack has stopped.
+    pub fn broadcast(&self) -> io::Result<bool> {
+        self.0.broadcast()
     }
 
     /// Whether sockets of this stack hear what it sends to groups that they are in (IP_MULTICAST_LOOP); at first they
@@ -204,7 +258,16 @@ impl UdpSocket {
     ///
     /// `NetworkDown` if the stack has stopped.
     pub fn set_multicast_loop_v4(&self, multicast_loop_v4: bool) -> io::Result<()> {
-        self.set(self.option(GroupOption::Loopback(multicast_loop_v4)))
+        self.0.set_multicast_loop_v4(multicast_loop_v4)
+    }
+
+    /// What [`UdpSocket::set_multicast_loop_v4`] was told.
+    ///
+    /// # Errors
+    ///
+    /// `NetworkDown` if the stack has stopped.
+    pub fn multicast_loop_v4(&self) -> io::Result<bool> {
+        self.0.multicast_loop_v4()
     }
 
     /// The same for IPv6 (IPV6_MULTICAST_LOOP).
@@ -213,7 +276,16 @@ impl UdpSocket {
     ///
     /// `NetworkDown` if the stack has stopped.
     pub fn set_multicast_loop_v6(&self, multicast_loop_v6: bool) -> io::Result<()> {
-        self.set(self.option(GroupOption::Loopback(multicast_loop_v6)))
+        self.0.set_multicast_loop_v6(multicast_loop_v6)
+    }
+
+    /// What [`UdpSocket::set_multicast_loop_v6`] was told.
+    ///
+    /// # Errors
+    ///
+    /// `NetworkDown` if the stack has stopped.
+    pub fn multicast_loop_v6(&self) -> io::Result<bool> {
+        self.0.multicast_loop_v6()
     }
 
     /// How far datagrams to groups go (IP_MULTICAST_TTL): 1, as at first, keeps them on the link.
@@ -222,45 +294,27 @@ impl UdpSocket {
     ///
     /// `InvalidInput` above 255; `NetworkDown` if the stack has stopped.
     pub fn set_multicast_ttl_v4(&self, multicast_ttl_v4: u32) -> io::Result<()> {
-        self.set(self.ttl_v4(multicast_ttl_v4)?)
+        self.0.set_multicast_ttl_v4(multicast_ttl_v4)
     }
 
-    fn set(&self, verb: Verb) -> io::Result<()> {
-        self.stack.call_blocking(verb)?;
-        Ok(())
-    }
-
-    pub(super) fn join_v4(&self, group: &Ipv4Addr, interface: &Ipv4Addr) -> Verb {
-        let interface = Some(IpAddr::V4(*interface)).filter(|address| !address.is_unspecified());
-        Verb::JoinGroup { socket: self.socket.handle, group: IpAddr::V4(*group), interface }
-    }
-
-    pub(super) fn leave_v4(&self, group: &Ipv4Addr, interface: &Ipv4Addr) -> Verb {
-        let interface = Some(IpAddr::V4(*interface)).filter(|address| !address.is_unspecified());
-        Verb::LeaveGroup { socket: self.socket.handle, group: IpAddr::V4(*group), interface }
-    }
-
-    pub(super) fn join_v6(&self, group: &Ipv6Addr, interface: u32) -> Result<Verb, Error> {
-        check_index(interface)?;
-        Ok(Verb::JoinGroup { socket: self.socket.handle, group: IpAddr::V6(*group), interface: None })
-    }
-
-    pub(super) fn leave_v6(&self, group: &Ipv6Addr, interface: u32) -> Result<Verb, Error> {
-        check_index(interface)?;
-        Ok(Verb::LeaveGroup { socket: self.socket.handle, group: IpAddr::V6(*group), interface: None })
-    }
-
-    pub(super) fn ttl_v4(&self, ttl: u32) -> Result<Verb, Error> {
-        let hops = u8::try_from(ttl).map_err(|_| Error::InvalidInput)?;
-        Ok(self.option(GroupOption::Hops(hops)))
-    }
-
-    pub(super) fn option(&self, option: GroupOption) -> Verb {
-        Verb::SetGroupOption { socket: self.socket.handle, option }
+    /// What [`UdpSocket::set_multicast_ttl_v4`] was told.
+    ///
+    /// # Errors
+    ///
+    /// `NetworkDown` if the stack has stopped.
+    pub fn multicast_ttl_v4(&self) -> io::Result<u32> {
+        self.0.multicast_ttl_v4()
     }
 }
 
-/// The only link is number 1.
-fn check_index(interface: u32) -> Result<(), Error> {
-    if interface > 1 { Err(Error::AddressNotAvailable) } else { Ok(()) }
+impl From<Socket> for UdpSocket {
+    fn from(socket: Socket) -> UdpSocket {
+        UdpSocket(socket)
+    }
+}
+
+impl From<UdpSocket> for Socket {
+    fn from(socket: UdpSocket) -> Socket {
+        socket.0
+    }
 }

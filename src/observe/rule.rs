@@ -43,6 +43,7 @@ rules! {
     // link
     EthTruncated "eth.drop.truncated" "IEEE 802.3" "the frame is shorter than an Ethernet header";
     EthForeign "eth.drop.foreign" "RFC 1122 §2" "the frame is for another station's Ethernet address";
+    DeviceFull "device.drop.full" "" "the device takes no more frames, and too many wait for it: those are lost";
     EthSource "eth.drop.source" "IEEE 802.3" "the frame claims to come from a group address";
     EthOwn "eth.drop.own" "IEEE 802.3" "the frame carries our own source address: it came back";
     EthType "eth.drop.ethertype" "RFC 1122 §2.3.1" "the frame carries a protocol that is not ARP, IPv4 or IPv6";
@@ -163,6 +164,7 @@ rules! {
     DhcpForeign "dhcp.drop.foreign" "RFC 2131 §4.4.1" "the DHCP message answers another client or an older question";
     DhcpUnusable "dhcp.drop.unusable" "RFC 2131 §4.4.1" "the offer lacks its server, or its address, mask or lease time cannot be used";
     DhcpUnasked "dhcp.drop.unasked" "RFC 2131 §4.4" "a DHCP message that does not answer what was asked last";
+    UdpMemoryLimit "udp.drop.memory-limit" "RFC 768" "the limit on memory is reached: no datagram is kept until programs have read";
     UdpBufferFull "udp.drop.buffer-full" "RFC 768" "the socket's receive buffer is full: its program does not read fast enough";
     // transport: TCP
     TcpMalformed "tcp.drop.malformed" "RFC 9293 §3.1" "the segment is truncated, its data offset is wrong, an option runs past the header or a port is 0";

@@ -37,7 +37,8 @@ pub struct AcceptEnd<T> {
 
 impl<T> Accepts<T> {
     /// An empty queue. How many may wait is the stack's business.
-    pub fn new(bell: Arc<Bell>) -> (Accepts<T>, AcceptEnd<T>) {
+    pub fn new(bell: Bell) -> (Accepts<T>, AcceptEnd<T>) {
+        let bell = Arc::new(bell);
         let queue = Mutex::new(Queue { waiting: VecDeque::new(), closed: false, dropped: false });
         let shared = Arc::new(Shared { queue, acceptors: Waiters::default() });
         (Accepts { shared: Arc::clone(&shared), bell: Arc::clone(&bell) }, AcceptEnd { shared, bell })

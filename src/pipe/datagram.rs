@@ -4,10 +4,11 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
 
-use super::link::{Joint, Link, Manner, Side};
+use super::link::{Joint, Link, Side};
 use super::readiness::{Interest, Readiness};
 use super::{Bell, lock};
 use crate::error::{Error, Result};
+use crate::memory::{Charge, Memory};
 
 /// How many datagrams wait at most, however small they are.
 const DATAGRAMS: usize = 256;
@@ -48,11 +49,13 @@ struct Queue<A> {
     datagrams: VecDeque<(A, Box<[u8]>)>,
     bytes: usize,
     capacity: usize,
+    /// `bytes`, where all that buffers use is counted.
+    charge: Charge,
 }
 
 impl<A> Queue<A> {
-    fn new(capacity: usize) -> Mutex<Queue<A>> {
-        Mutex::new(Queue { datagrams: VecDeque::new(), bytes: 0, capacity })
+    fn new(capacity: usize, memory: &Memory) -> Mutex<Queue<A>> {
+        Mutex::new(Queue { datagrams: VecDeque::new(), bytes: 0, capacity, charge: memory.account() })
     }
 
     fn has_room(&self, length: usize) -> bool {
@@ -60,14 +63,19 @@ impl<A> Queue<A> {
     }
 
     fn push(&mut self, addresses: A, bytes: Box<[u8]>) {
-        self.bytes += bytes.len() + COST;
+        self.count(self.bytes + bytes.len() + COST);
         self.datagrams.push_back((addresses, bytes));
     }
 
     fn pop(&mut self) -> Option<(A, Box<[u8]>)> {
         let (addresses, bytes) = self.datagrams.pop_front()?;
-        self.bytes -= bytes.len() + COST;
+        self.count(self.bytes - (bytes.len() + COST));
         Some((addresses, bytes))
+    }
+
+    fn count(&mut self, bytes: usize) {
+        self.bytes = bytes;
+        self.charge.set(bytes);
     }
 }
 
@@ -92,10 +100,9 @@ const APPLICATION: Side = Side::Left;
 
 impl<A: Clone> Datagrams<A> {
     /// Two queues of `capacity` bytes, with a little for each datagram besides its payload. None of it is taken
-    /// before datagrams come.
-    pub fn new(capacity: usize, bell: Arc<Bell>) -> (Datagrams<A>, DatagramEnd<A>) {
-        let queues = [Queue::new(capacity), Queue::new(capacity)];
-        let link = Arc::new(Link::new(queues, [Some(bell), None], Manner::Stack));
+    /// before datagrams come; what is taken counts in `memory`.
+    pub fn new(capacity: usize, memory: &Memory, bell: Bell) -> (Datagrams<A>, DatagramEnd<A>) {
+        let link = Arc::new(Link::new([Queue::new(capacity, memory), Queue::new(capacity, memory)], bell));
         (Datagrams { link: Arc::clone(&link), side: Side::Left }, DatagramEnd { link })
     }
 
@@ -104,9 +111,9 @@ impl<A: Clone> Datagrams<A> {
     /// down or dropped, and for nothing else.
     ///
     /// ```
-    /// use tapsock::pipe::{Datagrams, Doorbell};
-    /// let doorbell = Doorbell::default();
-    /// let (a, b) = Datagrams::joined(4096, [doorbell.bell(0), doorbell.bell(1)]);
+    /// use tapsock::{memory::Memory, pipe::{Datagrams, Doorbell}};
+    /// let (memory, doorbell) = (Memory::new(1 << 20), Doorbell::default());
+    /// let (a, b) = Datagrams::joined(4096, &memory, [doorbell.bell(0), doorbell.bell(1)]);
     /// a.try_send_message(&[std::io::IoSlice::new(b"hello")], ())?;
     /// drop(a);
     /// let mut buffer = [0; 16];
@@ -115,10 +122,10 @@ impl<A: Clone> Datagrams<A> {
     /// assert_eq!(b.try_receive_message(&mut buffers, false)?, None, "the end");
     /// # Ok::<(), tapsock::error::Error>(())
     /// ```
-    pub fn joined(capacity: usize, bells: [Arc<Bell>; 2]) -> (Datagrams<A>, Datagrams<A>) {
-        let queues = [Queue::new(capacity), Queue::new(capacity)];
-        let link = Arc::new(Link::new(queues, bells.map(Some), Manner::Joined(Joint::Unix)));
-        (Datagrams { link: Arc::clone(&link), side: Side::Left }, Datagrams { link, side: Side::Right })
+    pub fn joined(capacity: usize, memory: &Memory, bells: [Bell; 2]) -> (Datagrams<A>, Datagrams<A>) {
+        let [left, right] = bells;
+        let (application, end) = Datagrams::new(capacity, memory, left);
+        (application, end.join(right))
     }
 
     /// Takes one message, or with `peek` a copy of it (MSG_PEEK); `None` when nothing more will come.
@@ -173,16 +180,16 @@ impl<A: Clone> Datagrams<A> {
         if length + COST > queue.capacity {
             return Err(Error::MessageTooLong);
         }
-        if !queue.has_room(length) {
+        // At the limit on memory one may still go its way: the stack takes it at once.
+        let is_short = queue.charge.is_exhausted() && !queue.datagrams.is_empty();
+        if is_short || !queue.has_room(length) {
             return Err(Error::WouldBlock);
         }
         queue.push(addresses, gather(buffers, length));
         drop(queue);
         outgoing.readers.wake(None);
         self.link.ring_stack(self.side);
-        if self.link.joint().is_some()
-            && self.link.is_gone(self.side.other())
-            && !lock(&outgoing.queue).datagrams.is_empty()
+        if self.link.is_joined() && self.link.is_gone(self.side.other()) && !lock(&outgoing.queue).datagrams.is_empty()
         {
             // It went while we wrote.
             self.link.reset(self.side.other());
@@ -191,7 +198,7 @@ impl<A: Clone> Datagrams<A> {
     }
 
     fn is_stopped(&self) -> bool {
-        self.link.joint().is_none() && self.link.is_dead()
+        !self.link.is_joined() && self.link.is_dead()
     }
 
     /// [`Datagrams::try_receive_message`], or wakes the task later.
@@ -356,6 +363,12 @@ impl<A> DatagramEnd<A> {
         }
     }
 
+    /// Makes this end another application's, as [`Datagrams::joined`] does. What waits stays.
+    pub fn join(self, bell: Bell) -> Datagrams<A> {
+        self.link.join(Joint::Unix, bell);
+        Datagrams { link: self.link, side: Side::Right }
+    }
+
     /// Queues a received message, whose memory goes with it. If there is no room, it comes back, and the bell rings when
     /// there is.
     ///
@@ -386,7 +399,8 @@ impl<A> DatagramEnd<A> {
     /// Puts a message that was taken last back in front of the others: it cannot go yet.
     pub fn give_back(&self, bytes: Box<[u8]>, addresses: A) {
         let mut queue = lock(&self.link.outgoing(APPLICATION).queue);
-        queue.bytes += bytes.len() + COST;
+        let total = queue.bytes + bytes.len() + COST;
+        queue.count(total);
         queue.datagrams.push_front((addresses, bytes));
     }
 
@@ -424,7 +438,7 @@ impl<A> DatagramEnd<A> {
 }
 
 impl DatagramEnd {
-    /// Queues a received datagram; `false` if there is no room, and then the bell rings when there is.
+    /// Queues a received datagram, which the limit on memory has let in; `false` if there is no room, and then the bell rings when there is.
     pub fn deliver(&self, bytes: &[u8], peer: SocketAddr, local: IpAddr) -> bool {
         let incoming = self.link.incoming(APPLICATION);
         let mut queue = lock(&incoming.queue);
@@ -450,9 +464,13 @@ mod tests {
     use super::super::Doorbell;
     use super::*;
 
+    fn memory() -> Memory {
+        Memory::new(usize::MAX)
+    }
+
     #[test]
     fn datagrams_keep_their_boundaries_and_their_addresses() {
-        let (application, stack) = Datagrams::new(1024, Doorbell::default().bell(0));
+        let (application, stack) = Datagrams::new(1024, &memory(), Doorbell::default().bell(0));
         let peer = "192.0.2.1:9".parse().unwrap();
         let local = "192.0.2.2".parse().unwrap();
         assert!(stack.deliver(b"one", peer, local));
@@ -471,7 +489,7 @@ mod tests {
 
     #[test]
     fn the_longest_datagrams_of_both_families_can_be_sent_and_longer_ones_cannot() {
-        let (application, stack) = Datagrams::new(208 * 1024, Doorbell::default().bell(0));
+        let (application, stack) = Datagrams::new(208 * 1024, &memory(), Doorbell::default().bell(0));
         for (peer, longest) in [("192.0.2.1:9", 65_507), ("[fd69::1]:9", 65_527)] {
             let peer = peer.parse().unwrap();
             assert_eq!(application.try_send(&vec![0; longest + 1], peer, None), Err(Error::MessageTooLong));
@@ -483,12 +501,12 @@ mod tests {
     #[test]
     fn a_queue_is_bounded_in_bytes_and_in_datagrams() {
         let peer = "192.0.2.1:9".parse().unwrap();
-        let (application, stack) = Datagrams::new(10_000, Doorbell::default().bell(0));
+        let (application, stack) = Datagrams::new(10_000, &memory(), Doorbell::default().bell(0));
         let sent = (0..1000).filter(|_| application.try_send(&[0; 936], peer, None).is_ok()).count();
         assert_eq!(sent, 10);
         assert_eq!(stack.take(|_, _, _| ()), Some(()));
         assert_eq!(application.try_send(&[0; 936], peer, None), Ok(()), "there is room again");
-        let (_application, stack) = Datagrams::new(1 << 20, Doorbell::default().bell(0));
+        let (_application, stack) = Datagrams::new(1 << 20, &memory(), Doorbell::default().bell(0));
         let delivered = (0..1000).filter(|_| stack.deliver(b"", peer, peer.ip())).count();
         assert_eq!(delivered, DATAGRAMS);
     }
@@ -496,7 +514,7 @@ mod tests {
     #[test]
     fn a_message_longer_than_the_buffer_says_how_long_it_was() {
         let doorbell = Doorbell::default();
-        let (a, b) = Datagrams::joined(4096, [doorbell.bell(0), doorbell.bell(1)]);
+        let (a, b) = Datagrams::joined(4096, &memory(), [doorbell.bell(0), doorbell.bell(1)]);
         let mut buffer = [0; 3];
         assert_eq!(a.try_send_message(&[IoSlice::new(b"he"), IoSlice::new(b"llo")], 7), Ok(()));
         let expected = Received { count: 3, length: 5, addresses: 7 };
@@ -511,7 +529,7 @@ mod tests {
     #[test]
     fn joined_messages_end_as_the_kernels_do() {
         let doorbell = Doorbell::default();
-        let pair = || Datagrams::joined(4096, [doorbell.bell(0), doorbell.bell(1)]);
+        let pair = || Datagrams::joined(4096, &memory(), [doorbell.bell(0), doorbell.bell(1)]);
         let send = |end: &Datagrams<()>| end.try_send_message(&[IoSlice::new(b"x")], ());
         let receive = |end: &Datagrams<()>| {
             end.try_receive_message(&mut [IoSliceMut::new(&mut [0; 8])], false).map(|got| got.map(|got| got.length))
@@ -536,8 +554,8 @@ mod tests {
     #[test]
     fn a_datagram_can_be_handed_on_with_its_memory() {
         let doorbell = Doorbell::default();
-        let (sender, from) = Datagrams::new(4096, doorbell.bell(0));
-        let (receiver, to) = Datagrams::new(1100, doorbell.bell(1));
+        let (sender, from) = Datagrams::new(4096, &memory(), doorbell.bell(0));
+        let (receiver, to) = Datagrams::new(1100, &memory(), doorbell.bell(1));
         let addresses = Addresses { peer: "127.0.0.1:9".parse().unwrap(), local: None };
         for _ in 0..2 {
             assert_eq!(sender.try_send(&[7; 1000], addresses.peer, None), Ok(()));
@@ -557,5 +575,23 @@ mod tests {
         doorbell.answer(&mut rung);
         assert_eq!(rung, [1], "there is room again");
         assert_eq!(from.take_owned().map(|(bytes, _)| bytes.len()), Some(1000));
+    }
+
+    #[test]
+    fn what_waits_is_counted_and_at_the_limit_one_datagram_goes_at_a_time() {
+        let peer = "192.0.2.1:9".parse().unwrap();
+        let memory = Memory::new(10_000);
+        let (application, stack) = Datagrams::new(208 * 1024, &memory, Doorbell::default().bell(0));
+        let sent = (0..100).filter(|_| application.try_send(&[0; 936], peer, None).is_ok()).count();
+        assert_eq!((sent, memory.used()), (10, 10_000));
+        assert!(stack.deliver(&[0; 36], peer, peer.ip()), "it was let in by somebody else");
+        assert_eq!(memory.used(), 10_100);
+        while stack.take(|_, _, _| ()).is_some() {}
+        let mut other = memory.account();
+        other.set(10_000);
+        assert_eq!(application.try_send(&[0; 936], peer, None), Ok(()));
+        assert_eq!(application.try_send(&[0; 936], peer, None), Err(Error::WouldBlock));
+        drop((application, stack, other));
+        assert_eq!(memory.used(), 0);
     }
 }

@@ -32,14 +32,16 @@ struct Shared {
 
 impl Doorbell {
     /// A bell that rings for the socket of this descriptor.
-    pub fn bell(&self, descriptor: usize) -> Arc<Bell> {
-        Arc::new(Bell { descriptor, rung: AtomicBool::new(false), doorbell: self.clone() })
+    pub fn bell(&self, descriptor: usize) -> Bell {
+        Bell { descriptor, rung: AtomicBool::new(false), doorbell: self.clone() }
     }
 
     /// Wakes the engine without naming a socket.
     pub fn wake(&self) {
-        self.shared.waiting.store(true, Ordering::Release);
-        self.shared.engine.wake();
+        // Whoever rang first wakes it; until it has answered, it does not sleep.
+        if !self.shared.waiting.swap(true, Ordering::AcqRel) {
+            self.shared.engine.wake();
+        }
     }
 
     /// The engine's waker: called when a bell rings.

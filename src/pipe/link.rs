@@ -1,4 +1,4 @@
-use std::sync::Arc;
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicI32, Ordering, fence};
 use std::task::{Context, Poll};
 
@@ -35,21 +35,14 @@ pub enum Joint {
     Unix,
 }
 
-/// What is at the other end of the application's.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Manner {
-    /// The stack: it is told of everything by the application's bell.
-    Stack,
-    /// Another application.
-    Joined(Joint),
-}
-
 /// What goes from one end to the other, and what both know about it.
 #[derive(Debug)]
 pub(super) struct Direction<Q> {
     pub(super) queue: Q,
     /// The writer: nothing will come after what is in the queue.
     pub(super) over: AtomicBool,
+    /// And nothing is missing: the writer has closed this direction itself.
+    pub(super) whole: AtomicBool,
     /// The reader: nothing more will be read.
     pub(super) shut: AtomicBool,
     pub(super) readers: Waiters,
@@ -61,6 +54,7 @@ impl<Q> Direction<Q> {
         Direction {
             queue,
             over: AtomicBool::new(false),
+            whole: AtomicBool::new(false),
             shut: AtomicBool::new(false),
             readers: Waiters::default(),
             writers: Waiters::default(),
@@ -76,7 +70,7 @@ struct End {
     /// It was dropped.
     gone: AtomicBool,
     /// Its way to tell the engine; the stack's end has none.
-    bell: Option<Arc<Bell>>,
+    bell: OnceLock<Bell>,
 }
 
 /// Two directions between two ends.
@@ -85,15 +79,32 @@ pub(super) struct Link<Q> {
     /// By the side that writes.
     directions: [Direction<Q>; 2],
     ends: [End; 2],
-    manner: Manner,
+    /// Two applications are joined; without it, the application and the stack.
+    joint: OnceLock<Joint>,
+    /// The peer has not answered yet.
+    connecting: AtomicBool,
     /// The connection died, or the stack has stopped; both ends know of it.
     dead: AtomicBool,
 }
 
 impl<Q> Link<Q> {
-    pub(super) fn new(queues: [Q; 2], bells: [Option<Arc<Bell>>; 2], manner: Manner) -> Link<Q> {
+    /// The application on the left, which rings `bell`, and the stack on the right.
+    pub(super) fn new(queues: [Q; 2], bell: Bell) -> Link<Q> {
         let end = |bell| End { error: AtomicI32::new(0), gone: AtomicBool::new(false), bell };
-        Link { directions: queues.map(Direction::new), ends: bells.map(end), manner, dead: AtomicBool::new(false) }
+        Link {
+            directions: queues.map(Direction::new),
+            ends: [end(OnceLock::from(bell)), end(OnceLock::new())],
+            joint: OnceLock::new(),
+            connecting: AtomicBool::new(false),
+            dead: AtomicBool::new(false),
+        }
+    }
+
+    /// Another application takes the stack's place.
+    pub(super) fn join(&self, joint: Joint, bell: Bell) {
+        // There is one stack's end, and it ends here: nobody has joined before.
+        let _ = self.ends[Side::Right as usize].bell.set(bell);
+        let _ = self.joint.set(joint);
     }
 
     /// What this side reads.
@@ -107,14 +118,38 @@ impl<Q> Link<Q> {
     }
 
     pub(super) fn joint(&self) -> Option<Joint> {
-        match self.manner {
-            Manner::Stack => None,
-            Manner::Joined(joint) => Some(joint),
-        }
+        self.joint.get().copied()
+    }
+
+    pub(super) fn is_joined(&self) -> bool {
+        self.joint().is_some()
     }
 
     pub(super) fn bell(&self, side: Side) -> Option<&Bell> {
-        self.ends[side as usize].bell.as_deref()
+        self.ends[side as usize].bell.get()
+    }
+
+    /// The peer has been asked. What came of an earlier question is forgotten.
+    pub(super) fn begin_connect(&self) {
+        self.connecting.store(true, Ordering::Release);
+        for (end, direction) in self.ends.iter().zip(&self.directions) {
+            end.error.store(0, Ordering::Release);
+            direction.whole.store(false, Ordering::Release);
+            direction.over.store(false, Ordering::Release);
+        }
+    }
+
+    /// The connection stands, or has failed.
+    pub(super) fn end_connect(&self) {
+        self.connecting.store(false, Ordering::Release);
+        for direction in &self.directions {
+            direction.readers.wake(None);
+            direction.writers.wake(None);
+        }
+    }
+
+    pub(super) fn is_connecting(&self) -> bool {
+        self.connecting.load(Ordering::Acquire)
     }
 
     /// Tells the engine that something has changed at this end.
@@ -126,7 +161,7 @@ impl<Q> Link<Q> {
 
     /// Tells the stack, if that is the other end.
     pub(super) fn ring_stack(&self, side: Side) {
-        if self.manner == Manner::Stack {
+        if !self.is_joined() {
             self.ring(side);
         }
     }
@@ -164,8 +199,7 @@ impl<Q> Link<Q> {
 
     /// Whether whatever this side writes is refused.
     pub(super) fn is_writing_over(&self, side: Side) -> bool {
-        self.outgoing(side).over.load(Ordering::Acquire)
-            || (self.manner == Manner::Joined(Joint::Unix) && self.is_unheard(side))
+        self.outgoing(side).over.load(Ordering::Acquire) || (self.joint() == Some(Joint::Unix) && self.is_unheard(side))
     }
 
     /// Whether the peer has said that it does not read.
@@ -182,6 +216,7 @@ impl<Q> Link<Q> {
     /// Nothing more will be written by this side.
     pub(super) fn shut_down_write(&self, side: Side) {
         let outgoing = self.outgoing(side);
+        outgoing.whole.store(true, Ordering::Release);
         outgoing.over.store(true, Ordering::Release);
         outgoing.readers.wake(None);
         // The other end may wait for this one to be over altogether, and others at this end to write.
@@ -218,9 +253,8 @@ impl<Q> Link<Q> {
     pub(super) fn finish(&self) {
         for direction in &self.directions {
             direction.over.store(true, Ordering::Release);
-            direction.readers.wake(None);
-            direction.writers.wake(None);
         }
+        self.end_connect();
     }
 
     /// This side kills the connection, as by a RST: the other is told, once, and nothing more can be written.
@@ -232,11 +266,11 @@ impl<Q> Link<Q> {
             return;
         }
         let [has_closed, was_closed] =
-            [side, side.other()].map(|side| self.outgoing(side).over.load(Ordering::Acquire));
-        match self.manner {
+            [side, side.other()].map(|side| self.outgoing(side).whole.load(Ordering::Acquire));
+        match self.joint() {
             // Both FINs have gone: there is no connection any more to be reset.
-            Manner::Joined(Joint::Tcp) if has_closed && was_closed => {}
-            Manner::Joined(Joint::Tcp) if has_closed => self.set_error(side.other(), Error::BrokenPipe),
+            Some(Joint::Tcp) if has_closed && was_closed => {}
+            Some(Joint::Tcp) if has_closed => self.set_error(side.other(), Error::BrokenPipe),
             _ => self.set_error(side.other(), Error::ConnectionReset),
         }
         self.finish();
@@ -270,7 +304,7 @@ impl<Q> Link<Q> {
         self.ends[side as usize].gone.store(true, Ordering::Release);
         // A writer writes and then looks whether the reader is gone: one of the two sees the other.
         fence(Ordering::SeqCst);
-        if self.joint().is_some() && !is_all_read() {
+        if self.is_joined() && !is_all_read() {
             // RFC 1122 §4.2.2.13, RFC 2525 §2.17, unix(7): closing with unread data is told to the peer.
             self.reset(side);
         }

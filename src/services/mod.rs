@@ -40,7 +40,7 @@ const CONNECTIONS: usize = 4096;
 /// What a service that moves bytes holds of them at once.
 const BUFFER: usize = 64 * 1024;
 
-/// All addresses of each family. In this stack the IPv6 one does not stand for IPv4 as well.
+/// All addresses of each family. Two sockets, so that each shows its peers as they are and not as `::ffff:…`.
 const WILDCARDS: [IpAddr; 2] = [IpAddr::V4(Ipv4Addr::UNSPECIFIED), IpAddr::V6(Ipv6Addr::UNSPECIFIED)];
 
 /// A service that a stack can offer.
@@ -80,6 +80,14 @@ impl Service {
             Service::Daytime => 13,
             Service::Chargen => 19,
             Service::Http => 80,
+        }
+    }
+
+    /// How many sockets it listens on: of both families, and, where the RFC has it so, for TCP and for UDP.
+    pub const fn sockets(self) -> usize {
+        match self {
+            Service::Echo | Service::Discard => 4,
+            Service::Daytime | Service::Chargen | Service::Http => 2,
         }
     }
 
@@ -180,11 +188,11 @@ async fn start(stack: &Stack, service: Service, local: SocketAddr, connections: 
     match service {
         Service::Echo => {
             listen(stack, local, connections, echo::stream).await?;
-            tokio::spawn(echo::datagrams(UdpSocket::bind(stack, local).await?));
+            tokio::spawn(echo::datagrams(UdpSocket::bind_one_family(stack, local).await?));
         }
         Service::Discard => {
             listen(stack, local, connections, discard::stream).await?;
-            tokio::spawn(discard::datagrams(UdpSocket::bind(stack, local).await?));
+            tokio::spawn(discard::datagrams(UdpSocket::bind_one_family(stack, local).await?));
         }
         Service::Daytime => listen(stack, local, connections, daytime::stream).await?,
         Service::Chargen => listen(stack, local, connections, chargen::stream).await?,
@@ -202,7 +210,7 @@ async fn listen<F>(
 where
     F: Future<Output = io::Result<()>> + Send + 'static,
 {
-    let listener = TcpListener::bind(stack, local).await?;
+    let listener = TcpListener::bind_one_family(stack, local).await?;
     tokio::spawn(accept::serve(listener, Arc::clone(connections), serve));
     Ok(())
 }

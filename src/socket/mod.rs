@@ -4,22 +4,42 @@
 //! with the same ticket. Bytes do not travel by calls: they go through the [`pipe`](crate::pipe) that each
 //! socket shares with its program, and this room moves them between the pipe and the transport.
 //!
+//! | file | job |
+//! |---|---|
+//! | `kind` | domain, type and protocol: which sockets there are |
+//! | `verb` | what is asked, and what is given |
+//! | `address` | IPv4 addresses as an IPv6 socket shows them |
+//! | `option` | the options, with their defaults |
+//! | `open` | socket, bind, listen, connect, close |
+//! | `call` | every other verb |
+//! | `service` | bytes between pipes and the transport |
+//!
 //! smoltcp's types stop here: what the rooms above see is std's addresses and this module's plain types.
 
+mod address;
 mod call;
+mod kind;
+mod open;
+mod option;
 mod service;
+mod verb;
 
-pub use call::{Call, Completion, DatagramSocket, Handle, ListenerSocket, Outcome, StreamSocket, Verb};
+pub use kind::{Domain, Kind, Protocol, Type};
+pub use option::{OptionName, SocketOption};
+pub use verb::{Call, Completion, DatagramSocket, Handle, ListenerSocket, Outcome, StreamSocket, Verb};
 
-pub use crate::transport::{GroupOption, Keepalive, TcpInfo, TcpOption};
+pub use crate::transport::{Keepalive, TcpInfo};
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 use slab::Slab;
 
 use crate::config::Limits;
 use crate::memory::Memory;
 use crate::pipe::{AcceptEnd, DatagramEnd, Doorbell, StreamEnd};
+use crate::transport::Place;
+use option::Options;
 
 /// The table of descriptors.
 #[derive(Debug)]
@@ -31,39 +51,63 @@ pub struct Sockets {
     memory: Memory,
     limits: Limits,
     next_number: u64,
+    /// What a socket has that was told nothing: one record for all of them.
+    defaults: Arc<Options>,
 }
 
 #[derive(Debug)]
 struct Descriptor {
     number: u64,
-    socket: Socket,
+    domain: Domain,
+    kind: Kind,
+    /// Shared by all that have the same, and copied when one of them changes: most were told nothing.
+    options: Arc<Options>,
+    /// What a TCP socket has bound itself to.
+    bound: Option<Box<Place>>,
+    state: State,
 }
 
-/// A socket, by its slot in the transport and the stack's end of its pipe.
+/// What a socket is at present, with its slot in the transport and the stack's end of its pipe.
 #[derive(Debug)]
-enum Socket {
+enum State {
+    /// A TCP socket that is not connected: new, or its connection is over, and then its program still holds the pipe.
+    Idle {
+        end: Option<StreamEnd>,
+    },
     Listener {
         slot: usize,
         end: AcceptEnd<StreamSocket>,
     },
-    /// `lingering`: the ticket of a close that waits for the FIN to arrive.
     Stream {
         slot: usize,
         end: StreamEnd,
-        connecting: Option<Box<Connecting>>,
+        connecting: Connecting,
+        /// The ticket of a close that waits for the FIN to arrive.
         lingering: Option<u64>,
     },
+    /// It has no slot until it is bound.
     Datagram {
-        slot: usize,
+        slot: Option<usize>,
         end: DatagramEnd,
     },
 }
 
-/// A connect that waits for the peer, with the program's end of the pipe.
+impl State {
+    /// Whether it has been asked for nothing yet.
+    fn is_fresh(&self) -> bool {
+        matches!(self, State::Idle { end: None } | State::Datagram { slot: None, .. })
+    }
+}
+
+/// Who waits for the peer's answer to a SYN.
 #[derive(Debug)]
-struct Connecting {
-    ticket: u64,
-    socket: StreamSocket,
+enum Connecting {
+    /// Nobody: the connection stands.
+    Done,
+    /// A call, with the program's end of the pipe.
+    Call(Box<(u64, StreamSocket)>),
+    /// The program, at its end of the pipe.
+    Pipe,
 }
 
 impl Sockets {
@@ -77,6 +121,7 @@ impl Sockets {
             memory,
             limits: limits.clone(),
             next_number: 1,
+            defaults: Arc::new(Options::default()),
         }
     }
 
@@ -85,15 +130,26 @@ impl Sockets {
         self.completions.pop_front()
     }
 
-    fn insert(&mut self, socket: Socket) -> Handle {
+    fn insert(&mut self, domain: Domain, kind: Kind, options: Arc<Options>, state: State) -> Handle {
         let number = self.next_number;
         self.next_number += 1;
-        let descriptor = self.table.insert(Descriptor { number, socket });
+        let descriptor = self.table.insert(Descriptor { number, domain, kind, options, bound: None, state });
         Handle { descriptor, number }
     }
 
-    fn find(&self, handle: Handle) -> Option<&Socket> {
-        let descriptor = self.table.get(handle.descriptor)?;
-        (descriptor.number == handle.number).then_some(&descriptor.socket)
+    fn find(&self, handle: Handle) -> Option<&Descriptor> {
+        self.table.get(handle.descriptor).filter(|descriptor| descriptor.number == handle.number)
+    }
+
+    fn find_mut(&mut self, handle: Handle) -> Option<&mut Descriptor> {
+        self.table.get_mut(handle.descriptor).filter(|descriptor| descriptor.number == handle.number)
+    }
+}
+
+#[cfg(test)]
+impl Sockets {
+    /// What it holds, by name.
+    pub(crate) fn left(&self) -> Vec<(&'static str, usize)> {
+        vec![("descriptors", self.table.len()), ("completions", self.completions.len()), ("rung", self.rung.len())]
     }
 }

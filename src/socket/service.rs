@@ -1,6 +1,10 @@
 //! Moving bytes between pipes and the transport, and carrying ends from one to the other.
 
-use super::{Completion, Connecting, Descriptor, Outcome, Socket, Sockets, StreamSocket};
+use std::sync::Arc;
+
+use rand::rngs::StdRng;
+
+use super::{Completion, Connecting, Handle, Kind, Outcome, Sockets, State, StreamSocket, address};
 use crate::error::Error;
 use crate::observe::{Close, Time};
 use crate::pipe::{Stream, StreamEnd};
@@ -14,19 +18,19 @@ const BYTES_PER_ROUND: usize = 64 * 1024;
 
 impl Sockets {
     /// Looks after the sockets whose programs have rung.
-    pub fn answer(&mut self, now: Time, transport: &mut Transport, below: &mut Below<'_>) {
+    pub fn answer(&mut self, now: Time, transport: &mut Transport, below: &mut Below<'_>, rng: &mut StdRng) {
         let mut rung = std::mem::take(&mut self.rung);
         self.doorbell.answer(&mut rung);
         for descriptor in rung.drain(..) {
-            match self.table.get(descriptor).map(|entry| &entry.socket) {
-                Some(Socket::Listener { slot, end }) => {
+            match self.table.get(descriptor).map(|entry| &entry.state) {
+                Some(State::Listener { slot, end }) => {
                     end.answer();
                     transport.set_waiting(*slot, end.waiting());
                     if end.is_dropped() {
                         // Nobody has seen these connections, and nobody will (Linux: inet_csk_listen_stop).
                         while let Some(socket) = end.take() {
-                            if let Some(Socket::Stream { slot, .. }) =
-                                self.table.get(socket.handle.descriptor).map(|entry| &entry.socket)
+                            if let Some(State::Stream { slot, .. }) =
+                                self.table.get(socket.handle.descriptor).map(|entry| &entry.state)
                                 && let Some(connection) = transport.connection(*slot)
                             {
                                 connection.abort();
@@ -37,11 +41,19 @@ impl Sockets {
                         self.table.remove(descriptor);
                     }
                 }
-                Some(Socket::Stream { slot, end, .. }) => {
+                Some(State::Stream { slot, end, .. }) => {
                     end.answer();
                     transport.mark(*slot);
                 }
-                Some(Socket::Datagram { .. }) => self.service_datagram(now, descriptor, transport, below),
+                Some(State::Idle { end: Some(end) }) => {
+                    end.answer();
+                    if end.is_dropped() {
+                        self.remove(descriptor, transport);
+                    }
+                }
+                // It has nothing to ring by.
+                Some(State::Idle { end: None }) => {}
+                Some(State::Datagram { .. }) => self.service_datagram(now, descriptor, transport, below, rng),
                 // It rang while its socket was going away.
                 None => {}
             }
@@ -50,13 +62,20 @@ impl Sockets {
     }
 
     /// Takes what the transport has to tell.
-    pub fn notice(&mut self, now: Time, notice: Notice, transport: &mut Transport, below: &mut Below<'_>) {
+    pub fn notice(
+        &mut self,
+        now: Time,
+        notice: Notice,
+        transport: &mut Transport,
+        below: &mut Below<'_>,
+        rng: &mut StdRng,
+    ) {
         match notice {
             Notice::Established { listener, connection } => self.establish(listener, connection, transport),
             Notice::Connected { connection } => self.connected(connection, transport),
-            Notice::Datagram { descriptor } => self.service_datagram(now, descriptor, transport, below),
+            Notice::Datagram { descriptor } => self.service_datagram(now, descriptor, transport, below, rng),
             Notice::Undelivered { descriptor, error } => {
-                if let Some(Socket::Datagram { end, .. }) = self.table.get(descriptor).map(|entry| &entry.socket) {
+                if let Some(State::Datagram { end, .. }) = self.table.get(descriptor).map(|entry| &entry.state) {
                     end.fail(error);
                 }
             }
@@ -71,12 +90,23 @@ impl Sockets {
             // Nobody will ever hold it: it ends as a connection whose program is gone does.
             connection.abort();
             transport.mark(slot);
+            if let Some(State::Listener { slot, end }) = self.table.get(listener).map(|entry| &entry.state) {
+                transport.set_waiting(*slot, end.waiting());
+            }
             return;
         };
-        let handle = self.insert(Socket::Stream { slot, end, connecting: None, lingering: None });
+        let Some(parent) = self.table.get(listener) else { return };
+        // An accepted socket has what its listener was told (`accept(2)`, Linux).
+        let (domain, options) = (parent.domain, Arc::clone(&parent.options));
+        if !Arc::ptr_eq(&options, &self.defaults) {
+            options.apply_to_connection(slot, transport);
+        }
+        let state = State::Stream { slot, end, connecting: Connecting::Done, lingering: None };
+        let handle = self.insert(domain, Kind::Tcp, options, state);
         transport.adopt(slot, descriptor);
+        let (local, remote) = (address::shown(domain, local), address::shown(domain, remote));
         let socket = StreamSocket { handle, id, local, remote, pipe };
-        if let Some(Descriptor { socket: Socket::Listener { end, .. }, .. }) = self.table.get(listener) {
+        if let Some(State::Listener { end, .. }) = self.table.get(listener).map(|entry| &entry.state) {
             end.deliver(socket);
         }
     }
@@ -85,25 +115,58 @@ impl Sockets {
         let Some(descriptor) = transport.connection(slot).and_then(|connection| connection.descriptor()) else {
             return;
         };
-        if let Some(Socket::Stream { connecting, .. }) = self.table.get_mut(descriptor).map(|entry| &mut entry.socket)
-            && let Some(connecting) = connecting.take()
-        {
-            let Connecting { ticket, socket } = *connecting;
-            self.completions.push_back(Completion { ticket, result: Ok(Outcome::Stream(socket)) });
+        let Some(State::Stream { connecting, end, .. }) = self.table.get_mut(descriptor).map(|entry| &mut entry.state)
+        else {
+            return;
+        };
+        match std::mem::replace(connecting, Connecting::Done) {
+            Connecting::Done => {}
+            Connecting::Call(call) => {
+                let (ticket, socket) = *call;
+                self.completions.push_back(Completion { ticket, result: Ok(Outcome::Stream(socket)) });
+            }
+            Connecting::Pipe => end.connected(),
         }
     }
 
-    fn service_datagram(&mut self, now: Time, descriptor: usize, transport: &mut Transport, below: &mut Below<'_>) {
-        let Some(&Descriptor { socket: Socket::Datagram { slot, ref end }, .. }) = self.table.get(descriptor) else {
+    fn service_datagram(
+        &mut self,
+        now: Time,
+        descriptor: usize,
+        transport: &mut Transport,
+        below: &mut Below<'_>,
+        rng: &mut StdRng,
+    ) {
+        let Some(entry) = self.table.get(descriptor) else { return };
+        let State::Datagram { slot, end } = &entry.state else { return };
+        end.answer();
+        let handle = Handle { descriptor, number: entry.number };
+        if slot.is_none() && end.has_unsent() {
+            // The first datagram binds it (`udp(7)`).
+            if let Err(error) = self.bound_datagram(now, handle, transport, below, rng) {
+                self.refuse_datagram(descriptor, error);
+            }
+        }
+        let Some(entry) = self.table.get(descriptor) else { return };
+        let State::Datagram { slot, end } = &entry.state else { return };
+        let domain = entry.domain;
+        let Some(slot) = *slot else {
+            if end.is_dropped() {
+                self.table.remove(descriptor);
+            }
             return;
         };
-        end.answer();
-        transport.datagram(slot).receive(|bytes, peer, local| end.deliver(bytes, peer, local));
+        transport.datagram(slot).receive(|bytes, peer, local| {
+            end.deliver(bytes, address::shown(domain, peer), address::shown_ip(domain, local))
+        });
         for _ in 0..DATAGRAMS_PER_ROUND {
             if below.packets.bytes_used() >= BYTES_PER_ROUND {
                 break;
             }
-            let sent = end.take(|bytes, peer, source| transport.send_udp(now, slot, bytes, peer, source, below));
+            let sent = end.take(|bytes, peer, source| {
+                let peer = address::meant(domain, entry.options.v6_only, peer)?;
+                transport.send_udp(now, slot, bytes, peer, source.map(|source| source.to_canonical()), below)
+            });
             match sent {
                 Some(Ok(())) => {}
                 Some(Err(error)) => end.fail(error),
@@ -118,6 +181,14 @@ impl Sockets {
         }
     }
 
+    /// A datagram of a socket that cannot be bound goes nowhere.
+    fn refuse_datagram(&self, descriptor: usize, error: Error) {
+        if let Some(State::Datagram { end, .. }) = self.table.get(descriptor).map(|entry| &entry.state) {
+            while end.take(|_, _, _| ()).is_some() {}
+            end.fail(error);
+        }
+    }
+
     /// Looks after one connection: bytes up, bytes down, ends, and then what it sends.
     pub fn service(
         &mut self,
@@ -129,21 +200,31 @@ impl Sockets {
     ) {
         self.end_linger(slot, descriptor, transport);
         let entry = descriptor.and_then(|descriptor| self.table.get_mut(descriptor));
-        if let Some(Socket::Stream { end, .. }) = entry.map(|entry| &mut entry.socket)
+        if let Some(State::Stream { end, .. }) = entry.map(|entry| &mut entry.state)
             && move_bytes(now, slot, end, transport) == Hold::LetGo
         {
             self.release(descriptor, slot, transport);
         }
         let over = transport.service(now, slot, below.packets);
-        if let Some(end) = over {
-            self.finish(descriptor, slot, end, transport);
+        match over {
+            Some(end) if end.is_drained => self.finish(descriptor, slot, end, transport),
+            Some(over) => {
+                // What came before is still there to be read; whoever writes must not wait until it is.
+                let entry = descriptor.and_then(|descriptor| self.table.get_mut(descriptor));
+                if let (Some(State::Stream { end, .. }), Some(error)) =
+                    (entry.map(|entry| &mut entry.state), told(&over))
+                {
+                    end.break_off(error);
+                }
+            }
+            None => {}
         }
     }
 
     /// Tells a close that lingers when there is nothing left to wait for.
     fn end_linger(&mut self, slot: usize, descriptor: Option<usize>, transport: &mut Transport) {
         let entry = descriptor.and_then(|descriptor| self.table.get_mut(descriptor));
-        let Some(Socket::Stream { lingering, .. }) = entry.map(|entry| &mut entry.socket) else { return };
+        let Some(State::Stream { lingering, .. }) = entry.map(|entry| &mut entry.state) else { return };
         if lingering.is_some() && transport.connection(slot).is_none_or(|connection| connection.is_sending_over()) {
             let ticket = lingering.take();
             self.completions.extend(ticket.map(|ticket| Completion { ticket, result: Ok(Outcome::Done) }));
@@ -155,57 +236,78 @@ impl Sockets {
         if let Some(connection) = transport.connection(slot) {
             connection.disown();
         }
-        if let Some(descriptor) = descriptor {
-            self.table.try_remove(descriptor);
+        if let Some(descriptor) = descriptor
+            && let Some(State::Stream { lingering: Some(ticket), .. }) = self.remove(descriptor, transport)
+        {
+            // It could have waited, and has not.
+            self.completions.push_back(Completion { ticket, result: Ok(Outcome::Done) });
         }
     }
 
     /// The connection is over: the program is told how.
     fn finish(&mut self, descriptor: Option<usize>, slot: usize, end: End, transport: &mut Transport) {
-        let error = end.reason.or(match end.how {
-            Close::ByPeer | Close::ByUs | Close::Aborted => None,
-            Close::Reset => Some(Error::ConnectionReset),
-            Close::Refused => Some(Error::ConnectionRefused),
-            Close::TimedOut => Some(Error::TimedOut),
-            Close::Unreachable => Some(Error::HostUnreachable),
-            Close::AddressGone => Some(Error::AddressNotAvailable),
-            Close::Panicked => Some(Error::ConnectionAborted),
-            Close::Shutdown => Some(Error::NetworkDown),
-        });
-        let Some(entry) = descriptor.and_then(|descriptor| self.table.try_remove(descriptor)) else { return };
+        let error = told(&end);
+        let Some(descriptor) = descriptor else { return };
+        let Some(entry) = self.table.get_mut(descriptor) else { return };
         if let Some(connection) = transport.connection(slot) {
             connection.disown();
             // In TIME-WAIT it needs less, now that nobody holds it.
             transport.mark(slot);
         }
-        let Socket::Stream { end, connecting, lingering, .. } = entry.socket else { return };
+        let State::Stream { mut end, connecting, lingering, .. } =
+            std::mem::replace(&mut entry.state, State::Idle { end: None })
+        else {
+            return;
+        };
         self.completions.extend(lingering.map(|ticket| Completion { ticket, result: Ok(Outcome::Done) }));
         match error {
             Some(error) => end.fail(error),
             None => end.finish(),
         }
-        if let Some(Connecting { ticket, .. }) = connecting.map(|connecting| *connecting) {
+        if let Connecting::Call(call) = connecting {
             let error = error.unwrap_or(Error::ConnectionAborted);
-            self.completions.push_back(Completion { ticket, result: Err(error) });
+            self.completions.push_back(Completion { ticket: call.0, result: Err(error) });
+        }
+        // The program may still read what is in the ring, and ask for options.
+        if end.is_dropped() {
+            self.remove(descriptor, transport);
+        } else if let Some(entry) = self.table.get_mut(descriptor) {
+            entry.state = State::Idle { end: Some(end) };
         }
     }
 
     /// The stack stops: every program is told.
     pub fn shut_down(&mut self) {
         for entry in self.table.drain() {
-            match entry.socket {
-                Socket::Listener { end, .. } => end.finish(),
-                Socket::Datagram { end, .. } => end.finish(),
-                Socket::Stream { end, connecting, lingering, .. } => {
+            match entry.state {
+                State::Idle { end: None } => {}
+                State::Idle { end: Some(mut end) } => end.fail(Error::NetworkDown),
+                State::Listener { end, .. } => end.finish(),
+                State::Datagram { end, .. } => end.finish(),
+                State::Stream { mut end, connecting, lingering, .. } => {
                     end.fail(Error::NetworkDown);
                     self.completions.extend(lingering.map(|ticket| Completion { ticket, result: Ok(Outcome::Done) }));
-                    if let Some(Connecting { ticket, .. }) = connecting.map(|connecting| *connecting) {
-                        self.completions.push_back(Completion { ticket, result: Err(Error::NetworkDown) });
+                    if let Connecting::Call(call) = connecting {
+                        self.completions.push_back(Completion { ticket: call.0, result: Err(Error::NetworkDown) });
                     }
                 }
             }
         }
     }
+}
+
+/// What a program is told of the end of its connection.
+fn told(end: &End) -> Option<Error> {
+    end.reason.or(match end.how {
+        Close::ByPeer | Close::ByUs | Close::Aborted => None,
+        Close::Reset => Some(Error::ConnectionReset),
+        Close::Refused => Some(Error::ConnectionRefused),
+        Close::TimedOut => Some(Error::TimedOut),
+        Close::Unreachable => Some(Error::HostUnreachable),
+        Close::AddressGone => Some(Error::AddressNotAvailable),
+        Close::Panicked => Some(Error::ConnectionAborted),
+        Close::Shutdown => Some(Error::NetworkDown),
+    })
 }
 
 /// Whether the descriptor still needs its connection.
@@ -235,6 +337,8 @@ fn move_bytes(now: Time, slot: usize, end: &mut StreamEnd, transport: &mut Trans
         if is_dropped {
             return Hold::LetGo;
         }
+    } else if is_dropped {
+        connection.abandon();
     }
     if connection.rest(now, end.holds_memory(), is_short) {
         end.rest();

@@ -116,7 +116,7 @@ impl Stack {
         self.transport.sockets()
     }
 
-    /// Bytes of memory that the buffers of its connections use.
+    /// Bytes of memory that the buffers of its sockets use.
     pub fn memory_used(&self) -> usize {
         self.transport.memory().used()
     }
@@ -155,7 +155,7 @@ impl Stack {
             self.sockets.call(now, call, &mut self.transport, &mut below, &mut self.rng);
         }
         let mut below = Below { ip: &mut self.ip, packets: &mut self.packets };
-        self.sockets.answer(now, &mut self.transport, &mut below);
+        self.sockets.answer(now, &mut self.transport, &mut below, &mut self.rng);
         self.ip.poll_groups(now, &mut self.packets);
         self.take_transport_notices(now);
         self.flush(now, out, depth, observer);
@@ -270,7 +270,7 @@ impl Stack {
     fn take_transport_notices(&mut self, now: Time) {
         while let Some(notice) = self.transport.next_notice() {
             let mut below = Below { ip: &mut self.ip, packets: &mut self.packets };
-            self.sockets.notice(now, notice, &mut self.transport, &mut below);
+            self.sockets.notice(now, notice, &mut self.transport, &mut below, &mut self.rng);
         }
     }
 

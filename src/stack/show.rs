@@ -15,10 +15,7 @@ impl Stack {
         depth: Depth,
         observer: &mut dyn Observer,
     ) {
-        if out.len() == first {
-            return;
-        }
-        for (bytes, &fate) in out.iter().skip(first) {
+        for (bytes, &fate) in out.iter_from(first) {
             self.counters.frames_out += 1;
             self.counters.bytes_out += bytes.len() as u64;
             if depth >= Depth::Packet {

@@ -8,8 +8,10 @@ use smoltcp::wire::{HardwareAddress, IpAddress, IpEndpoint};
 
 use super::group::GroupOptions;
 use super::medium::{LARGEST_PACKET, Port, UdpOutlet, instant};
+use super::ports::Place;
 use crate::error::{Error, Result};
 use crate::ip::Packets;
+use crate::memory::{Charge, Memory};
 use crate::observe::{Fate, Ownership, Rule, SocketId, Summary, Time};
 
 /// Datagrams that smoltcp's socket holds for the moment between a packet's arrival and the end of the round, and while
@@ -34,11 +36,14 @@ pub struct Datagram {
     handle: SocketHandle,
     /// Datagrams that smoltcp holds.
     waiting: usize,
+    /// Their buffer.
+    charge: Charge,
     /// To whom it sent large datagrams of late, and how many bytes of IP packet the largest had.
     large: VecDeque<(SocketAddr, usize)>,
     /// Also soft ICMP errors, and those of peers it is not connected to (IP_RECVERR).
     pub(super) wants_errors: bool,
     pub(super) id: SocketId,
+    pub(super) place: Place,
     pub(super) local: SocketAddr,
     pub(super) remote: Option<SocketAddr>,
     /// Multicast groups that it has joined.
@@ -85,15 +90,20 @@ fn receiver(buffer: udp::PacketBuffer<'static>, port: u16) -> udp::Socket<'stati
 }
 
 impl Datagram {
-    pub(super) fn new(id: SocketId, local: SocketAddr, descriptor: usize, now: Time) -> Datagram {
+    pub(super) fn new(id: SocketId, place: Place, descriptor: usize, memory: &Memory, now: Time) -> Datagram {
+        let local = place.local;
         let (set, handle) = set_of(receiver(receive_buffer(SMALLEST_BUFFER), local.port()));
+        let mut charge = memory.account();
+        charge.set(SMALLEST_BUFFER);
         Datagram {
             set,
             handle,
             waiting: 0,
+            charge,
             large: VecDeque::new(),
             wants_errors: false,
             id,
+            place,
             local,
             remote: None,
             groups: Vec::new(),
@@ -137,21 +147,25 @@ impl Datagram {
         Ownership::Port { socket: self.id, bound: self.local }
     }
 
-    /// Whether a datagram of `length` bytes fits, if need be into a larger buffer.
-    pub(super) fn has_room(&mut self, length: usize) -> bool {
+    /// Makes room for a datagram of `length` bytes, if need be with a larger buffer, or says why there is none.
+    pub(super) fn make_room(&mut self, length: usize) -> std::result::Result<(), Rule> {
         if self.waiting >= QUEUE {
-            return false;
+            return Err(Rule::UdpBufferFull);
         }
+        let is_short = self.charge.is_exhausted();
         let socket = self.socket_mut();
         let (needed, capacity) = (2 * (socket.recv_queue() + length), socket.payload_recv_capacity());
-        if needed <= capacity {
-            return true;
-        }
         if needed > LARGEST_BUFFER {
-            return false;
+            return Err(Rule::UdpBufferFull);
         }
-        self.resize(needed.next_power_of_two());
-        true
+        // Also what fits here needs memory of its own as soon as it goes up to its program.
+        if is_short {
+            return Err(Rule::UdpMemoryLimit);
+        }
+        if needed > capacity {
+            self.resize(needed.next_power_of_two());
+        }
+        Ok(())
     }
 
     /// Moves what waits, and fits, into another buffer.
@@ -165,6 +179,7 @@ impl Datagram {
             }
         }
         (self.set, self.handle) = set_of(receiver(buffer, port));
+        self.charge.set(bytes);
     }
 
     pub(super) fn feed(&mut self, now: Time, interface: &mut Interface, packet: &[u8], out: &mut Packets) {

@@ -76,12 +76,14 @@ pub(super) fn admit(connection: &Connection, segment: &Segment<'_>, now: Time) -
         }
         Some(_) => {}
     }
-    // RFC 9293 §3.10.7.4: after the peer's FIN there is no text. smoltcp would take it in CLOSING and deliver it, with
-    // the FIN's own number between it and what came before.
+    // RFC 9293 §3.10.7.4: after the peer's FIN there is no text, and no other FIN. smoltcp would take text in CLOSING and
+    // deliver it, with the FIN's own number between it and what came before; and in LAST-ACK it would not see that such
+    // a segment acknowledges our FIN.
     let end = add(repr.seq_number, repr.payload.len());
     let last = TcpSeqNumber(rcv_nxt.0.wrapping_sub(1));
-    if has_ended(connection.state()) && !repr.payload.is_empty() && is_after(end, last) {
-        return Admission::Cut { keep: span(repr.seq_number, last) };
+    let has_more = !repr.payload.is_empty() || repr.control == TcpControl::Fin;
+    if has_ended(connection.state()) && has_more && is_after(end, last) {
+        return Admission::Cut { keep: 0 };
     }
     // The edge of the window may cut a segment, because the sender saw a larger window before. smoltcp cuts the
     // payload but takes the FIN behind it: bytes would be missing before a clean end.

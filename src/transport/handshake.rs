@@ -1,6 +1,5 @@
 //! Listeners, and connections that are asked for but not established: a SYN creates no socket.
 
-use std::net::SocketAddr;
 use std::time::Duration;
 
 use smoltcp::wire::{TcpControl, TcpRepr, TcpSeqNumber};
@@ -8,6 +7,7 @@ use smoltcp::wire::{TcpControl, TcpRepr, TcpSeqNumber};
 use super::challenge::PER_CONNECTION;
 use super::connection::{Handshaken, fed_mss, offered_mss};
 use super::cookie::{Offer, Request};
+use super::ports::Place;
 use super::segment::{self, Segment};
 use super::timestamp::Timestamps;
 use crate::ip::{Limiter, Packets};
@@ -27,7 +27,7 @@ const REPEATS: u32 = 3;
 #[derive(Debug)]
 pub struct Listener {
     pub(super) id: SocketId,
-    pub(super) local: SocketAddr,
+    pub(super) place: Place,
     pub(super) backlog: usize,
     /// Established connections that wait to be accepted.
     pub(super) waiting: usize,
@@ -187,6 +187,14 @@ impl Handshake {
     fn emit(&self, repr: &TcpRepr<'_>, rule: Rule, out: &mut Packets) {
         let fate = Fate { rule: Some(rule), numbers: Some(self.numbers()), ..Fate::of(self.owner()) };
         segment::send(self.agreed.local, self.agreed.remote, repr, fate, out);
+    }
+
+    /// Whether the peer's clock says that this is a stray (RFC 7323 §5.3).
+    pub(super) fn is_stray(&self, segment: &Segment<'_>, now: Time) -> bool {
+        match (&self.timestamps, segment.repr.timestamp) {
+            (Some(timestamps), Some(option)) => timestamps.is_old(option.tsval, now),
+            _ => false,
+        }
     }
 
     /// Tells the peer that nothing will come of it.

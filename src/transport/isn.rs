@@ -4,10 +4,9 @@
 //! is seeded by us and made afresh for each connection. The generator can be run backwards, so there is a
 //! seed for every number that we want.
 
-use std::net::SocketAddr;
-
 use smoltcp::wire::TcpSeqNumber;
 
+use super::FourTuple;
 use super::keys::Key;
 use crate::observe::Time;
 
@@ -36,9 +35,9 @@ const fn back(state: u64) -> u64 {
 
 /// The initial sequence number of a connection: a clock of 4 µs ticks plus a keyed hash of the 4-tuple
 /// (RFC 6528 §3).
-pub(super) fn choose(key: &Key, now: Time, local: SocketAddr, remote: SocketAddr) -> TcpSeqNumber {
+pub(super) fn choose(key: &Key, now: Time, ends: &FourTuple) -> TcpSeqNumber {
     let clock = (now.micros() / 4) as u32;
-    let hash = key.hash(&(local, remote)) as u32;
+    let hash = key.hash(ends) as u32;
     TcpSeqNumber(clock.wrapping_add(hash) as i32)
 }
 
@@ -79,8 +78,9 @@ mod tests {
         use rand::SeedableRng;
         let key = Key::new(&mut rand::rngs::StdRng::seed_from_u64(1));
         let local = "192.0.2.1:80".parse().unwrap();
-        let a = |at| choose(&key, Time::from_micros(at), local, "192.0.2.2:1000".parse().unwrap());
-        let b = choose(&key, Time::from_micros(0), local, "192.0.2.2:1001".parse().unwrap());
+        let to = |remote: &str| FourTuple { local, remote: remote.parse().unwrap() };
+        let a = |at| choose(&key, Time::from_micros(at), &to("192.0.2.2:1000"));
+        let b = choose(&key, Time::from_micros(0), &to("192.0.2.2:1001"));
         assert_ne!(a(0), b);
         assert_eq!(a(4_000_000) - a(0), 1_000_000);
     }

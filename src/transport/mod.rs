@@ -66,6 +66,7 @@ pub use connection::{Connection, Keepalive, TcpInfo, TcpOption};
 pub use datagram::Datagram;
 pub use group::GroupOption;
 pub use handshake::Listener;
+pub use ports::{Place, Sharing};
 pub use self_test::{SelfTestFailed, self_test};
 pub use tcp::End;
 
@@ -134,6 +135,8 @@ enum Owner {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Bound {
     Listener(usize),
+    /// A TCP socket that is bound and does not listen, by its descriptor.
+    Reserved(usize),
     Datagram(usize),
 }
 
@@ -267,7 +270,7 @@ fn new_interface(seed: u64, now: Time) -> Interface {
     let mut config = iface::Config::new(HardwareAddress::Ip);
     config.random_seed = seed;
     let mut sent = Noted::default();
-    let mut port = Port { incoming: None, outlet: Discard { scratch: Vec::new(), sent: &mut sent } };
+    let mut port = Port { incoming: None, outlet: Discard { sent: &mut sent } };
     let mut interface = Interface::new(config, &mut port, instant(now));
     interface.set_any_ip(true);
     interface

@@ -23,16 +23,52 @@ pub(super) struct Ports<T> {
 /// A socket at a port.
 #[derive(Debug, Clone, Copy)]
 struct Binding<T> {
-    address: IpAddr,
+    place: Place,
     socket: T,
-    /// It lets others have the same address, if they do so too (SO_REUSEADDR of a UDP socket).
-    shares: bool,
+    sharing: Sharing,
+    is_listening: bool,
 }
 
-impl<T> Binding<T> {
+/// What a socket is bound to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Place {
+    /// Address and port; an unspecified address is every address of its family.
+    pub local: SocketAddr,
+    /// The unspecified address of IPv6 is every address of IPv4 as well (RFC 3493 §3.7; IPV6_V6ONLY is off).
+    pub is_dual: bool,
+}
+
+impl Place {
+    /// This address, and what it stands for in its own family.
+    pub fn one_family(local: SocketAddr) -> Place {
+        Place { local, is_dual: false }
+    }
+
     /// Whether a packet to `address` is for it.
     fn hears(&self, address: IpAddr) -> bool {
-        self.address == address || (self.address.is_unspecified() && self.address.is_ipv4() == address.is_ipv4())
+        let own = self.local.ip();
+        own == address || (own.is_unspecified() && (self.is_dual || own.is_ipv4() == address.is_ipv4()))
+    }
+
+    /// Whether there is a packet that is for both.
+    fn overlaps(&self, other: &Place) -> bool {
+        self.hears(other.local.ip()) || other.hears(self.local.ip())
+    }
+}
+
+/// With whom a socket shares its port (`socket(7)`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Sharing {
+    /// SO_REUSEADDR: with others that say so too; of TCP sockets only one listens.
+    pub reuse_address: bool,
+    /// SO_REUSEPORT: with others that say so too, all of which may listen.
+    pub reuse_port: bool,
+}
+
+impl Sharing {
+    /// Whether two sockets may overlap. A listener needs more than SO_REUSEADDR.
+    fn allows(self, other: Sharing, either_listens: bool) -> bool {
+        (self.reuse_address && other.reuse_address && !either_listens) || (self.reuse_port && other.reuse_port)
     }
 }
 
@@ -41,46 +77,62 @@ impl<T: Copy + PartialEq> Ports<T> {
         Ports { bound: HashMap::with_hasher(key), ephemeral, key, next: 0 }
     }
 
-    /// Whether `local` collides with a bound address: the same one, or a wildcard of its family on either side.
-    pub(super) fn is_taken(&self, protocol: Protocol, local: SocketAddr) -> bool {
-        self.colliding(protocol, local).next().is_some()
+    /// Whether `place` overlaps with a bound one.
+    pub(super) fn is_taken(&self, protocol: Protocol, place: Place) -> bool {
+        self.overlapping(protocol, place).next().is_some()
     }
 
-    fn colliding(&self, protocol: Protocol, local: SocketAddr) -> impl Iterator<Item = &Binding<T>> {
-        self.bound.get(&(protocol, local.port())).into_iter().flatten().filter(move |bound| {
-            bound.hears(local.ip()) || (local.ip().is_unspecified() && bound.address.is_ipv4() == local.is_ipv4())
-        })
+    fn overlapping(&self, protocol: Protocol, place: Place) -> impl Iterator<Item = &Binding<T>> {
+        let bound = self.bound.get(&(protocol, place.local.port()));
+        bound.into_iter().flatten().filter(move |bound| bound.place.overlaps(&place))
     }
 
-    /// Binds `socket` to `local`.
-    pub(super) fn bind(&mut self, protocol: Protocol, local: SocketAddr, socket: T) -> Result<()> {
-        self.bind_shared(protocol, local, socket, false)
-    }
-
-    /// Binds `socket` to `local`, which others may have that share it too, if this one does.
-    pub(super) fn bind_shared(&mut self, protocol: Protocol, local: SocketAddr, socket: T, shares: bool) -> Result<()> {
-        if self.colliding(protocol, local).any(|bound| !(shares && bound.shares)) {
+    /// Binds `socket` to `place`.
+    pub(super) fn bind(&mut self, protocol: Protocol, place: Place, socket: T, sharing: Sharing) -> Result<()> {
+        let is_free = self.overlapping(protocol, place).all(|bound| sharing.allows(bound.sharing, bound.is_listening));
+        if !is_free {
             return Err(Error::AddressInUse);
         }
-        self.bound.entry((protocol, local.port())).or_default().push(Binding { address: local.ip(), socket, shares });
+        let binding = Binding { place, socket, sharing, is_listening: false };
+        self.bound.entry((protocol, place.local.port())).or_default().push(binding);
+        Ok(())
+    }
+
+    /// What was bound as `reserved` listens from here on, as `listener`.
+    pub(super) fn listen(&mut self, protocol: Protocol, place: Place, reserved: T, listener: T) -> Result<()> {
+        let Some(sockets) = self.bound.get_mut(&(protocol, place.local.port())) else {
+            return Err(Error::InvalidInput);
+        };
+        let Some(own) = sockets.iter().position(|bound| (bound.place, bound.socket) == (place, reserved)) else {
+            return Err(Error::InvalidInput);
+        };
+        let sharing = sockets[own].sharing;
+        let others = sockets.iter().enumerate().filter(|&(i, bound)| i != own && bound.place.overlaps(&place));
+        let is_alone = others.into_iter().all(|(_, bound)| !bound.is_listening || sharing.allows(bound.sharing, true));
+        if !is_alone {
+            return Err(Error::AddressInUse);
+        }
+        sockets[own].socket = listener;
+        sockets[own].is_listening = true;
         Ok(())
     }
 
     /// Gives back what [`Ports::bind`] took.
-    pub(super) fn release(&mut self, protocol: Protocol, local: SocketAddr, socket: T) {
-        if let Some(sockets) = self.bound.get_mut(&(protocol, local.port())) {
-            sockets.retain(|bound| (bound.address, bound.socket) != (local.ip(), socket));
+    pub(super) fn release(&mut self, protocol: Protocol, place: Place, socket: T) {
+        if let Some(sockets) = self.bound.get_mut(&(protocol, place.local.port())) {
+            sockets.retain(|bound| (bound.place, bound.socket) != (place, socket));
             if sockets.is_empty() {
-                self.bound.remove(&(protocol, local.port()));
+                self.bound.remove(&(protocol, place.local.port()));
             }
         }
     }
 
-    /// The socket bound to `local`: to this very address, or else to its family's wildcard.
-    pub(super) fn owner(&self, protocol: Protocol, local: SocketAddr) -> Option<T> {
-        let sockets = self.bound.get(&(protocol, local.port()))?;
-        let exact = sockets.iter().find(|bound| bound.address == local.ip());
-        exact.or_else(|| sockets.iter().find(|bound| bound.hears(local.ip()))).map(|bound| bound.socket)
+    /// The listener at `local`: at this very address, or else at one that stands for it.
+    pub(super) fn listener(&self, local: SocketAddr) -> Option<T> {
+        let sockets = self.bound.get(&(Protocol::Tcp, local.port()))?;
+        let hears = |bound: &&Binding<T>| bound.is_listening && bound.place.hears(local.ip());
+        let exact = sockets.iter().filter(hears).find(|bound| bound.place.local.ip() == local.ip());
+        exact.or_else(|| sockets.iter().find(hears)).map(|bound| bound.socket)
     }
 
     /// All sockets that hear what is sent to `local`, with whether they are bound to this very address; the last one
@@ -91,14 +143,17 @@ impl<T: Copy + PartialEq> Ports<T> {
         sockets
             .iter()
             .rev()
-            .filter(move |bound| bound.hears(address))
-            .map(move |bound| (bound.socket, bound.address == address))
+            .filter(move |bound| bound.place.hears(address))
+            .map(move |bound| (bound.socket, bound.place.local.ip() == address))
     }
 
     /// A random free port (RFC 6056 §3.3.1).
-    pub(super) fn random(&self, protocol: Protocol, local: IpAddr, rng: &mut impl Rng) -> Result<u16> {
+    pub(super) fn random(&self, protocol: Protocol, place: Place, rng: &mut impl Rng) -> Result<u16> {
         let offset = rng.next_u32();
-        self.search(offset, |port| !self.is_taken(protocol, SocketAddr::new(local, port)))
+        self.search(offset, |port| {
+            let local = SocketAddr::new(place.local.ip(), port);
+            !self.is_taken(protocol, Place { local, ..place })
+        })
     }
 
     /// A port for a connection to `remote` (RFC 6056 §3.3.3, simple hash-based selection): unpredictable from
@@ -111,10 +166,16 @@ impl<T: Copy + PartialEq> Ports<T> {
     ) -> Result<u16> {
         let offset = self.key.hash(&(local, remote)) as u32;
         let port = self.search(offset.wrapping_add(u32::from(self.next)), |port| {
-            is_free(port) && !self.is_taken(Protocol::Tcp, SocketAddr::new(local, port))
+            is_free(port) && !self.is_taken(Protocol::Tcp, Place::one_family(SocketAddr::new(local, port)))
         })?;
         self.next = self.next.wrapping_add(1);
         Ok(port)
+    }
+
+    /// How many ports are taken.
+    #[cfg(test)]
+    pub(super) fn len(&self) -> usize {
+        self.bound.len()
     }
 
     fn search(&self, offset: u32, is_free: impl Fn(u16) -> bool) -> Result<u16> {
@@ -142,59 +203,102 @@ mod tests {
         text.parse().unwrap()
     }
 
+    fn place(text: &str) -> Place {
+        Place::one_family(at(text))
+    }
+
+    const ALONE: Sharing = Sharing { reuse_address: false, reuse_port: false };
+    const REUSE: Sharing = Sharing { reuse_address: true, reuse_port: false };
+    const REUSE_PORT: Sharing = Sharing { reuse_address: false, reuse_port: true };
+
     #[test]
     fn a_wildcard_takes_the_port_of_every_address_of_its_family() {
         let mut ports = ports();
-        ports.bind(Protocol::Tcp, at("0.0.0.0:80"), 1).unwrap();
-        assert_eq!(ports.bind(Protocol::Tcp, at("192.0.2.1:80"), 2), Err(Error::AddressInUse));
-        assert_eq!(ports.bind(Protocol::Tcp, at("[::]:80"), 2), Ok(()));
-        assert_eq!(ports.bind(Protocol::Udp, at("192.0.2.1:80"), 3), Ok(()));
-        assert_eq!(ports.bind(Protocol::Udp, at("0.0.0.0:80"), 4), Err(Error::AddressInUse));
-        assert_eq!(ports.owner(Protocol::Tcp, at("192.0.2.9:80")), Some(1));
-        assert_eq!(ports.owner(Protocol::Tcp, at("[fd69::1]:80")), Some(2));
-        ports.release(Protocol::Tcp, at("0.0.0.0:80"), 1);
-        assert_eq!(ports.owner(Protocol::Tcp, at("192.0.2.9:80")), None);
+        ports.bind(Protocol::Tcp, place("0.0.0.0:80"), 1, ALONE).unwrap();
+        assert_eq!(ports.bind(Protocol::Tcp, place("192.0.2.1:80"), 2, ALONE), Err(Error::AddressInUse));
+        assert_eq!(ports.bind(Protocol::Tcp, place("[::]:80"), 2, ALONE), Ok(()));
+        assert_eq!(ports.bind(Protocol::Udp, place("192.0.2.1:80"), 3, ALONE), Ok(()));
+        assert_eq!(ports.bind(Protocol::Udp, place("0.0.0.0:80"), 4, ALONE), Err(Error::AddressInUse));
+        ports.listen(Protocol::Tcp, place("0.0.0.0:80"), 1, 11).unwrap();
+        assert_eq!(ports.listener(at("192.0.2.9:80")), Some(11));
+        assert_eq!(ports.listener(at("[fd69::1]:80")), None, "bound, and does not listen");
+        ports.release(Protocol::Tcp, place("0.0.0.0:80"), 11);
+        assert_eq!(ports.listener(at("192.0.2.9:80")), None);
+    }
+
+    #[test]
+    fn the_wildcard_of_both_families_collides_with_either() {
+        let mut ports = ports();
+        let both = Place { local: at("[::]:80"), is_dual: true };
+        ports.bind(Protocol::Udp, both, 1, ALONE).unwrap();
+        for other in ["0.0.0.0:80", "192.0.2.1:80", "[::]:80", "[fd69::1]:80"] {
+            assert_eq!(ports.bind(Protocol::Udp, place(other), 2, ALONE), Err(Error::AddressInUse), "{other}");
+        }
+        assert_eq!(ports.hearers(Protocol::Udp, at("192.0.2.1:80")).collect::<Vec<_>>(), [(1, false)]);
+        ports.release(Protocol::Udp, both, 1);
+        ports.bind(Protocol::Udp, place("192.0.2.1:80"), 2, ALONE).unwrap();
+        assert_eq!(ports.bind(Protocol::Udp, both, 1, ALONE), Err(Error::AddressInUse));
     }
 
     #[test]
     fn a_port_is_shared_by_those_who_all_agree() {
         let mut ports = ports();
-        let all = at("0.0.0.0:5353");
-        ports.bind_shared(Protocol::Udp, all, 1, true).unwrap();
-        assert_eq!(ports.bind(Protocol::Udp, all, 2), Err(Error::AddressInUse));
-        ports.bind_shared(Protocol::Udp, at("224.0.0.251:5353"), 3, true).unwrap();
-        ports.bind_shared(Protocol::Udp, all, 4, true).unwrap();
+        let all = place("0.0.0.0:5353");
+        ports.bind(Protocol::Udp, all, 1, REUSE).unwrap();
+        assert_eq!(ports.bind(Protocol::Udp, all, 2, ALONE), Err(Error::AddressInUse));
+        ports.bind(Protocol::Udp, place("224.0.0.251:5353"), 3, REUSE).unwrap();
+        ports.bind(Protocol::Udp, all, 4, REUSE).unwrap();
         let hearers = |to: &str| ports.hearers(Protocol::Udp, at(to)).collect::<Vec<_>>();
         assert_eq!(hearers("224.0.0.251:5353"), [(4, false), (3, true), (1, false)]);
         assert_eq!(hearers("192.0.2.1:5353"), [(4, false), (1, false)]);
         assert_eq!(hearers("[ff02::fb]:5353"), []);
         ports.release(Protocol::Udp, all, 4);
         ports.release(Protocol::Udp, all, 1);
-        ports.release(Protocol::Udp, at("224.0.0.251:5353"), 3);
-        assert_eq!(ports.bind(Protocol::Udp, all, 5), Ok(()));
-        assert_eq!(ports.bind_shared(Protocol::Udp, all, 6, true), Err(Error::AddressInUse));
+        ports.release(Protocol::Udp, place("224.0.0.251:5353"), 3);
+        assert_eq!(ports.bind(Protocol::Udp, all, 5, ALONE), Ok(()));
+        assert_eq!(ports.bind(Protocol::Udp, all, 6, REUSE), Err(Error::AddressInUse));
     }
 
     #[test]
-    fn the_owner_of_the_very_address_comes_before_the_wildcard() {
+    fn of_sockets_that_reuse_an_address_one_listens_and_of_those_that_reuse_a_port_all_may() {
         let mut ports = ports();
-        ports.bind(Protocol::Udp, at("192.0.2.1:53"), 1).unwrap();
-        ports.bind(Protocol::Udp, at("192.0.2.2:53"), 2).unwrap();
-        assert_eq!(ports.owner(Protocol::Udp, at("192.0.2.2:53")), Some(2));
-        assert_eq!(ports.owner(Protocol::Udp, at("192.0.2.3:53")), None);
+        let all = place("0.0.0.0:80");
+        ports.bind(Protocol::Tcp, all, 1, REUSE).unwrap();
+        ports.bind(Protocol::Tcp, all, 2, REUSE).unwrap();
+        assert_eq!(ports.listen(Protocol::Tcp, all, 1, 11), Ok(()));
+        assert_eq!(ports.listen(Protocol::Tcp, all, 2, 12), Err(Error::AddressInUse));
+        assert_eq!(ports.bind(Protocol::Tcp, all, 3, REUSE), Err(Error::AddressInUse));
+        let all = place("0.0.0.0:81");
+        for socket in [1, 2] {
+            ports.bind(Protocol::Tcp, all, socket, REUSE_PORT).unwrap();
+            assert_eq!(ports.listen(Protocol::Tcp, all, socket, 10 + socket), Ok(()));
+        }
+    }
+
+    #[test]
+    fn the_listener_of_the_very_address_comes_before_the_wildcard() {
+        let mut ports = ports();
+        for (text, socket) in [("0.0.0.0:53", 1), ("192.0.2.2:53", 2), ("192.0.2.3:53", 3)] {
+            ports.bind(Protocol::Tcp, place(text), socket, REUSE_PORT).unwrap();
+        }
+        ports.listen(Protocol::Tcp, place("0.0.0.0:53"), 1, 11).unwrap();
+        ports.listen(Protocol::Tcp, place("192.0.2.2:53"), 2, 12).unwrap();
+        assert_eq!(ports.listener(at("192.0.2.2:53")), Some(12));
+        assert_eq!(ports.listener(at("192.0.2.3:53")), Some(11), "who is only bound hears nothing");
     }
 
     #[test]
     fn when_no_ephemeral_port_is_free_the_address_is_not_available() {
         let mut ports = ports();
         let mut rng = StdRng::seed_from_u64(9);
-        let local = at("0.0.0.0:0").ip();
+        let any = place("0.0.0.0:0");
         for socket in 0..4 {
-            let port = ports.random(Protocol::Udp, local, &mut rng).unwrap();
+            let port = ports.random(Protocol::Udp, any, &mut rng).unwrap();
             assert!((40_000..=40_003).contains(&port));
-            ports.bind(Protocol::Udp, SocketAddr::new(local, port), socket).unwrap();
+            let place = Place::one_family(SocketAddr::new(any.local.ip(), port));
+            ports.bind(Protocol::Udp, place, socket, ALONE).unwrap();
         }
-        assert_eq!(ports.random(Protocol::Udp, local, &mut rng), Err(Error::AddressNotAvailable));
+        assert_eq!(ports.random(Protocol::Udp, any, &mut rng), Err(Error::AddressNotAvailable));
     }
 
     #[test]

@@ -52,7 +52,7 @@ fn first_number(seed: u64) -> Option<TcpSeqNumber> {
         let to = (remote.ip(), remote.port());
         sockets.get_mut::<tcp::Socket<'_>>(socket).connect(interface.context(), to, (local.ip(), local.port())).ok()?;
         let mut sent = Noted::default();
-        let mut port = Port { incoming: None, outlet: Discard { scratch: Vec::new(), sent: &mut sent } };
+        let mut port = Port { incoming: None, outlet: Discard { sent: &mut sent } };
         interface.poll_egress(instant(Time::ZERO), &mut port, &mut sockets);
         sent.iter().next().filter(|sent| sent.syn).map(|sent| sent.seq)
     }))

@@ -26,6 +26,12 @@ impl<T: Ord> Timers<T> {
         self.heap.peek().map(|Reverse((at, _))| *at)
     }
 
+    /// How many entries there are, stale ones too.
+    #[cfg(test)]
+    pub(super) fn len(&self) -> usize {
+        self.heap.len()
+    }
+
     /// Throws the stale entries away once they are many: `owners` have an entry that counts. Without that, a connection
     /// that is long gone keeps its entry until then.
     pub(super) fn sweep(&mut self, owners: usize, mut counts: impl FnMut(Time, &T) -> bool) {

@@ -1,10 +1,10 @@
 //! Timestamps (RFC 7323): our clock for each connection, and what is remembered of the peer's.
 
-use std::net::SocketAddr;
 use std::time::Duration;
 
 use smoltcp::wire::{TcpSeqNumber, TcpTimestampRepr};
 
+use super::FourTuple;
 use super::keys::Key;
 use crate::observe::Time;
 
@@ -16,8 +16,8 @@ pub(super) const LENGTH: usize = 12;
 
 /// Where the clock of a connection starts: a keyed hash of the 4-tuple, so that no peer learns how long we
 /// are up, and a later connection of the same 4-tuple continues where the earlier one ended (RFC 7323 §5.4, §7.1).
-pub(super) fn offset(key: &Key, local: SocketAddr, remote: SocketAddr) -> u32 {
-    key.hash(&("timestamp", local, remote)) as u32
+pub(super) fn offset(key: &Key, ends: &FourTuple) -> u32 {
+    key.hash(ends) as u32
 }
 
 /// Our clock ticks once a millisecond (RFC 7323 §5.4 demands 1 ms to 1 s).
@@ -84,8 +84,9 @@ mod tests {
         use rand::SeedableRng;
         let key = Key::new(&mut rand::rngs::StdRng::seed_from_u64(1));
         let local = "192.0.2.1:80".parse().unwrap();
-        let a = offset(&key, local, "192.0.2.2:1000".parse().unwrap());
-        assert_ne!(a, offset(&key, local, "192.0.2.2:1001".parse().unwrap()));
+        let to = |remote: &str| FourTuple { local, remote: remote.parse().unwrap() };
+        let a = offset(&key, &to("192.0.2.2:1000"));
+        assert_ne!(a, offset(&key, &to("192.0.2.2:1001")));
         assert_eq!(value(a, Time::from_micros(7_000_999)).wrapping_sub(value(a, Time::ZERO)), 7000);
     }
 

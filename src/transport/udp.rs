@@ -6,7 +6,7 @@ use rand::rngs::StdRng;
 use smoltcp::wire::UdpPacket;
 
 use super::datagram::Datagram;
-use super::{Below, Bound, Life, Notice, Transport, segment};
+use super::{Below, Bound, Life, Notice, Place, Sharing, Transport, segment};
 use crate::error::{Error, Result};
 use crate::ip::{self, ErrorKind, IcmpError, Packet};
 use crate::observe::{Cast, Close, Fate, Protocol, Rule, Summary, Time};
@@ -66,8 +66,8 @@ impl Transport {
     ) -> Fate {
         let socket = &mut self.datagrams[slot];
         let mut fate = Fate::of(socket.owner());
-        if !socket.has_room(covered.len()) {
-            fate.rule = Some(Rule::UdpBufferFull);
+        if let Err(rule) = socket.make_room(covered.len()) {
+            fate.rule = Some(rule);
             return fate;
         }
         let packet = plain(packet, covered, &mut self.scratch);
@@ -91,28 +91,31 @@ impl Transport {
         best.map(|(_, slot)| slot)
     }
 
-    /// Binds a UDP socket; port 0 stands for any that is free. With `shares`, others that do so too may have the same
-    /// address: each gets what is sent to a group, and the last one bound what is sent to the address.
+    /// Binds a UDP socket; port 0 stands for any that is free. Of those that share an address each gets what is sent
+    /// to a group, and the last one bound what is sent to the address.
     ///
     /// # Errors
     ///
     /// [`Error::AddressNotAvailable`] for an address that is not ours, or if no port is free;
-    /// [`Error::AddressInUse`]; [`Error::TooManySockets`].
+    /// [`Error::AddressInUse`]; [`Error::TooManySockets`]; [`Error::NoBufferSpace`] at the limit on memory.
     pub fn bind_udp(
         &mut self,
         now: Time,
-        local: SocketAddr,
-        shares: bool,
+        place: Place,
+        sharing: Sharing,
         descriptor: usize,
         below: &Below<'_>,
         rng: &mut StdRng,
     ) -> Result<usize> {
-        let local = self.bindable(Protocol::Udp, local, below, rng)?;
+        let place = self.bindable(Protocol::Udp, place, below, rng)?;
+        if self.memory.is_exhausted() {
+            return Err(Error::NoBufferSpace);
+        }
         let slot = self.datagrams.vacant_key();
-        self.ports.bind_shared(Protocol::Udp, local, Bound::Datagram(slot), shares)?;
+        self.ports.bind(Protocol::Udp, place, Bound::Datagram(slot), sharing)?;
         let id = self.new_id(Protocol::Udp);
-        self.datagrams.insert(Datagram::new(id, local, descriptor, now));
-        self.lives.push_back(Life::Bound { socket: id, local, backlog: None });
+        self.datagrams.insert(Datagram::new(id, place, descriptor, &self.memory, now));
+        self.lives.push_back(Life::Bound { socket: id, local: place.local, backlog: None });
         Ok(slot)
     }
 
@@ -120,10 +123,11 @@ impl Transport {
     pub(super) fn bindable(
         &self,
         protocol: Protocol,
-        local: SocketAddr,
+        place: Place,
         below: &Below<'_>,
         rng: &mut StdRng,
-    ) -> Result<SocketAddr> {
+    ) -> Result<Place> {
+        let local = place.local;
         if self.sockets() >= self.limits.sockets {
             return Err(Error::TooManySockets);
         }
@@ -132,10 +136,10 @@ impl Transport {
             return Err(Error::AddressNotAvailable);
         }
         if local.port() != 0 {
-            return Ok(local);
+            return Ok(place);
         }
-        let port = self.ports.random(protocol, local.ip(), rng)?;
-        Ok(SocketAddr::new(local.ip(), port))
+        let port = self.ports.random(protocol, place, rng)?;
+        Ok(Place { local: SocketAddr::new(local.ip(), port), ..place })
     }
 
     /// The UDP socket of a slot.
@@ -152,6 +156,11 @@ impl Transport {
         below.ip.route(peer.ip()).map_err(|_| Error::NetworkUnreachable)?;
         self.datagrams[slot].remote = Some(peer);
         Ok(())
+    }
+
+    /// From here on the socket hears everybody again.
+    pub fn disconnect_udp(&mut self, slot: usize) {
+        self.datagrams[slot].remote = None;
     }
 
     /// Sends a datagram, from `source` if it is given, or else from where the route to `peer` begins.
@@ -205,7 +214,7 @@ impl Transport {
         for &group in &socket.groups {
             below.ip.leave_group(now, group);
         }
-        self.ports.release(Protocol::Udp, socket.local, Bound::Datagram(slot));
+        self.ports.release(Protocol::Udp, socket.place, Bound::Datagram(slot));
         let summary = Summary { age: now - socket.created, ..socket.summary };
         self.lives.push_back(Life::Closed { socket: socket.id, how: Close::ByUs, summary });
     }

@@ -218,7 +218,7 @@ fn line_48_initial_sequence_numbers_are_unpredictable(pair: &mut Pair) {
     for seed in 0..16 {
         let mut other = Pair::bare(Config { probe: Duration::ZERO, ..Config::default() }, seed);
         let local = "0.0.0.0:7".parse().unwrap();
-        let _listener = other.call(tapsock::stack::Verb::Listen { local, backlog: 1 }).unwrap();
+        let _listener = other.call(tapsock::stack::Verb::OpenListener { local, backlog: 1, v6_only: true }).unwrap();
         other.settle();
         let answers = other.ask(&syn.frame());
         seen.insert(answers[0].tcp().unwrap().seq);

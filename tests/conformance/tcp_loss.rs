@@ -161,7 +161,7 @@ fn line_47_forged_icmp_errors_are_ignored(wire: &mut dyn Wire) {
 fn line_47_a_connect_survives_forged_errors(pair: &mut Pair) {
     for family in FAMILIES {
         let remote = SocketAddr::new(family.peer(), 5555);
-        let ticket = pair.begin(Verb::Connect { local: None, remote });
+        let ticket = pair.begin(Verb::OpenStream { local: None, remote });
         let answers = pair.until("SYN", &mut |answer| answer.tcp().is_some());
         let syn = answers.iter().find_map(Answer::tcp).unwrap();
         for seq in [syn.seq.wrapping_add(1), syn.seq.wrapping_sub(1), 0] {
@@ -180,7 +180,7 @@ fn line_47_a_connect_survives_forged_errors(pair: &mut Pair) {
         client.seq += 1;
         client.reset(pair);
         // One that is true ends it.
-        let ticket = pair.begin(Verb::Connect { local: None, remote });
+        let ticket = pair.begin(Verb::OpenStream { local: None, remote });
         let answers = pair.until("SYN", &mut |answer| answer.tcp().is_some_and(|segment| segment.is(SYN)));
         let syn = answers.iter().filter_map(Answer::tcp).find(|segment| segment.is(SYN)).unwrap();
         let (kind, code) = if family == V4 { (3, 3) } else { (1, 4) };

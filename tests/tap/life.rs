@@ -1,9 +1,12 @@
 //! How a daemon lives and ends.
 
-use std::io::Read;
+use std::io::{BufRead, BufReader, Read};
 use std::net::TcpStream;
+use std::process::Stdio;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
 
-use crate::host::{Host, URLS, command, daemon, finish, run, script};
+use crate::host::{Host, URLS, command, daemon, finish, run, script, tap_up};
 use crate::namespace::alone;
 
 #[test]
@@ -75,6 +78,29 @@ fn the_owner_of_the_tap_needs_no_privilege() {
         run(&format!("curl -gsSf --noproxy * {}", URLS[0])).well();
         let status = std::fs::read_to_string(format!("/proc/{}/status", host.pid())).unwrap();
         assert!(status.contains("CapEff:\t0000000000000000"), "{status}");
+    });
+}
+
+#[test]
+fn a_stderr_that_nobody_reads_does_not_hold_it_up() {
+    alone(|| {
+        tap_up();
+        let mut daemon =
+            daemon(&["-vv", "--probe", "0"]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        BufReader::new(daemon.stdout.take().unwrap()).read_line(&mut String::new()).unwrap();
+        // A pipe holds 64 KiB: these packets say ten times as much.
+        let said = run("ping -q -c 400 -i 0.002 -W 2 192.168.69.1").well();
+        assert!(said.contains(" 0% packet loss"), "{said}");
+        run(&format!("kill -TERM {}", daemon.id())).well();
+        let deadline = Instant::now() + Duration::from_secs(10);
+        let ended = loop {
+            match daemon.try_wait().unwrap() {
+                None if Instant::now() < deadline => sleep(Duration::from_millis(10)),
+                ended => break ended,
+            }
+        };
+        let _ = daemon.kill();
+        assert_eq!(ended.and_then(|status| status.code()), Some(0));
     });
 }
 

@@ -82,6 +82,30 @@ fn an_address_of_the_hosts_side_is_refused() {
 }
 
 #[test]
+fn the_ethernet_address_of_the_hosts_side_is_refused() {
+    alone(|| {
+        tap_up();
+        let link = run("ip -o link show dev tap0").well();
+        let mac = link.split_once("link/ether ").unwrap().1.split(' ').next().unwrap();
+        let said = refused(&["--mac", mac]);
+        assert!(said.contains(mac) && said.contains("--mac"), "{said}");
+    });
+}
+
+#[test]
+fn a_limit_that_leaves_no_socket_for_a_connection_is_refused() {
+    alone(|| {
+        tap_up();
+        for limit in ["sockets=1", "sockets=14"] {
+            let said = refused(&["--limit", limit]);
+            assert!(said.contains(limit) && said.contains("--services"), "{said}");
+        }
+        Host::attach(&["--limit", "sockets=1", "--services", "none", "--probe", "0"]);
+        Host::attach(&["--limit", "sockets=15", "--probe", "0"]);
+    });
+}
+
+#[test]
 fn no_device_node_is_answered_with_modprobe() {
     alone(|| {
         tap_up();

@@ -9,7 +9,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use crate::error::Error;
 use crate::net::{self, BACKLOG, Keepalive, Stack, TcpInfo};
-use crate::socket::{Outcome, TcpOption, Verb};
+use crate::socket::{Outcome, SocketOption, Verb};
 
 /// A TCP socket that listens, like `tokio::net::TcpListener`.
 #[derive(Debug)]
@@ -22,7 +22,20 @@ impl TcpListener {
     ///
     /// As [`net::TcpListener::bind`].
     pub async fn bind(stack: &Stack, local: SocketAddr) -> io::Result<TcpListener> {
-        let outcome = stack.call(Verb::Listen { local, backlog: BACKLOG }).await;
+        TcpListener::open(stack, local, false).await
+    }
+
+    /// [`TcpListener::bind`] with IPV6_V6ONLY: `[::]` is every address of IPv6 only.
+    ///
+    /// # Errors
+    ///
+    /// As [`net::TcpListener::bind`].
+    pub async fn bind_one_family(stack: &Stack, local: SocketAddr) -> io::Result<TcpListener> {
+        TcpListener::open(stack, local, true).await
+    }
+
+    async fn open(stack: &Stack, local: SocketAddr, v6_only: bool) -> io::Result<TcpListener> {
+        let outcome = stack.call(Verb::OpenListener { local, backlog: BACKLOG, v6_only }).await;
         net::TcpListener::from_outcome(stack, outcome).map(TcpListener)
     }
 
@@ -37,9 +50,8 @@ impl TcpListener {
 
     /// [`TcpListener::accept`] for those who poll by hand.
     pub fn poll_accept(&self, context: &mut Context<'_>) -> Poll<io::Result<(TcpStream, SocketAddr)>> {
-        let socket = ready!(self.0.socket.queue.poll_accept(context))?;
-        let remote = socket.remote;
-        Poll::Ready(Ok((TcpStream(net::TcpStream::new(&self.0.stack, socket)), remote)))
+        let (socket, peer) = ready!(self.0.0.poll_accept(context))?;
+        Poll::Ready(Ok((TcpStream(socket.into()), peer.inet()?)))
     }
 
     /// Where it listens.
@@ -63,7 +75,7 @@ impl TcpStream {
     ///
     /// As [`net::TcpStream::connect`].
     pub async fn connect(stack: &Stack, remote: SocketAddr) -> io::Result<TcpStream> {
-        let outcome = stack.call(Verb::Connect { local: None, remote }).await;
+        let outcome = stack.call(Verb::OpenStream { local: None, remote }).await;
         net::TcpStream::from_outcome(stack, outcome).map(TcpStream)
     }
 
@@ -96,7 +108,7 @@ impl TcpStream {
 
     /// Something that can be asked for [`TcpStream::info`] while the stream itself is in other hands.
     pub fn inspector(&self) -> Inspector {
-        Inspector { stack: self.0.stack.clone(), socket: self.0.socket.handle }
+        Inspector { stack: self.0.0.stack().clone(), socket: self.0.0.inner.handle }
     }
 
     /// As [`net::TcpStream::set_nodelay`].
@@ -105,7 +117,7 @@ impl TcpStream {
     ///
     /// As [`net::TcpStream::set_nodelay`].
     pub async fn set_nodelay(&self, nodelay: bool) -> io::Result<()> {
-        self.set(TcpOption::Nodelay(nodelay)).await
+        self.set(SocketOption::Nodelay(nodelay)).await
     }
 
     /// As [`net::TcpStream::set_keepalive`].
@@ -114,7 +126,12 @@ impl TcpStream {
     ///
     /// As [`net::TcpStream::set_keepalive`].
     pub async fn set_keepalive(&self, keepalive: Option<Keepalive>) -> io::Result<()> {
-        self.set(TcpOption::Keepalive(keepalive)).await
+        if let Some(Keepalive { idle, interval, count }) = keepalive {
+            self.set(SocketOption::KeepaliveIdle(idle)).await?;
+            self.set(SocketOption::KeepaliveInterval(interval)).await?;
+            self.set(SocketOption::KeepaliveCount(count)).await?;
+        }
+        self.set(SocketOption::Keepalive(keepalive.is_some())).await
     }
 
     /// As [`net::TcpStream::set_user_timeout`].
@@ -123,7 +140,7 @@ impl TcpStream {
     ///
     /// As [`net::TcpStream::set_user_timeout`].
     pub async fn set_user_timeout(&self, timeout: Option<Duration>) -> io::Result<()> {
-        self.set(TcpOption::UserTimeout(timeout)).await
+        self.set(SocketOption::UserTimeout(timeout)).await
     }
 
     /// SO_LINGER at zero: dropping the stream discards what is unsent and sends a RST. A longer time would make the
@@ -133,7 +150,7 @@ impl TcpStream {
     ///
     /// `NetworkDown` if the stack has stopped.
     pub async fn set_zero_linger(&self) -> io::Result<()> {
-        self.set(TcpOption::Linger(Some(Duration::ZERO))).await
+        self.set(SocketOption::Linger(Some(Duration::ZERO))).await
     }
 
     /// As [`net::TcpStream::take_error`].
@@ -145,8 +162,8 @@ impl TcpStream {
         self.0.take_error()
     }
 
-    async fn set(&self, option: TcpOption) -> io::Result<()> {
-        self.0.stack.call(Verb::SetOption { socket: self.0.socket.handle, option }).await?;
+    async fn set(&self, option: SocketOption) -> io::Result<()> {
+        self.0.0.stack().call(Verb::SetOption { socket: self.0.0.inner.handle, option }).await?;
         Ok(())
     }
 
@@ -179,7 +196,7 @@ impl Inspector {
 
 impl AsyncRead for TcpStream {
     fn poll_read(self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        let count = ready!(self.0.socket.pipe.poll_read(context, buffer.initialize_unfilled()))?;
+        let count = ready!(self.0.0.poll_recv(context, buffer.initialize_unfilled()))?;
         buffer.advance(count);
         Poll::Ready(Ok(()))
     }
@@ -187,7 +204,7 @@ impl AsyncRead for TcpStream {
 
 impl AsyncWrite for TcpStream {
     fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &[u8]) -> Poll<io::Result<usize>> {
-        self.0.socket.pipe.poll_write(context, buffer).map_err(Into::into)
+        self.0.0.poll_send(context, buffer)
     }
 
     fn poll_flush(self: Pin<&mut Self>, _context: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -195,7 +212,6 @@ impl AsyncWrite for TcpStream {
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, _context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.0.socket.pipe.shutdown_write();
-        Poll::Ready(Ok(()))
+        Poll::Ready(self.0.shutdown(std::net::Shutdown::Write))
     }
 }

@@ -2,8 +2,9 @@ use std::future::poll_fn;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
+use crate::error::Error;
 use crate::net::{self, Stack};
-use crate::socket::{GroupOption, Verb};
+use crate::socket::{SocketOption, Verb};
 
 /// A UDP socket, like `tokio::net::UdpSocket`.
 #[derive(Debug)]
@@ -16,8 +17,20 @@ impl UdpSocket {
     ///
     /// As [`net::UdpSocket::bind`].
     pub async fn bind(stack: &Stack, local: SocketAddr) -> io::Result<UdpSocket> {
-        let outcome = stack.call(Verb::BindUdp { local, reuse_address: false }).await;
-        net::UdpSocket::from_outcome(stack, outcome).map(UdpSocket)
+        UdpSocket::open(stack, Verb::OpenDatagram { local, reuse_address: false, v6_only: false }).await
+    }
+
+    /// [`UdpSocket::bind`] with IPV6_V6ONLY: `[::]` is every address of IPv6 only.
+    ///
+    /// # Errors
+    ///
+    /// As [`net::UdpSocket::bind`].
+    pub async fn bind_one_family(stack: &Stack, local: SocketAddr) -> io::Result<UdpSocket> {
+        UdpSocket::open(stack, Verb::OpenDatagram { local, reuse_address: false, v6_only: true }).await
+    }
+
+    async fn open(stack: &Stack, verb: Verb) -> io::Result<UdpSocket> {
+        net::UdpSocket::from_outcome(stack, stack.call(verb).await).map(UdpSocket)
     }
 
     /// As [`net::UdpSocket::bind_reusable`].
@@ -26,8 +39,7 @@ impl UdpSocket {
     ///
     /// As [`net::UdpSocket::bind`].
     pub async fn bind_reusable(stack: &Stack, local: SocketAddr) -> io::Result<UdpSocket> {
-        let outcome = stack.call(Verb::BindUdp { local, reuse_address: true }).await;
-        net::UdpSocket::from_outcome(stack, outcome).map(UdpSocket)
+        UdpSocket::open(stack, Verb::OpenDatagram { local, reuse_address: true, v6_only: false }).await
     }
 
     /// As [`net::UdpSocket::connect`].
@@ -36,8 +48,7 @@ impl UdpSocket {
     ///
     /// As [`net::UdpSocket::connect`].
     pub async fn connect(&self, peer: SocketAddr) -> io::Result<()> {
-        let outcome = self.0.stack.call(Verb::ConnectUdp { socket: self.0.socket.handle, peer }).await;
-        self.0.connected(peer, outcome)
+        self.0.0.connect_datagram(peer).await
     }
 
     /// As [`net::UdpSocket::set_receive_errors`].
@@ -46,8 +57,7 @@ impl UdpSocket {
     ///
     /// As [`net::UdpSocket::set_receive_errors`].
     pub async fn set_receive_errors(&self, on: bool) -> io::Result<()> {
-        self.0.stack.call(Verb::SetReceiveErrors { socket: self.0.socket.handle, on }).await?;
-        Ok(())
+        self.option(SocketOption::ReceiveErrors(on)).await
     }
 
     /// What it is bound to.
@@ -74,7 +84,7 @@ impl UdpSocket {
     ///
     /// As [`net::UdpSocket::recv_from`].
     pub async fn recv_to(&self, buffer: &mut [u8]) -> io::Result<(usize, SocketAddr, Option<IpAddr>)> {
-        Ok(poll_fn(|context| self.0.socket.pipe.poll_receive(context, buffer)).await?)
+        poll_fn(|context| self.0.0.poll_recv_to(context, buffer)).await
     }
 
     /// As [`net::UdpSocket::recv`].
@@ -101,8 +111,7 @@ impl UdpSocket {
     ///
     /// As [`net::UdpSocket::send_to`].
     pub async fn send_from(&self, bytes: &[u8], peer: SocketAddr, local: Option<IpAddr>) -> io::Result<usize> {
-        poll_fn(|context| self.0.socket.pipe.poll_send(context, bytes, peer, local)).await?;
-        Ok(bytes.len())
+        poll_fn(|context| self.0.0.poll_send_from(context, bytes, peer, local)).await
     }
 
     /// As [`net::UdpSocket::send`].
@@ -111,7 +120,7 @@ impl UdpSocket {
     ///
     /// As [`net::UdpSocket::send`].
     pub async fn send(&self, bytes: &[u8]) -> io::Result<usize> {
-        self.send_from(bytes, self.0.peer()?, None).await
+        self.send_from(bytes, self.0.0.connected_peer()?, None).await
     }
 
     /// As [`net::UdpSocket::join_multicast_v4`].
@@ -120,7 +129,7 @@ impl UdpSocket {
     ///
     /// As [`net::UdpSocket::join_multicast_v4`].
     pub async fn join_multicast_v4(&self, multiaddr: Ipv4Addr, interface: Ipv4Addr) -> io::Result<()> {
-        self.set(self.0.join_v4(&multiaddr, &interface)).await
+        self.set(self.0.0.joining_v4(&multiaddr, &interface)).await
     }
 
     /// As [`net::UdpSocket::leave_multicast_v4`].
@@ -129,7 +138,7 @@ impl UdpSocket {
     ///
     /// As [`net::UdpSocket::leave_multicast_v4`].
     pub async fn leave_multicast_v4(&self, multiaddr: Ipv4Addr, interface: Ipv4Addr) -> io::Result<()> {
-        self.set(self.0.leave_v4(&multiaddr, &interface)).await
+        self.set(self.0.0.leaving_v4(&multiaddr, &interface)).await
     }
 
     /// As [`net::UdpSocket::join_multicast_v6`].
@@ -138,7 +147,7 @@ impl UdpSocket {
     ///
     /// As [`net::UdpSocket::join_multicast_v6`].
     pub async fn join_multicast_v6(&self, multiaddr: &Ipv6Addr, interface: u32) -> io::Result<()> {
-        self.set(self.0.join_v6(multiaddr, interface)?).await
+        self.set(self.0.0.joining_v6(multiaddr, interface)?).await
     }
 
     /// As [`net::UdpSocket::leave_multicast_v6`].
@@ -147,7 +156,7 @@ impl UdpSocket {
     ///
     /// As [`net::UdpSocket::leave_multicast_v6`].
     pub async fn leave_multicast_v6(&self, multiaddr: &Ipv6Addr, interface: u32) -> io::Result<()> {
-        self.set(self.0.leave_v6(multiaddr, interface)?).await
+        self.set(self.0.0.leaving_v6(multiaddr, interface)?).await
     }
 
     /// As [`net::UdpSocket::set_broadcast`].
@@ -156,7 +165,7 @@ impl UdpSocket {
     ///
     /// As [`net::UdpSocket::set_broadcast`].
     pub async fn set_broadcast(&self, broadcast: bool) -> io::Result<()> {
-        self.set(self.0.option(GroupOption::Broadcast(broadcast))).await
+        self.option(SocketOption::Broadcast(broadcast)).await
     }
 
     /// As [`net::UdpSocket::set_multicast_loop_v4`].
@@ -165,7 +174,7 @@ impl UdpSocket {
     ///
     /// As [`net::UdpSocket::set_multicast_loop_v4`].
     pub async fn set_multicast_loop_v4(&self, on: bool) -> io::Result<()> {
-        self.set(self.0.option(GroupOption::Loopback(on))).await
+        self.option(SocketOption::MulticastLoop(on)).await
     }
 
     /// As [`net::UdpSocket::set_multicast_loop_v6`].
@@ -174,7 +183,7 @@ impl UdpSocket {
     ///
     /// As [`net::UdpSocket::set_multicast_loop_v6`].
     pub async fn set_multicast_loop_v6(&self, on: bool) -> io::Result<()> {
-        self.set(self.0.option(GroupOption::Loopback(on))).await
+        self.option(SocketOption::MulticastLoop(on)).await
     }
 
     /// As [`net::UdpSocket::set_multicast_ttl_v4`].
@@ -183,11 +192,15 @@ impl UdpSocket {
     ///
     /// As [`net::UdpSocket::set_multicast_ttl_v4`].
     pub async fn set_multicast_ttl_v4(&self, ttl: u32) -> io::Result<()> {
-        self.set(self.0.ttl_v4(ttl)?).await
+        self.option(SocketOption::MulticastHops(u8::try_from(ttl).map_err(|_| Error::InvalidInput)?)).await
+    }
+
+    async fn option(&self, option: SocketOption) -> io::Result<()> {
+        self.set(Verb::SetOption { socket: self.0.0.inner.handle, option }).await
     }
 
     async fn set(&self, verb: Verb) -> io::Result<()> {
-        self.0.stack.call(verb).await?;
+        self.0.0.stack().call(verb).await?;
         Ok(())
     }
 }

@@ -2,14 +2,17 @@ use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use super::super::link::{Link, Side};
+use super::super::Bell;
+use super::super::link::{Joint, Link, Side};
 use super::super::ring::Ring;
-use super::LOW_WATER;
+use super::{LOW_WATER, Stream};
 use crate::error::Error;
 
 /// The stack's end of a stream socket.
 pub struct StreamEnd {
     link: Arc<Link<Ring>>,
+    /// The application was told, or will be, what the connection died of.
+    is_broken: bool,
 }
 
 /// What is on the other side.
@@ -17,7 +20,7 @@ const APPLICATION: Side = Side::Left;
 
 impl StreamEnd {
     pub(super) fn new(link: Arc<Link<Ring>>) -> StreamEnd {
-        StreamEnd { link }
+        StreamEnd { link, is_broken: false }
     }
 
     /// Looks after the socket: what the application does from here on rings again.
@@ -25,6 +28,24 @@ impl StreamEnd {
         if let Some(bell) = self.link.bell(APPLICATION) {
             bell.reset();
         }
+    }
+
+    /// The peer has been asked. An earlier try on the same pipe is forgotten.
+    pub fn begin_connect(&mut self) {
+        self.is_broken = false;
+        self.link.begin_connect();
+    }
+
+    /// The connection stands.
+    pub fn connected(&self) {
+        self.link.end_connect();
+    }
+
+    /// Makes this end another application's: from here on the two are joined and there is no stack in between. What is
+    /// in the rings stays there.
+    pub fn join(self, joint: Joint, bell: Bell) -> Stream {
+        self.link.join(joint, bell);
+        Stream::at(&self.link, Side::Right)
     }
 
     /// Puts received bytes into the ring and says how many fitted. If not all did, reading rings the bell.
@@ -89,19 +110,32 @@ impl StreamEnd {
     /// Nothing will come after what is in the ring.
     pub fn end_of_stream(&self) {
         let incoming = self.link.incoming(APPLICATION);
-        if !incoming.over.swap(true, Ordering::AcqRel) {
+        if !incoming.over.load(Ordering::Acquire) {
+            incoming.whole.store(true, Ordering::Release);
+            incoming.over.store(true, Ordering::Release);
             incoming.readers.wake(None);
         }
     }
 
-    /// The connection is dead: both directions are over, and the next call is told why. If the peer had closed
+    /// The connection is dead: both directions are over, and the next call is told why, once. If the peer had closed
     /// its direction before, nothing that could be read is missing: reading goes on to say so, and only writing
     /// fails, as on Linux.
-    pub fn fail(&self, error: Error) {
-        if !self.link.incoming(APPLICATION).over.load(Ordering::Acquire) {
-            self.link.set_error(APPLICATION, error);
-        }
+    pub fn fail(&mut self, error: Error) {
+        self.break_off(error);
         self.finish();
+    }
+
+    /// The connection is dead, and there is still something to be read. Writing fails from here on.
+    pub fn break_off(&mut self, error: Error) {
+        if !std::mem::replace(&mut self.is_broken, true) {
+            let is_whole = self.link.incoming(APPLICATION).whole.load(Ordering::Acquire);
+            // A RST behind the peer's FIN says that nobody reads (Linux: tcp_reset).
+            let told = if is_whole && error == Error::ConnectionReset { Error::BrokenPipe } else { error };
+            self.link.set_error(APPLICATION, told);
+            let outgoing = self.link.outgoing(APPLICATION);
+            outgoing.over.store(true, Ordering::Release);
+            outgoing.writers.wake(None);
+        }
     }
 
     /// Both directions are over.

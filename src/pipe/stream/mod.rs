@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 
 use super::Bell;
-use super::link::{Joint, Link, Manner, Side};
+use super::link::{Joint, Link, Side};
 use super::readiness::{Interest, Readiness};
 use super::ring::Ring;
 use crate::error::{Error, Result};
@@ -57,8 +57,8 @@ impl Stream {
     /// assert_eq!(application.try_read(&mut buffer), Ok(5));
     /// # Ok::<(), tapsock::error::Error>(())
     /// ```
-    pub fn new(capacity: usize, memory: &Memory, bell: Arc<Bell>) -> Result<(Stream, StreamEnd)> {
-        let link = Stream::link(capacity, memory, [Some(bell), None], Manner::Stack)?;
+    pub fn new(capacity: usize, memory: &Memory, bell: Bell) -> Result<(Stream, StreamEnd)> {
+        let link = Arc::new(Link::new(memory.pair([capacity; 2])?.map(Ring::new), bell));
         Ok((Stream::at(&link, Side::Left), StreamEnd::new(link)))
     }
 
@@ -86,19 +86,10 @@ impl Stream {
     /// assert_eq!(b.try_read(&mut buffer), Ok(0), "the end of the stream");
     /// # Ok::<(), tapsock::error::Error>(())
     /// ```
-    pub fn joined(joint: Joint, capacity: usize, memory: &Memory, bells: [Arc<Bell>; 2]) -> Result<(Stream, Stream)> {
-        let link = Stream::link(capacity, memory, bells.map(Some), Manner::Joined(joint))?;
-        Ok((Stream::at(&link, Side::Left), Stream::at(&link, Side::Right)))
-    }
-
-    fn link(
-        capacity: usize,
-        memory: &Memory,
-        bells: [Option<Arc<Bell>>; 2],
-        manner: Manner,
-    ) -> Result<Arc<Link<Ring>>> {
-        let rings = [Ring::new(memory.buffer(capacity)?), Ring::new(memory.buffer(capacity)?)];
-        Ok(Arc::new(Link::new(rings, bells, manner)))
+    pub fn joined(joint: Joint, capacity: usize, memory: &Memory, bells: [Bell; 2]) -> Result<(Stream, Stream)> {
+        let [left, right] = bells;
+        let (stream, end) = Stream::new(capacity, memory, left)?;
+        Ok((stream, end.join(joint, right)))
     }
 
     fn at(link: &Arc<Link<Ring>>, side: Side) -> Stream {
@@ -171,8 +162,9 @@ impl Stream {
         if !is_over {
             return Err(Error::WouldBlock);
         }
-        // A reset behind the end of the stream is told to those who write only, as on Linux.
-        if self.link.error(self.side) != Some(Error::BrokenPipe) {
+        // Where nothing is missing, only those who write are told of a reset, as on Linux. Unix sockets tell readers.
+        let is_whole = self.link.incoming(self.side).whole.load(Ordering::Acquire);
+        if !is_whole || self.link.joint() == Some(Joint::Unix) {
             self.link.take_error(self.side)?;
         }
         Ok(0)
@@ -202,11 +194,14 @@ impl Stream {
         if link.is_writing_over(side) {
             return Err(Error::BrokenPipe);
         }
+        if link.is_connecting() {
+            return Err(Error::WouldBlock);
+        }
         let wanted = buffers.iter().map(|buffer| buffer.len()).sum();
         if wanted == 0 {
             return Ok(0);
         }
-        if link.joint().is_some() && link.is_in_vain(side) {
+        if link.is_joined() && link.is_in_vain(side) {
             return Ok(self.write_in_vain(wanted));
         }
         let outgoing = link.outgoing(side);
@@ -225,7 +220,7 @@ impl Stream {
         }
         outgoing.readers.wake(None);
         link.ring_stack(side);
-        if link.joint().is_some() && link.is_gone(side.other()) && outgoing.queue.len() > 0 {
+        if link.is_joined() && link.is_gone(side.other()) && outgoing.queue.len() > 0 {
             // It went while we wrote.
             link.reset(side.other());
         }
@@ -252,6 +247,28 @@ impl Stream {
         self.link.take_error(self.side)
     }
 
+    /// Whether the connection stands.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::WouldBlock`] while the peer has not answered; why it failed, once.
+    pub fn try_connected(&self) -> Result<()> {
+        if self.is_connecting() {
+            return Err(Error::WouldBlock);
+        }
+        self.link.take_error(self.side)
+    }
+
+    /// Whether the peer has not answered yet.
+    pub fn is_connecting(&self) -> bool {
+        self.link.is_connecting()
+    }
+
+    /// [`Stream::try_connected`], or wakes the task later.
+    pub fn poll_connected(&self, context: &mut Context<'_>) -> Poll<Result<()>> {
+        self.link.outgoing(self.side).writers.poll(context, || self.try_connected())
+    }
+
     /// Bytes that can be read at once (FIONREAD).
     pub fn unread(&self) -> usize {
         self.link.incoming(self.side).queue.len()
@@ -273,8 +290,8 @@ impl Stream {
             readable: is_reading_over || error || self.unread() > 0,
             writable: is_writing_over
                 || error
-                || room >= outgoing.capacity().div_ceil(LOW_WATER)
-                || (link.joint().is_some() && link.is_in_vain(side)),
+                || (room >= outgoing.capacity().div_ceil(LOW_WATER) && !link.is_connecting())
+                || (link.is_joined() && link.is_in_vain(side)),
             hang_up: is_reading_over && is_writing_over,
             error,
         }

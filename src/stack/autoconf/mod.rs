@@ -189,11 +189,8 @@ impl Stack {
     /// Takes what the link has to say, and shows the frames that follow from it.
     pub(super) fn take_link_notices(&mut self, now: Time, out: &mut Frames, depth: Depth, observer: &mut dyn Observer) {
         let mut sent = out.len();
-        loop {
+        while self.link.has_notices() {
             let notices: Vec<Notice> = self.link.notices().collect();
-            if notices.is_empty() {
-                break;
-            }
             for notice in notices {
                 self.take_link_notice(now, notice, out);
             }

@@ -53,9 +53,9 @@ fn a_call_beyond_the_limit_on_sockets_fails_and_closing_one_makes_room() {
     let mut net = Net::with(FaultConfig::default(), with(|limits| limits.sockets = 2), config_b());
     let first = net.bind_a(at("0.0.0.0", 7));
     let _second = net.listen_a(at("0.0.0.0", 80), 1);
-    assert!(net.call_a(Verb::BindUdp { local: at("0.0.0.0", 8), reuse_address: false }).is_err());
-    assert!(net.call_a(Verb::Listen { local: at("0.0.0.0", 81), backlog: 1 }).is_err());
-    assert!(net.call_a(Verb::Connect { local: None, remote: at(B, 80) }).is_err());
+    assert!(net.call_a(Verb::OpenDatagram { local: at("0.0.0.0", 8), reuse_address: false, v6_only: true }).is_err());
+    assert!(net.call_a(Verb::OpenListener { local: at("0.0.0.0", 81), backlog: 1, v6_only: true }).is_err());
+    assert!(net.call_a(Verb::OpenStream { local: None, remote: at(B, 80) }).is_err());
     assert_eq!(net.a.stack.sockets(), 2);
     drop(first);
     net.settle();

@@ -106,7 +106,7 @@ fn a_full_accept_queue_drops_and_lets_the_client_try_again() {
     let listener = net.listen_a(at("0.0.0.0", 80), 2);
     let first = net.connect_b(at(A, 80)).unwrap();
     let second = net.connect_b(at(A, 80)).unwrap();
-    let third = net.b.begin(Verb::Connect { local: None, remote: at(A, 80) });
+    let third = net.b.begin(Verb::OpenStream { local: None, remote: at(A, 80) });
     net.run(Duration::from_secs(2));
     assert!(net.b.finished(third).is_none(), "the third waits");
     assert!(net.a.stack.counters().of(Rule::TcpBacklogFull) > 0);
@@ -150,7 +150,10 @@ fn what_a_connection_tells_about_itself_is_what_was_on_the_wire() {
 fn a_listener_that_is_closed_refuses_and_frees_its_port() {
     let mut net = Net::new();
     let listener = net.listen_a(at("0.0.0.0", 80), 16);
-    assert_eq!(net.call_a(Verb::Listen { local: at(A, 80), backlog: 1 }).unwrap_err(), Error::AddressInUse);
+    assert_eq!(
+        net.call_a(Verb::OpenListener { local: at(A, 80), backlog: 1, v6_only: true }).unwrap_err(),
+        Error::AddressInUse
+    );
     drop(listener);
     net.settle();
     assert_eq!(net.connect_b(at(A, 80)).unwrap_err(), Error::ConnectionRefused);
@@ -160,7 +163,7 @@ fn a_listener_that_is_closed_refuses_and_frees_its_port() {
 #[test]
 fn an_address_that_is_not_ours_cannot_be_bound() {
     let mut net = Net::new();
-    let error = net.call_a(Verb::Listen { local: at("10.0.0.1", 80), backlog: 1 }).unwrap_err();
+    let error = net.call_a(Verb::OpenListener { local: at("10.0.0.1", 80), backlog: 1, v6_only: true }).unwrap_err();
     assert_eq!(error, Error::AddressNotAvailable);
 }
 

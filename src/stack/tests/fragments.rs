@@ -6,7 +6,8 @@ use super::*;
 use crate::device::fault::Wire;
 use crate::error::Error;
 use crate::ip::transport_checksum;
-use crate::observe::{Ownership, Rule};
+use crate::observe::{Ownership, Protocol, Rule, SocketId};
+use crate::socket::SocketOption;
 
 fn data(length: usize, seed: usize) -> Vec<u8> {
     (0..length).map(|i| ((i + seed) * 31 % 251) as u8).collect()
@@ -91,17 +92,18 @@ fn the_largest_datagrams_go_there_and_come_back() {
 #[test]
 fn every_fragment_says_that_it_waits_and_the_last_one_whose_the_datagram_is() {
     let mut net = Net::new();
-    let (a, b) = (net.bind_a(at("0.0.0.0", 7)), net.bind_b(at("0.0.0.0", 0)));
+    let (_a, b) = (net.bind_a(at("0.0.0.0", 7)), net.bind_b(at("0.0.0.0", 0)));
     b.pipe.try_send(&data(4000, 0), at(A, 7), None).unwrap();
     net.settle();
     let seen = packets(&net.a, Direction::In);
     let fates: Vec<Fate> = seen.iter().map(|(_, fate)| *fate).collect();
     let bound = at("0.0.0.0", 7);
-    let owner = Fate::of(Ownership::Port { socket: a.id, bound });
+    let socket = SocketId { protocol: Protocol::Udp, number: 1 };
+    let owner = Fate::of(Ownership::Port { socket, bound });
     assert_eq!(fates, [Fate::nobody(Rule::Ip4FragmentWaits), Fate::nobody(Rule::Ip4FragmentWaits), owner]);
     // On their way out they all belong to the socket that sent them.
     let sent = packets(&net.b, Direction::Out);
-    assert!(sent.iter().all(|(_, fate)| fate.owner.is_some_and(|owner| owner.socket() == b.id)));
+    assert!(sent.iter().all(|(_, fate)| fate.owner.is_some_and(|owner| owner.socket() == socket)));
 }
 
 #[test]
@@ -109,7 +111,7 @@ fn a_datagram_to_a_port_that_nobody_has_is_refused_in_fragments_too() {
     for (host, wildcard) in [(A, "0.0.0.0"), (A6, "::")] {
         let mut net = Net::new();
         let b = net.bind_b(at(wildcard, 0));
-        net.call_b(Verb::ConnectUdp { socket: b.handle, peer: at(host, 9) }).unwrap();
+        net.call_b(Verb::Connect { socket: b.handle, remote: at(host, 9) }).unwrap();
         b.pipe.try_send(&data(20_000, 0), at(host, 9), None).unwrap();
         net.settle();
         assert_eq!(net.a.stack.counters().of(Rule::UdpNoSocket), 1, "WIRE 27, 61");
@@ -193,7 +195,7 @@ fn a_path_that_carries_less_is_learned_for_ten_minutes() {
 fn a_connected_socket_hears_that_a_datagram_was_too_big_and_then_it_is_cut() {
     let mut net = Net::new();
     let (a, b) = (net.bind_a(at("0.0.0.0", 0)), net.bind_b(at("0.0.0.0", 7)));
-    net.call_a(Verb::ConnectUdp { socket: a.handle, peer: at(B, 7) }).unwrap();
+    net.call_a(Verb::Connect { socket: a.handle, remote: at(B, 7) }).unwrap();
     a.pipe.try_send(&data(1400, 0), at(B, 7), None).unwrap();
     net.settle();
     let about = packets(&net.a, Direction::Out).pop().unwrap().0;
@@ -214,9 +216,9 @@ fn an_unconnected_socket_hears_of_errors_when_it_asked_and_soft_ones_only_then()
                 let mut net = Net::new();
                 let a = net.bind_a(at("0.0.0.0", 0));
                 if connected {
-                    net.call_a(Verb::ConnectUdp { socket: a.handle, peer: at(B, 7) }).unwrap();
+                    net.call_a(Verb::Connect { socket: a.handle, remote: at(B, 7) }).unwrap();
                 }
-                net.call_a(Verb::SetReceiveErrors { socket: a.handle, on: wants }).unwrap();
+                net.call_a(Verb::SetOption { socket: a.handle, option: SocketOption::ReceiveErrors(wants) }).unwrap();
                 a.pipe.try_send(b"x", at(B, 7), None).unwrap();
                 // Before B's own answer comes.
                 let a_sent = |net: &mut Net| {

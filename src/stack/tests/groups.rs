@@ -9,7 +9,7 @@ use smoltcp::wire::{Icmpv6Packet, Ipv4Packet};
 use super::*;
 use crate::error::Error;
 use crate::observe::Rule;
-use crate::socket::{GroupOption, Handle};
+use crate::socket::{Handle, SocketOption};
 
 const GROUP: &str = "239.1.2.3";
 const GROUP6: &str = "ff05::123";
@@ -27,7 +27,7 @@ fn leave(net: &mut Net, socket: Handle, group: &str) -> Result<()> {
 }
 
 fn shared(net: &mut Net, local: SocketAddr) -> DatagramSocket {
-    match net.call_a(Verb::BindUdp { local, reuse_address: true }) {
+    match net.call_a(Verb::OpenDatagram { local, reuse_address: true, v6_only: true }) {
         Ok(Outcome::Datagram(socket)) => socket,
         other => panic!("{other:?}"),
     }
@@ -225,7 +225,7 @@ fn a_connected_socket_comes_before_one_that_is_not() {
     let connected = shared(&mut net, at("0.0.0.0", 5000));
     let bound = shared(&mut net, at(A, 5000));
     let b = net.bind_b(at("0.0.0.0", 6000));
-    net.call_a(Verb::ConnectUdp { socket: connected.handle, peer: at(B, 6000) }).unwrap();
+    net.call_a(Verb::Connect { socket: connected.handle, remote: at(B, 6000) }).unwrap();
     b.pipe.try_send(b"x", at(A, 5000), None).unwrap();
     net.settle();
     assert!(received(&connected).is_some() && received(&bound).is_none());
@@ -261,7 +261,7 @@ fn broadcast_needs_permission_and_reaches_everybody() {
         assert_eq!(b.pipe.try_receive(&mut [0; 8]), Err(Error::PermissionDenied), "{to}");
         assert_eq!(received(&hears), None);
     }
-    net.call_b(Verb::SetGroupOption { socket: b.handle, option: GroupOption::Broadcast(true) }).unwrap();
+    net.call_b(Verb::SetOption { socket: b.handle, option: SocketOption::Broadcast(true) }).unwrap();
     for to in ["255.255.255.255", "192.168.69.255"] {
         b.pipe.try_send(b"all", at(to, 5000), None).unwrap();
         net.settle();
@@ -284,16 +284,16 @@ fn what_we_send_to_our_groups_comes_back_to_us_unless_it_shall_not() {
         assert_eq!(received(&member), None);
         join(&mut net, member.handle, group).unwrap();
         net.call_b(Verb::JoinGroup { socket: neighbour.handle, group: ip(group), interface: None }).unwrap();
-        let send = |net: &mut Net, option: GroupOption| {
-            net.call_a(Verb::SetGroupOption { socket: sender.handle, option }).unwrap();
+        let send = |net: &mut Net, option: SocketOption| {
+            net.call_a(Verb::SetOption { socket: sender.handle, option }).unwrap();
             sender.pipe.try_send(b"hello", at(group, 5000), None).unwrap();
             net.settle();
             (received(&member).is_some(), received(&neighbour).is_some())
         };
-        assert_eq!(send(&mut net, GroupOption::Loopback(true)), (true, true));
-        assert_eq!(send(&mut net, GroupOption::Loopback(false)), (false, true));
-        send(&mut net, GroupOption::Hops(0));
-        assert_eq!(send(&mut net, GroupOption::Loopback(true)), (true, false), "a hop count of 0 stays here");
+        assert_eq!(send(&mut net, SocketOption::MulticastLoop(true)), (true, true));
+        assert_eq!(send(&mut net, SocketOption::MulticastLoop(false)), (false, true));
+        send(&mut net, SocketOption::MulticastHops(0));
+        assert_eq!(send(&mut net, SocketOption::MulticastLoop(true)), (true, false), "a hop count of 0 stays here");
     }
 }
 
@@ -301,9 +301,9 @@ fn what_we_send_to_our_groups_comes_back_to_us_unless_it_shall_not() {
 fn datagrams_to_groups_go_one_hop_unless_they_are_told_otherwise() {
     let mut net = rested();
     let a = net.bind_a(at("0.0.0.0", 6000));
-    for (hops, option) in [(1, None), (7, Some(GroupOption::Hops(7)))] {
+    for (hops, option) in [(1, None), (7, Some(SocketOption::MulticastHops(7)))] {
         if let Some(option) = option {
-            net.call_a(Verb::SetGroupOption { socket: a.handle, option }).unwrap();
+            net.call_a(Verb::SetOption { socket: a.handle, option }).unwrap();
         }
         a.pipe.try_send(b"hello", at(GROUP, 5000), None).unwrap();
         net.settle();

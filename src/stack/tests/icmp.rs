@@ -107,7 +107,7 @@ fn an_error_that_passed_is_forgotten_when_the_peer_acknowledges() {
 /// A's SYN to a port of B that never answers.
 fn asking() -> (Bench, Vec<u8>) {
     let mut bench = Bench::new();
-    bench.net.a.begin(Verb::Connect { local: None, remote: at(B, 7777) });
+    bench.net.a.begin(Verb::OpenStream { local: None, remote: at(B, 7777) });
     bench.idle(Duration::from_millis(5));
     let is_syn = |bytes: &[u8]| bytes[12..14] == [8, 0] && bytes[23] == 6 && bytes[47] == 2;
     let syn = bench.net.a.seen.frames.iter().find(|(_, _, bytes, _)| is_syn(bytes)).unwrap().2[14..].to_vec();

@@ -68,7 +68,7 @@ fn a_handshake_that_is_under_way_when_the_stack_stops_ends_in_a_reset() {
     drop(net.connect_b(at(A, 80)));
     net.run(Duration::from_secs(20));
     // B's final ACK is lost: B believes in the connection, A has a SYN entry only.
-    let ticket = net.b.begin(Verb::Connect { local: None, remote: at(A, 80) });
+    let ticket = net.b.begin(Verb::OpenStream { local: None, remote: at(A, 80) });
     let now = net.now;
     net.b.round(now);
     net.a.round(now);
@@ -90,7 +90,7 @@ fn the_limit_on_sockets_refuses_the_newcomer_and_keeps_the_rest() {
     let mut net = Net::with(FaultConfig::default(), config, config_b());
     let listener = net.listen_a(at("0.0.0.0", 80), 16);
     let _first = net.connect_b(at(A, 80)).unwrap();
-    let second = net.b.begin(Verb::Connect { local: None, remote: at(A, 80) });
+    let second = net.b.begin(Verb::OpenStream { local: None, remote: at(A, 80) });
     net.run(Duration::from_millis(500));
     net.settle();
     assert!(listener.queue.try_accept().is_ok());

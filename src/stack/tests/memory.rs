@@ -76,11 +76,11 @@ fn at_the_limit_new_connections_are_refused_and_those_that_are_there_go_on() {
     net.run(Duration::from_millis(100));
     assert!(net.a.stack.memory_used() >= 4096);
     // Nobody gets in, and nobody gets out.
-    let ticket = net.b.begin(Verb::Connect { local: None, remote: at(A, 80) });
+    let ticket = net.b.begin(Verb::OpenStream { local: None, remote: at(A, 80) });
     net.run(Duration::from_millis(500));
     assert_eq!(listener.queue.try_accept().map(|_| ()), Err(Error::WouldBlock));
     assert!(net.a.stack.counters().of(Rule::TcpMemoryLimit) > 0);
-    assert_eq!(net.call_a(Verb::Connect { local: None, remote: at(B, 9) }).map(|_| ()), Err(Error::NoBufferSpace));
+    assert_eq!(net.call_a(Verb::OpenStream { local: None, remote: at(B, 9) }).map(|_| ()), Err(Error::NoBufferSpace));
     // Reading makes room, and what was refused comes by itself.
     let mut received = 0;
     let mut buffer = [0; 9000];
@@ -99,4 +99,40 @@ fn transfers_end_exactly_under_a_limit_that_they_reach_all_the_time() {
     let (a, b, _listener) = net.connected();
     transfer(&mut net, &b, &a, 500_000);
     transfer(&mut net, &a, &b, 500_000);
+}
+
+#[test]
+fn datagrams_count_and_at_the_limit_they_are_dropped_by_a_rule_that_says_so() {
+    let mut net = Net::with(FaultConfig::default(), small(128 * 1024), config_b());
+    let sockets: Vec<_> = (1..=4).map(|port| net.bind_a(at("0.0.0.0", port))).collect();
+    let idle = net.a.stack.memory_used();
+    assert_eq!(idle, 4 * 16 * 1024);
+    let b = net.bind_b(at("0.0.0.0", 0));
+    for number in 0..400 {
+        b.pipe.try_send(&[1; 1400], at(A, 1 + number % 4), None).unwrap();
+        net.settle();
+        assert!(net.a.stack.memory_used() < 128 * 1024 + 1500);
+    }
+    let dropped = net.a.stack.counters().of(Rule::UdpMemoryLimit);
+    assert!(dropped > 300, "{dropped}");
+    assert!(matches!(
+        net.call_a(Verb::OpenDatagram { local: at(A, 9), reuse_address: false, v6_only: true }),
+        Err(Error::NoBufferSpace)
+    ));
+    // What was kept is whole, and reading it makes room.
+    let mut received = 0;
+    let mut buffer = [0; 1500];
+    for socket in &sockets {
+        while let Ok((1400, ..)) = socket.pipe.try_receive(&mut buffer) {
+            received += 1;
+            net.settle();
+        }
+    }
+    assert_eq!((received + dropped, net.a.stack.memory_used()), (400, idle));
+    b.pipe.try_send(b"again", at(A, 1), None).unwrap();
+    net.settle();
+    assert_eq!(sockets[0].pipe.try_receive(&mut buffer).map(|(count, ..)| count), Ok(5));
+    drop(sockets);
+    net.settle();
+    assert_eq!(net.a.stack.memory_used(), 0);
 }

@@ -5,18 +5,21 @@ mod bounds;
 mod connections;
 mod cookies;
 mod datagrams;
+mod endings;
 mod fragments;
 mod groups;
 mod guards;
 mod handshake;
 mod icmp;
 mod life;
+mod lifetimes;
 mod loss;
 mod memory;
 mod panics;
 mod patience;
 mod regressions;
 mod remnants;
+mod verbs;
 mod windows;
 mod wire;
 
@@ -245,14 +248,14 @@ impl Net {
     }
 
     fn listen_a(&mut self, local: SocketAddr, backlog: usize) -> ListenerSocket {
-        match self.call_a(Verb::Listen { local, backlog }) {
+        match self.call_a(Verb::OpenListener { local, backlog, v6_only: true }) {
             Ok(Outcome::Listener(listener)) => listener,
             other => panic!("{other:?}"),
         }
     }
 
     fn connect_b(&mut self, remote: SocketAddr) -> Result<StreamSocket> {
-        match self.call_b(Verb::Connect { local: None, remote })? {
+        match self.call_b(Verb::OpenStream { local: None, remote })? {
             Outcome::Stream(stream) => Ok(stream),
             other => panic!("{other:?}"),
         }
@@ -272,14 +275,14 @@ impl Net {
     }
 
     fn bind_a(&mut self, local: SocketAddr) -> DatagramSocket {
-        match self.call_a(Verb::BindUdp { local, reuse_address: false }) {
+        match self.call_a(Verb::OpenDatagram { local, reuse_address: false, v6_only: true }) {
             Ok(Outcome::Datagram(socket)) => socket,
             other => panic!("{other:?}"),
         }
     }
 
     fn bind_b(&mut self, local: SocketAddr) -> DatagramSocket {
-        match self.call_b(Verb::BindUdp { local, reuse_address: false }) {
+        match self.call_b(Verb::OpenDatagram { local, reuse_address: false, v6_only: true }) {
             Ok(Outcome::Datagram(socket)) => socket,
             other => panic!("{other:?}"),
         }

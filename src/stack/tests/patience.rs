@@ -6,9 +6,16 @@ use super::wire::{Bench, segment};
 use super::*;
 use crate::error::Error;
 use crate::observe::{Rule, Time};
-use crate::socket::{Keepalive, TcpOption};
+use crate::socket::{Keepalive, SocketOption};
 
-fn set(bench: &mut Bench, stream: &StreamSocket, option: TcpOption) {
+fn keep_alive(bench: &mut Bench, stream: &StreamSocket, keepalive: Keepalive) {
+    set(bench, stream, SocketOption::KeepaliveIdle(keepalive.idle));
+    set(bench, stream, SocketOption::KeepaliveInterval(keepalive.interval));
+    set(bench, stream, SocketOption::KeepaliveCount(keepalive.count));
+    set(bench, stream, SocketOption::Keepalive(true));
+}
+
+fn set(bench: &mut Bench, stream: &StreamSocket, option: SocketOption) {
     bench.net.a.begin(Verb::SetOption { socket: stream.handle, option });
     bench.idle(Duration::ZERO);
     assert!(matches!(bench.completion().unwrap().result, Ok(Outcome::Done)));
@@ -30,7 +37,7 @@ fn keepalives_ask_a_silent_peer_and_then_the_connection_is_given_up() {
     let mut bench = Bench::new();
     let (stream, ours) = accepted(&mut bench);
     let keepalive = Keepalive { idle: Duration::from_secs(60), interval: Duration::from_secs(10), count: 3 };
-    set(&mut bench, &stream, TcpOption::Keepalive(Some(keepalive)));
+    keep_alive(&mut bench, &stream, keepalive);
     let from = bench.net.now;
     let answers = bench.idle(Duration::from_secs(100));
     assert_eq!(seconds(&bench, from, Rule::TcpKeepalive), [60, 70, 80]);
@@ -44,7 +51,7 @@ fn a_peer_that_answers_a_keepalive_keeps_the_connection() {
     let mut bench = Bench::new();
     let (stream, ours) = accepted(&mut bench);
     let keepalive = Keepalive { idle: Duration::from_secs(60), interval: Duration::from_secs(10), count: 2 };
-    set(&mut bench, &stream, TcpOption::Keepalive(Some(keepalive)));
+    keep_alive(&mut bench, &stream, keepalive);
     for _ in 0..5 {
         assert_eq!(bench.idle(Duration::from_secs(65)).len(), 1);
         bench.send(&segment(TcpControl::None, 1001, Some(ours)), Duration::ZERO);
@@ -56,7 +63,7 @@ fn a_peer_that_answers_a_keepalive_keeps_the_connection() {
 fn the_user_timeout_ends_a_connection_whose_data_is_not_acknowledged_and_no_idle_one() {
     let mut bench = Bench::new();
     let (stream, _) = accepted(&mut bench);
-    set(&mut bench, &stream, TcpOption::UserTimeout(Some(Duration::from_secs(20))));
+    set(&mut bench, &stream, SocketOption::UserTimeout(Some(Duration::from_secs(20))));
     bench.idle(Duration::from_secs(3600));
     assert_eq!(stream.pipe.try_write(b"is anybody there?"), Ok(17));
     bench.idle(Duration::from_secs(19));
@@ -102,7 +109,7 @@ fn a_closed_window_is_probed_for_as_long_as_a_program_waits() {
 #[test]
 fn a_connect_is_given_up_after_two_minutes() {
     let mut bench = Bench::new();
-    bench.net.a.begin(Verb::Connect { local: None, remote: at(B, 7777) });
+    bench.net.a.begin(Verb::OpenStream { local: None, remote: at(B, 7777) });
     bench.idle(Duration::from_secs(126));
     assert!(bench.completion().is_none());
     bench.idle(Duration::from_secs(2));
@@ -113,7 +120,7 @@ fn a_connect_is_given_up_after_two_minutes() {
 fn closing_with_linger_at_zero_discards_what_is_unsent_and_resets() {
     let mut bench = Bench::new();
     let (stream, ours) = accepted(&mut bench);
-    set(&mut bench, &stream, TcpOption::Linger(Some(Duration::ZERO)));
+    set(&mut bench, &stream, SocketOption::Linger(Some(Duration::ZERO)));
     bench.send(&TcpRepr { window_len: 0, ..segment(TcpControl::None, 1001, Some(ours)) }, Duration::ZERO);
     assert_eq!(stream.pipe.try_write(b"never sent"), Ok(10));
     drop(stream);

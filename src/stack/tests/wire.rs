@@ -45,7 +45,7 @@ pub(super) fn frame(repr: &TcpRepr<'_>) -> Vec<u8> {
 }
 
 /// An ARP reply from B to A.
-fn here_is_b() -> Vec<u8> {
+pub(super) fn here_is_b() -> Vec<u8> {
     let (a, b) = (EthernetAddress(config_a().mac.0), EthernetAddress(config_b().mac.0));
     let repr = ArpRepr::EthernetIpv4 {
         operation: ArpOperation::Reply,
@@ -142,6 +142,8 @@ impl Bench {
 /// A TCP segment that A sent, its checksums verified.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Answer {
+    /// Ours, and the peer's.
+    pub(super) ports: (u16, u16),
     pub(super) control: TcpControl,
     pub(super) seq: u32,
     pub(super) ack: Option<u32>,
@@ -152,7 +154,12 @@ pub(super) struct Answer {
 }
 
 impl Answer {
-    fn read(frame: &[u8]) -> Option<Answer> {
+    /// How much sequence space it takes.
+    pub(super) fn len(&self) -> u32 {
+        self.payload.len() as u32 + u32::from(matches!(self.control, TcpControl::Syn | TcpControl::Fin))
+    }
+
+    pub(super) fn read(frame: &[u8]) -> Option<Answer> {
         let ip = smoltcp::wire::Ipv4Packet::new_checked(frame.get(14..)?).ok()?;
         if ip.next_header() != IpProtocol::Tcp {
             return None;
@@ -162,6 +169,7 @@ impl Answer {
         let tcp = TcpPacket::new_checked(ip.payload()).unwrap();
         let repr = TcpRepr::parse(&tcp, &source, &destination, &ChecksumCapabilities::default()).unwrap();
         Some(Answer {
+            ports: (repr.src_port, repr.dst_port),
             control: repr.control,
             seq: repr.seq_number.0 as u32,
             ack: repr.ack_number.map(|ack| ack.0 as u32),
@@ -408,7 +416,7 @@ fn a_fin_behind_the_edge_of_the_window_does_not_end_the_stream_early() {
 #[test]
 fn a_syn_that_crosses_ours_opens_the_connection() {
     let mut bench = Bench::new();
-    bench.net.a.begin(Verb::Connect { local: Some(at(A, 80)), remote: at(B, CLIENT) });
+    bench.net.a.begin(Verb::OpenStream { local: Some(at(A, 80)), remote: at(B, CLIENT) });
     let mut out = Frames::new();
     let now = bench.net.now;
     let mut calls = std::mem::take(&mut bench.net.a.calls);

@@ -20,8 +20,14 @@ impl Connection {
     }
 
     pub(super) fn waiting(&self) -> Waiting {
-        let outstanding = self.snd_una() != self.snd_nxt() || self.socket().send_queue() > 0;
-        Waiting { state: self.state(), outstanding, orphaned: self.descriptor.is_none() }
+        let state = self.state();
+        let is_asking = matches!(state, TcpState::SynSent | TcpState::SynReceived);
+        Waiting {
+            state,
+            outstanding: is_asking || self.snd_una() != self.snd_nxt() || self.socket().send_queue() > 0,
+            shut_out: !is_asking && self.recovery.is_closed(),
+            orphaned: self.descriptor.is_none() || self.is_abandoned,
+        }
     }
 
     /// Whether its patience with a silent peer is at an end, or a keepalive is due; and when to ask again.
@@ -48,9 +54,14 @@ impl Connection {
         self.linger == Some(Duration::ZERO)
     }
 
+    /// Its program is gone, and has left something to be sent.
+    pub fn abandon(&mut self) {
+        self.is_abandoned = true;
+    }
+
     /// Whether everything that its program wrote, and the FIN behind it, has arrived; or never will.
     pub fn is_sending_over(&self) -> bool {
-        matches!(self.state(), TcpState::FinWait2 | TcpState::TimeWait | TcpState::Closed)
+        self.ended.is_some() || matches!(self.state(), TcpState::FinWait2 | TcpState::TimeWait | TcpState::Closed)
     }
 
     /// Whether a segment that begins at `sequence` is on its way: sent, and not acknowledged.

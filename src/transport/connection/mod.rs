@@ -6,8 +6,10 @@
 mod congestion;
 mod end;
 mod exchange;
+mod feed;
 mod gaps;
 mod info;
+mod note;
 mod patience;
 mod recovery;
 mod resend;
@@ -23,6 +25,7 @@ use smoltcp::iface::{SocketHandle, SocketSet, SocketStorage};
 use smoltcp::socket::tcp;
 use smoltcp::wire::TcpSeqNumber;
 
+pub(in crate::transport) use exchange::Next;
 pub use info::TcpInfo;
 pub use patience::Keepalive;
 pub(in crate::transport) use patience::{Due, Patience, Waiting};
@@ -108,6 +111,8 @@ pub struct Connection {
     pub(in crate::transport) was_over: bool,
     /// The descriptor in the socket room; `None` once the program has let go.
     pub(in crate::transport) descriptor: Option<usize>,
+    /// The program has let go, and the descriptor still holds what it wrote.
+    is_abandoned: bool,
     /// Waits to be looked after.
     pub(in crate::transport) is_dirty: bool,
     /// The entry in the timer heap that counts.
@@ -164,7 +169,7 @@ fn state_of(state: tcp::State) -> TcpState {
 ///
 /// If there is no memory for them.
 pub(in crate::transport) fn buffers(limits: &Limits, memory: &Memory) -> Result<[Buffer; 2]> {
-    Ok([memory.buffer(limits.receive_buffer)?, memory.buffer(limits.send_buffer)?])
+    memory.pair([limits.receive_buffer, limits.send_buffer])
 }
 
 impl Connection {
@@ -209,6 +214,7 @@ impl Connection {
             is_asked_for: false,
             was_over: false,
             descriptor: None,
+            is_abandoned: false,
             is_dirty: false,
             armed: None,
             challenges: Limiter::new(PER_CONNECTION),
@@ -318,11 +324,16 @@ impl Connection {
         }
     }
 
-    /// Sends a RST and forgets everything.
+    /// Sends a RST and forgets everything. In TIME-WAIT the peer has nothing to hear (RFC 9293 §3.10.5), and what is
+    /// unread is forgotten.
     pub fn abort(&mut self) {
-        if self.state() != TcpState::Closed {
-            self.ended.get_or_insert(Close::Aborted);
-            self.socket_mut().abort();
+        match self.state() {
+            TcpState::Closed => {}
+            TcpState::TimeWait => self.receive(<[u8]>::len),
+            _ => {
+                self.ended.get_or_insert(Close::Aborted);
+                self.socket_mut().abort();
+            }
         }
     }
 
@@ -331,7 +342,10 @@ impl Connection {
         match option {
             TcpOption::Nodelay(nodelay) => self.socket_mut().set_nagle_enabled(!nodelay),
             TcpOption::Keepalive(keepalive) => self.patience.keepalive = keepalive,
-            TcpOption::UserTimeout(timeout) => self.patience.user_timeout = timeout,
+            // tcp(7): 0 stands for the system's default.
+            TcpOption::UserTimeout(timeout) => {
+                self.patience.user_timeout = timeout.filter(|timeout| !timeout.is_zero());
+            }
             TcpOption::Linger(linger) => self.linger = linger,
         }
     }

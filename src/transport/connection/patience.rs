@@ -53,6 +53,8 @@ pub(in crate::transport) struct Waiting {
     pub(in crate::transport) state: TcpState,
     /// Something was sent, or stands in the queue, that the peer has not acknowledged.
     pub(in crate::transport) outstanding: bool,
+    /// The peer's window is closed.
+    pub(in crate::transport) shut_out: bool,
     /// No program holds the connection.
     pub(in crate::transport) orphaned: bool,
 }
@@ -64,20 +66,26 @@ pub(in crate::transport) struct Patience {
     pub(in crate::transport) user_timeout: Option<Duration>,
     /// When the peer was heard last or, if that is later, when something began to be outstanding.
     since: Time,
+    /// When it last acknowledged something new or, if that is later, something began to be outstanding.
+    progress: Time,
     was_outstanding: bool,
+    was_shut_out: bool,
     /// Keepalives since then.
     probes: u32,
 }
 
 impl Patience {
     pub(super) fn new(now: Time) -> Patience {
-        Patience { since: now, ..Patience::default() }
+        Patience { since: now, progress: now, ..Patience::default() }
     }
 
     /// An acceptable segment came. One that acknowledges nothing new does not help a connection that nobody holds: a
     /// peer that keeps its window closed for ever must not keep it for ever (RFC 9293 §3.8.6.1 asks for patience only
     /// on a program's behalf).
     pub(super) fn heard(&mut self, now: Time, waiting: Waiting, is_progress: bool) {
+        if is_progress {
+            self.progress = now;
+        }
         if is_progress || !waiting.orphaned {
             self.since = now;
             self.probes = 0;
@@ -87,10 +95,15 @@ impl Patience {
     /// Whether something is due, and when to ask next.
     pub(super) fn due(&mut self, now: Time, waiting: Waiting) -> (Option<Due>, Option<Time>) {
         if waiting.outstanding && !self.was_outstanding {
-            self.since = now;
+            (self.since, self.progress) = (now, now);
             self.probes = 0;
         }
         self.was_outstanding = waiting.outstanding;
+        // What was held back by the window gets its own time, once it may leave.
+        if self.was_shut_out && !waiting.shut_out && !waiting.orphaned {
+            self.progress = now;
+        }
+        self.was_shut_out = waiting.shut_out;
         let Some(at) = self.next(waiting) else { return (None, None) };
         if now < at {
             return (None, Some(at));
@@ -116,7 +129,14 @@ impl Patience {
                 _ if waiting.orphaned => ORPHAN,
                 _ => DATA,
             };
-            return Some(self.since + self.user_timeout.filter(|_| !waiting.orphaned).unwrap_or(limit));
+            return Some(match self.user_timeout {
+                Some(timeout) if waiting.orphaned => self.progress + timeout.min(limit),
+                // tcp(7): a closed window is no excuse.
+                Some(timeout) => self.progress + timeout,
+                // RFC 9293 §3.8.6.1: a peer may keep its window closed for as long as it answers.
+                None if waiting.shut_out && !waiting.orphaned => self.since + limit,
+                None => self.progress + limit,
+            });
         }
         let keepalive = self.keepalive?;
         let is_idle = matches!(waiting.state, TcpState::Established | TcpState::CloseWait | TcpState::FinWait2)
@@ -129,7 +149,8 @@ impl Patience {
 mod tests {
     use super::*;
 
-    const IDLE: Waiting = Waiting { state: TcpState::Established, outstanding: false, orphaned: false };
+    const IDLE: Waiting =
+        Waiting { state: TcpState::Established, outstanding: false, shut_out: false, orphaned: false };
     const SENDING: Waiting = Waiting { outstanding: true, ..IDLE };
 
     fn at(seconds: u64) -> Time {
@@ -144,12 +165,51 @@ mod tests {
     }
 
     #[test]
-    fn the_clock_begins_when_something_is_outstanding_and_anew_when_the_peer_is_heard() {
+    fn the_clock_begins_when_something_is_outstanding_and_anew_when_the_peer_acknowledges_some_of_it() {
         let mut patience = Patience { user_timeout: Some(Duration::from_secs(5)), ..Patience::new(at(0)) };
         assert_eq!(patience.due(at(100), SENDING), (None, Some(at(105))));
-        patience.heard(at(104), SENDING, false);
+        patience.heard(at(104), SENDING, true);
         assert_eq!(patience.due(at(108), SENDING), (None, Some(at(109))));
         assert_eq!(patience.due(at(109), SENDING).0, Some(Due::GiveUp));
+    }
+
+    /// tcp(7), TCP_USER_TIMEOUT: for how long "transmitted data may remain unacknowledged, or buffered data may remain
+    /// untransmitted (due to zero window size)".
+    #[test]
+    fn a_peer_that_talks_and_takes_nothing_does_not_put_the_user_timeout_off() {
+        for shut_out in [false, true] {
+            let waiting = Waiting { shut_out, ..SENDING };
+            let mut patience = Patience { user_timeout: Some(Duration::from_secs(20)), ..Patience::new(at(0)) };
+            for second in 0..20 {
+                assert_eq!(patience.due(at(second), waiting).0, None, "{second}");
+                patience.heard(at(second), waiting, false);
+            }
+            assert_eq!(patience.due(at(20), waiting).0, Some(Due::GiveUp));
+        }
+    }
+
+    #[test]
+    fn a_closed_window_has_all_the_time_that_its_peer_answers_and_what_leaves_when_it_opens_has_its_own() {
+        let shut_out = Waiting { shut_out: true, ..SENDING };
+        let mut patience = Patience::new(at(0));
+        for second in 0..5000 {
+            assert_eq!(patience.due(at(second), shut_out).0, None, "{second}");
+            patience.heard(at(second), shut_out, false);
+        }
+        for second in 5000..5924 {
+            assert_eq!(patience.due(at(second), SENDING).0, None, "{second}");
+            patience.heard(at(second), SENDING, false);
+        }
+        assert_eq!(patience.due(at(5924), SENDING).0, Some(Due::GiveUp), "a peer that talks and takes nothing");
+    }
+
+    #[test]
+    fn the_user_timeout_of_an_orphan_counts_if_it_is_the_shorter_one() {
+        let orphan = Waiting { orphaned: true, ..SENDING };
+        for (timeout, end) in [(30, 30), (3000, 100)] {
+            let mut patience = Patience { user_timeout: Some(Duration::from_secs(timeout)), ..Patience::new(at(0)) };
+            assert_eq!(patience.due(at(0), orphan), (None, Some(at(end))));
+        }
     }
 
     #[test]

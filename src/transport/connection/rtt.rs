@@ -21,18 +21,25 @@ struct Measured {
     smoothed: Duration,
     variance: Duration,
     least: Duration,
+    /// Without a timeout before it. It is asked for many times before there is another sample.
+    timeout: Duration,
+}
+
+impl Measured {
+    fn new(smoothed: Duration, variance: Duration, least: Duration) -> Measured {
+        Measured { smoothed, variance, least, timeout: (smoothed + variance * 4).clamp(LEAST, LONGEST) }
+    }
 }
 
 impl Rtt {
     /// RFC 6298 §2.2, §2.3.
     pub(super) fn sample(&mut self, rtt: Duration) {
         self.measured = Some(match self.measured {
-            None => Measured { smoothed: rtt, variance: rtt / 2, least: rtt },
-            Some(Measured { smoothed, variance, least }) => Measured {
-                variance: (variance * 3 + smoothed.abs_diff(rtt)) / 4,
-                smoothed: (smoothed * 7 + rtt) / 8,
-                least: least.min(rtt),
-            },
+            None => Measured::new(rtt, rtt / 2, rtt),
+            Some(Measured { smoothed, variance, least, .. }) => {
+                let variance = (variance * 3 + smoothed.abs_diff(rtt)) / 4;
+                Measured::new((smoothed * 7 + rtt) / 8, variance, least.min(rtt))
+            }
         });
     }
 
@@ -46,10 +53,10 @@ impl Rtt {
 
     /// After `backoff` timeouts in a row (RFC 6298 §5.5).
     pub(super) fn timeout(&self, backoff: u32) -> Duration {
-        let base = match self.measured {
-            None => FIRST,
-            Some(Measured { smoothed, variance, .. }) => (smoothed + variance * 4).max(LEAST),
-        };
+        let base = self.measured.map_or(FIRST, |measured| measured.timeout);
+        if backoff == 0 {
+            return base;
+        }
         base.saturating_mul(1 << backoff.min(8)).min(LONGEST)
     }
 }

@@ -4,9 +4,9 @@
 //! makes a difference within it. On a path without loss there are few flights, and none is ever looked at
 //! but the first and the last.
 
-use std::collections::VecDeque;
 use std::time::Duration;
 
+use smallvec::SmallVec;
 use smoltcp::wire::TcpSeqNumber;
 
 use crate::observe::Time;
@@ -73,8 +73,8 @@ pub(super) fn is_younger(a: (Time, TcpSeqNumber), b: (Time, TcpSeqNumber)) -> bo
 
 #[derive(Debug, Default)]
 pub(super) struct Scoreboard {
-    /// In the order of their sequence numbers, without gaps.
-    flights: VecDeque<Flight>,
+    /// In the order of their sequence numbers, without gaps. Two need no allocation: a response and the FIN behind it.
+    flights: SmallVec<[Flight; 2]>,
     on_its_way: usize,
     arrived: usize,
     lost: usize,
@@ -101,7 +101,7 @@ impl Scoreboard {
     }
 
     pub(super) fn first(&self) -> Option<&Flight> {
-        self.flights.front()
+        self.flights.first()
     }
 
     fn count(&mut self, fate: Now) -> &mut usize {
@@ -123,34 +123,35 @@ impl Scoreboard {
     pub(super) fn send(&mut self, start: TcpSeqNumber, end: TcpSeqNumber, now: Time) {
         self.on_its_way += span(start, end);
         let is_crowded = self.flights.len() >= MOST;
-        if let Some(last) = self.flights.back_mut()
+        if let Some(last) = self.flights.last_mut()
             && last.fate == Now::OnItsWay
             && (is_crowded || (last.sent_at == now && !last.again))
         {
             last.end = end;
             return;
         }
-        self.flights.push_back(Flight { start, end, sent_at: now, fate: Now::OnItsWay, again: false });
+        self.flights.push(Flight { start, end, sent_at: now, fate: Now::OnItsWay, again: false });
     }
 
     /// Everything before `una` has arrived.
     pub(super) fn acknowledge(&mut self, una: TcpSeqNumber, arrivals: &mut Arrivals) {
-        while let Some(&flight) = self.flights.front() {
+        let mut whole = 0;
+        while let Some(&flight) = self.flights.get(whole) {
             if !is_after(una, flight.start) {
-                return;
+                break;
             }
             let done = Flight { end: earlier(flight.end, una), ..flight };
             *self.count(flight.fate) -= done.len();
             if flight.fate != Now::Arrived {
                 arrivals.add(&done);
             }
-            if done.end == flight.end {
-                self.flights.pop_front();
-            } else {
-                self.flights[0].start = una;
-                return;
+            if done.end != flight.end {
+                self.flights[whole].start = una;
+                break;
             }
+            whole += 1;
         }
+        self.flights.drain(..whole);
     }
 
     /// The peer has `left..right`.

@@ -3,6 +3,7 @@ use rand::rngs::StdRng;
 
 use super::*;
 use crate::observe::Protocol;
+use crate::transport::Place;
 
 /// A whole packet with a datagram of `length` bytes from port 9 to port 7.
 fn packet(length: usize) -> Vec<u8> {
@@ -23,12 +24,13 @@ struct Bench {
 impl Bench {
     fn new() -> Bench {
         let id = SocketId { protocol: Protocol::Udp, number: 1 };
-        let socket = Datagram::new(id, "0.0.0.0:7".parse().unwrap(), 0, Time::ZERO);
+        let place = Place::one_family("0.0.0.0:7".parse().unwrap());
+        let socket = Datagram::new(id, place, 0, &Memory::new(usize::MAX), Time::ZERO);
         Bench { interface: crate::transport::new_interface(1, Time::ZERO), socket }
     }
 
     fn arrive(&mut self, length: usize) -> bool {
-        let has_room = self.socket.has_room(length);
+        let has_room = self.socket.make_room(length).is_ok();
         if has_room {
             let mut out = Packets::new();
             self.socket.feed(Time::ZERO, &mut self.interface, &packet(length), &mut out);

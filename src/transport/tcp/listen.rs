@@ -27,7 +27,7 @@ impl Transport {
         below: &mut Below<'_>,
     ) -> Fate {
         let listener = &self.listeners[slot];
-        let (listener_id, listening) = (listener.id, listener.local);
+        let (listener_id, listening) = (listener.id, listener.place.local);
         let owner = |socket| Ownership::Listener { socket, listener: listener_id, listening };
         let nobody = |rule| Fate { owner: Some(owner(listener_id)), ..Fate::nobody(rule) };
         if segment.is_rst() {
@@ -94,9 +94,10 @@ impl Transport {
         now: Time,
         least_isn: Option<TcpSeqNumber>,
     ) -> Handshaken {
-        let chosen = isn::choose(&self.isn_key, now, local, remote);
+        let ends = FourTuple { local, remote };
+        let chosen = isn::choose(&self.isn_key, now, &ends);
         let isn = least_isn.filter(|&least| least > chosen).unwrap_or(chosen);
-        let clock = timestamp::offset(&self.clock_key, local, remote);
+        let clock = timestamp::offset(&self.clock_key, &ends);
         Handshaken { id, local, remote, isn, link_mss: self.link_mss(remote), clock, created: now }
     }
 
@@ -135,6 +136,9 @@ impl Transport {
             // RFC 5961 §4.2: a peer that has begun anew answers our ACK with a RST that fits, and its SYN comes again.
             return self.challenge_handshake(now, slot, segment, Rule::TcpChallengeSyn, below.packets);
         }
+        if handshake.is_stray(segment, now) {
+            return self.challenge_handshake(now, slot, segment, Rule::TcpPaws, below.packets);
+        }
         let Some(ack) = segment.repr.ack_number else { return handshake.fate(Some(Rule::TcpNoAck)) };
         if !is_in_window {
             return self.challenge_handshake(now, slot, segment, Rule::TcpChallengeSequence, below.packets);
@@ -147,7 +151,7 @@ impl Transport {
         if let Err(rule) = self.has_room(listener) {
             return self.handshakes[slot].fate(Some(rule));
         }
-        let handshake = self.forget_handshake(slot);
+        let handshake = self.take_handshake(slot);
         self.establish(now, &handshake, packet, segment, below)
     }
 
@@ -207,10 +211,16 @@ impl Transport {
         slot
     }
 
-    /// Takes an entry out of the table, and out of its listener's.
+    /// Takes an entry out of all tables.
     pub(in crate::transport) fn forget_handshake(&mut self, slot: usize) -> Handshake {
-        let handshake = self.handshakes.remove(slot);
+        let handshake = self.take_handshake(slot);
         self.tuples.remove(&FourTuple { local: handshake.agreed.local, remote: handshake.agreed.remote });
+        handshake
+    }
+
+    /// The same, for somebody who takes its place: its ends still point to it.
+    fn take_handshake(&mut self, slot: usize) -> Handshake {
+        let handshake = self.handshakes.remove(slot);
         if let Some(listener) = self.listeners.get_mut(handshake.listener)
             && listener.under_way.get(handshake.place) == Some(&slot)
         {
@@ -238,6 +248,7 @@ impl Transport {
                 fate
             }
             Err(error) => {
+                self.tuples.remove(&FourTuple { local: handshake.agreed.local, remote: handshake.agreed.remote });
                 let why = if error == Error::NoBufferSpace { Rule::TcpMemoryLimit } else { Rule::TcpPanicked };
                 let rule = self.reset(now, segment, why, below.packets);
                 Fate { rule: Some(rule), ..handshake.fate(None) }
@@ -269,7 +280,7 @@ impl Transport {
             self.lives.push_back(Life::Accepted {
                 socket: agreed.id,
                 listener: listener_id,
-                listening: listener.local,
+                listening: listener.place.local,
                 local: agreed.local,
                 remote: agreed.remote,
                 waiting: listener.waiting,

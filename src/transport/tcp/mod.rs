@@ -13,7 +13,7 @@ use super::guard::{self, Admission};
 use super::segment::{self, Segment};
 use super::{Below, Bound, FourTuple, Life, Notice, Owner, Transport};
 use crate::ip::{IcmpError, Packet, Packets};
-use crate::observe::{Cast, Fate, Protocol, Rule, TcpState, Time};
+use crate::observe::{Cast, Fate, Rule, TcpState, Time};
 
 impl Transport {
     /// A TCP or UDP packet came.
@@ -53,7 +53,7 @@ impl Transport {
             },
             None => None,
         };
-        match self.ports.owner(Protocol::Tcp, segment.local) {
+        match self.ports.listener(segment.local) {
             Some(Bound::Listener(slot)) => self.receive_listener(now, slot, packet, &segment, least_isn, below),
             _ => self.receive_closed(now, &segment, below.packets),
         }
@@ -132,14 +132,20 @@ impl Transport {
             }
             Admission::Drop(rule) => return Fate { rule: Some(rule), ..connection.fate() },
         };
-        if connection.is_short_for(segment) {
+        let is_short = connection.is_short_for(segment);
+        if is_short && before != TcpState::SynReceived {
             // As if it had been lost: the peer sends it again, and its window stays as it was promised.
             return Fate { rule: Some(Rule::TcpMemoryLimit), ..connection.fate() };
         }
-        connection.note_extent(segment);
+        // What establishes a connection does so without its data.
+        let keep = if is_short { Some(0) } else { keep };
+        if !is_short {
+            connection.note_extent(segment);
+        }
         let una = connection.snd_una();
         let what = (packet, segment, keep);
         let rule = connection.feed(now, &mut self.interface, what, &mut self.scratch, out);
+        let rule = if is_short { Some(Rule::TcpMemoryLimit) } else { rule };
         connection.note_received(segment, before);
         connection.note_heard(now, connection.snd_una() != una);
         let fate = Fate { rule, ..connection.fate() };

@@ -1,5 +1,6 @@
 //! Connections between segments: the dirty list, timers, ends.
 
+use std::collections::hash_map::Entry;
 use std::time::Duration;
 
 use smoltcp::wire::{TcpControl, TcpRepr};
@@ -7,7 +8,7 @@ use smoltcp::wire::{TcpControl, TcpRepr};
 use crate::error::Error;
 use crate::ip::Packets;
 use crate::observe::{Close, Fate, Rule, Summary, TcpState, Time};
-use crate::transport::connection::{Connection, Due};
+use crate::transport::connection::{Connection, Due, Next};
 use crate::transport::{Alarm, FourTuple, Life, Owner, Transport, segment};
 
 /// The end of a connection.
@@ -17,6 +18,8 @@ pub struct End {
     pub how: Close,
     /// What its program is told, where `how` does not say it alone.
     pub reason: Option<Error>,
+    /// Its program has taken everything that came before.
+    pub is_drained: bool,
 }
 
 impl Transport {
@@ -61,15 +64,18 @@ impl Transport {
         !self.dirty.is_empty()
     }
 
-    /// Lets a connection send what is due, arms its timer, and removes it if it is over. Its end is returned
-    /// when its program has taken everything; in TIME-WAIT the connection lives on without its program.
+    /// Lets a connection send what is due, arms its timer, and removes it if it is over and its program has taken
+    /// everything; in TIME-WAIT the connection lives on without its program.
     pub fn service(&mut self, now: Time, slot: usize, out: &mut Packets) -> Option<End> {
         let connection = self.connections.get_mut(slot)?;
         if connection.descriptor.is_none() && connection.unread() > 0 {
             // RFC 1122 §4.2.2.13: nobody will read this any more, and the peer must know.
             connection.abort();
         }
-        let (due, patience_ends) = connection.patience_due(now);
+        let (due, patience_ends) = match connection.ended {
+            None => connection.patience_due(now),
+            Some(_) => (None, None),
+        };
         match due {
             Some(Due::GiveUp) => connection.give_up(),
             Some(Due::Probe) => {
@@ -78,8 +84,8 @@ impl Transport {
             }
             None => {}
         }
-        let has_more = match connection.ended {
-            Some(Close::Panicked | Close::Unreachable | Close::AddressGone) => false,
+        let next = match connection.ended {
+            Some(Close::Panicked | Close::Unreachable | Close::AddressGone) => Next::At(None),
             _ => connection.transmit(now, &mut self.interface, out),
         };
         let was_over = connection.was_over;
@@ -101,28 +107,32 @@ impl Transport {
             || matches!(over, Some(Close::Panicked | Close::Unreachable | Close::AddressGone));
         // What came before the end is still there for a program that has not read it yet.
         let is_drained = connection.descriptor.is_none() || connection.unread() == 0;
-        if is_gone {
-            let tuple = FourTuple { local: connection.local(), remote: connection.remote() };
-            if self.tuples.get(&tuple) == Some(&Owner::Connection(slot)) {
-                self.tuples.remove(&tuple);
+        match next {
+            _ if is_gone => {
+                let tuple = FourTuple { local: connection.local(), remote: connection.remote() };
+                if let Entry::Occupied(entry) = self.tuples.entry(tuple)
+                    && *entry.get() == Owner::Connection(slot)
+                {
+                    entry.remove();
+                }
+                if is_drained {
+                    self.connections.remove(slot);
+                }
             }
-            if is_drained {
-                self.connections.remove(slot);
-            }
-        } else if has_more {
-            self.mark(slot);
-        } else if let Some(at) =
-            earliest([connection.deadline(now, &mut self.interface), patience_ends, connection.take_rest_deadline()])
-        {
-            // It has just sent all it could: what is due "now" waits for something that has not come.
-            let at = at.max(now + Duration::from_millis(1));
-            if connection.armed.is_none_or(|armed| at < armed) {
-                connection.armed = Some(at);
-                self.timers.arm(at, Alarm::Connection { slot, number: connection.id().number });
+            Next::AtOnce => self.mark(slot),
+            Next::At(at) => {
+                if let Some(at) = earliest([at, patience_ends, connection.take_rest_deadline()]) {
+                    // It has just sent all it could: what is due "now" waits for something that has not come.
+                    let at = at.max(now + Duration::from_millis(1));
+                    if connection.armed.is_none_or(|armed| at < armed) {
+                        connection.armed = Some(at);
+                        self.timers.arm(at, Alarm::Connection { slot, number: connection.id().number });
+                    }
+                }
+                self.settle_remnant(now, slot, out);
             }
         }
-        self.settle_remnant(now, slot, out);
-        over.filter(|_| is_drained).map(|how| End { how, reason })
+        over.map(|how| End { how, reason, is_drained })
     }
 
     /// Deadlines that have come: marks connections dirty, sends SYN-ACKs again.

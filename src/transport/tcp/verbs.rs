@@ -6,39 +6,66 @@ use rand::rngs::StdRng;
 
 use crate::error::{Error, Result};
 use crate::ip::Packets;
-use crate::observe::{Close, Protocol, Rule, Summary, TcpState, Time};
+use crate::observe::{Close, Protocol, Rule, SocketId, Summary, TcpState, Time};
 use crate::transport::connection::{Connection, buffers};
 use crate::transport::handshake::Listener;
-use crate::transport::{Below, Bound, FourTuple, Life, Owner, Transport, isn, new_interface, segment_payload};
+use crate::transport::{
+    Below, Bound, FourTuple, Life, Owner, Place, Sharing, Transport, isn, new_interface, segment_payload,
+};
 
 impl Transport {
-    /// Makes a listener.
+    /// Binds the TCP socket of `descriptor`, which neither listens nor is connected yet; port 0 stands for any that is
+    /// free. Gives what it got.
     ///
     /// # Errors
     ///
     /// [`Error::AddressNotAvailable`] for an address that is not ours, or if no port is free;
     /// [`Error::AddressInUse`]; [`Error::TooManySockets`].
-    pub fn listen(
+    pub fn bind_tcp(
         &mut self,
-        local: SocketAddr,
-        backlog: usize,
+        place: Place,
+        sharing: Sharing,
         descriptor: usize,
         below: &Below<'_>,
         rng: &mut StdRng,
-    ) -> Result<usize> {
-        let local = self.bindable(Protocol::Tcp, local, below, rng)?;
+    ) -> Result<Place> {
+        let place = self.bindable(Protocol::Tcp, place, below, rng)?;
+        self.ports.bind(Protocol::Tcp, place, Bound::Reserved(descriptor), sharing)?;
+        Ok(place)
+    }
+
+    /// Gives back what [`Transport::bind_tcp`] took.
+    pub fn unbind_tcp(&mut self, place: Place, descriptor: usize) {
+        self.ports.release(Protocol::Tcp, place, Bound::Reserved(descriptor));
+    }
+
+    /// Lets the socket that `descriptor` has bound to `place` listen.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::AddressInUse`] if another socket listens there.
+    pub fn listen(&mut self, place: Place, backlog: usize, descriptor: usize) -> Result<usize> {
         let slot = self.listeners.vacant_key();
-        self.ports.bind(Protocol::Tcp, local, Bound::Listener(slot))?;
+        self.ports.listen(Protocol::Tcp, place, Bound::Reserved(descriptor), Bound::Listener(slot))?;
         let id = self.new_id(Protocol::Tcp);
-        let backlog = backlog.clamp(1, self.limits.backlog);
-        self.listeners.insert(Listener { id, local, backlog, waiting: 0, descriptor, under_way: Vec::new() });
-        self.lives.push_back(Life::Bound { socket: id, local, backlog: Some(backlog) });
+        let backlog = self.backlog(backlog);
+        self.listeners.insert(Listener { id, place, backlog, waiting: 0, descriptor, under_way: Vec::new() });
+        self.lives.push_back(Life::Bound { socket: id, local: place.local, backlog: Some(backlog) });
         Ok(slot)
     }
 
-    /// Where a listener listens.
-    pub fn listening(&self, slot: usize) -> SocketAddr {
-        self.listeners[slot].local
+    /// Listens with another backlog (`listen(2)`, the second time).
+    pub fn set_backlog(&mut self, slot: usize, backlog: usize) {
+        self.listeners[slot].backlog = self.backlog(backlog);
+    }
+
+    fn backlog(&self, wanted: usize) -> usize {
+        wanted.clamp(1, self.limits.backlog)
+    }
+
+    /// Its name in the trace.
+    pub fn listener_id(&self, slot: usize) -> SocketId {
+        self.listeners[slot].id
     }
 
     /// The program has accepted connections: this many still wait.
@@ -49,7 +76,7 @@ impl Transport {
     /// Closes a listener. Handshakes that are under way end in a RST.
     pub fn close_listener(&mut self, slot: usize, out: &mut Packets) {
         let listener = self.listeners.remove(slot);
-        self.ports.release(Protocol::Tcp, listener.local, Bound::Listener(slot));
+        self.ports.release(Protocol::Tcp, listener.place, Bound::Listener(slot));
         for slot in listener.under_way {
             // A peer whose final ACK is on its way takes the connection for established.
             if let Some(handshake) = self.handshakes.get(slot) {

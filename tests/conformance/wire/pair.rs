@@ -14,7 +14,7 @@ use tapsock::stack::{Call, Outcome, Stack, Verb};
 use super::answer::{Answer, Body, Reader};
 use super::frame::{ARP, ICMP6, Mac, OUR_MAC, PEER_MAC, PEER_V4, Packet, V6, ethernet, icmp};
 use super::{CHARGEN, CLOSES, DAYTIME, DISCARD, ECHO, NEVER_READS, Wire};
-use tapsock::socket::{DatagramSocket, ListenerSocket, StreamSocket, TcpOption};
+use tapsock::socket::{DatagramSocket, ListenerSocket, SocketOption, StreamSocket};
 
 const MTU: usize = 1500;
 
@@ -86,7 +86,9 @@ impl Pair {
         for any in [IpAddr::from(Ipv4Addr::UNSPECIFIED), IpAddr::from(Ipv6Addr::UNSPECIFIED)] {
             for (port, program) in PROGRAMS {
                 let local = SocketAddr::new(any, port);
-                let Ok(Outcome::Listener(listener)) = pair.call(Verb::Listen { local, backlog: 4096 }) else {
+                let Ok(Outcome::Listener(listener)) =
+                    pair.call(Verb::OpenListener { local, backlog: 4096, v6_only: true })
+                else {
                     panic!("nobody listens on {local}")
                 };
                 pair.listeners.push((program, listener));
@@ -150,7 +152,7 @@ impl Pair {
     }
 
     pub(crate) fn bind(&mut self, local: SocketAddr) -> DatagramSocket {
-        match self.call(Verb::BindUdp { local, reuse_address: false }) {
+        match self.call(Verb::OpenDatagram { local, reuse_address: false, v6_only: true }) {
             Ok(Outcome::Datagram(socket)) => socket,
             other => panic!("{local}: {other:?}"),
         }
@@ -220,7 +222,7 @@ impl Pair {
         for (program, listener) in &self.listeners {
             while let Ok(socket) = listener.queue.try_accept() {
                 if *program == Program::Echo {
-                    let verb = Verb::SetOption { socket: socket.handle, option: TcpOption::Nodelay(true) };
+                    let verb = Verb::SetOption { socket: socket.handle, option: SocketOption::Nodelay(true) };
                     self.calls.push(Call { ticket: u64::MAX, verb });
                 }
                 self.served.push(Served { program: *program, socket, pending: Vec::new(), is_at_end: false });

@@ -58,18 +58,17 @@ impl Tap {
         let config = Config { probe: Duration::ZERO, ..Config::default() };
         let stack = Stack::builder().config(config).tap(TAP).unwrap();
         stack.wait_ready().unwrap();
-        for any in ["0.0.0.0", "::"] {
-            for port in [NEVER_READS, CLOSES] {
-                let listener = TcpListener::bind(&stack, SocketAddr::new(any.parse().unwrap(), port)).unwrap();
-                std::thread::spawn(move || {
-                    let mut held = Vec::new();
-                    while let Ok((stream, _)) = listener.accept() {
-                        if port == NEVER_READS {
-                            held.push(stream);
-                        }
+        for port in [NEVER_READS, CLOSES] {
+            // Both families.
+            let listener = TcpListener::bind(&stack, SocketAddr::new("::".parse().unwrap(), port)).unwrap();
+            std::thread::spawn(move || {
+                let mut held = Vec::new();
+                while let Ok((stream, _)) = listener.accept() {
+                    if port == NEVER_READS {
+                        held.push(stream);
                     }
-                });
-            }
+                }
+            });
         }
         Tap::new(socket, Behind::Embedded(stack))
     }

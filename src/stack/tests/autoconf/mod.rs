@@ -142,7 +142,8 @@ fn an_address_can_be_added_and_removed_while_the_stack_runs() {
     net.run(SECOND);
     assert_eq!(kept.pipe.try_read(&mut [0; 8]), Ok(2), "what is bound to the other address goes on");
     assert_eq!(
-        net.call_a(Verb::BindUdp { local: at("192.168.69.2", 10), reuse_address: false }).unwrap_err(),
+        net.call_a(Verb::OpenDatagram { local: at("192.168.69.2", 10), reuse_address: false, v6_only: true })
+            .unwrap_err(),
         Error::AddressNotAvailable
     );
     let gone = net.a.stack.remove_address(net.now, second.address(), &mut net.a.seen);

@@ -1,0 +1,417 @@
+//! One handle for every domain, type and protocol, shaped like the `socket2` crate.
+
+mod options;
+mod transfer;
+
+pub use transfer::Flags;
+
+use std::future::poll_fn;
+use std::io;
+use std::net::{Shutdown, SocketAddr};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+use super::timeout::Timeout;
+use super::{SockAddr, Stack};
+use crate::error::{Error, Result};
+use crate::pipe::wait::block_on;
+use crate::pipe::{Accepts, Datagrams, Stream};
+use crate::socket::{
+    DatagramSocket, Domain, Handle, Kind, ListenerSocket, Outcome, Protocol, StreamSocket, Type, Verb,
+};
+
+/// A socket of a [`Stack`]: any domain, any type, any protocol, with the verbs of the man pages.
+///
+/// The same methods as in the `socket2` crate, and the same errors as those of Linux. [`TcpStream`](super::TcpStream),
+/// [`TcpListener`](super::TcpListener) and [`UdpSocket`](super::UdpSocket) are made of it and turn into it.
+/// [`Socket::try_clone`] gives another handle of the same socket; the last one that is dropped closes it.
+///
+/// ```
+/// use tapsock::device::pair;
+/// use tapsock::net::{Domain, Socket, SockAddr, Stack, Type};
+///
+/// let (ours, _theirs) = pair(1500);
+/// let stack = Stack::builder().device(ours)?;
+/// let socket = Socket::new(&stack, Domain::Inet, Type::Stream, None)?;
+/// socket.bind(&SockAddr::Inet("0.0.0.0:80".parse()?))?;
+/// socket.listen(128)?;
+/// assert!(socket.is_listener()?);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug, Clone)]
+pub struct Socket {
+    pub(super) inner: Arc<Inner>,
+}
+
+/// What all handles of one socket share.
+#[derive(Debug)]
+pub(super) struct Inner {
+    pub(super) stack: Stack,
+    pub(super) handle: Handle,
+    domain: Domain,
+    kind: Kind,
+    /// A TCP socket gets it when it listens or connects.
+    pipe: OnceLock<Pipe>,
+    addresses: Mutex<Addresses>,
+    is_nonblocking: AtomicBool,
+    read_timeout: Timeout,
+    write_timeout: Timeout,
+    linger: Mutex<Option<Duration>>,
+}
+
+/// The program's end.
+#[derive(Debug)]
+enum Pipe {
+    Stream(Stream),
+    Accepts(Accepts<StreamSocket>),
+    Datagrams(Datagrams),
+}
+
+/// What is known without asking.
+#[derive(Debug, Clone, Copy, Default)]
+struct Addresses {
+    local: Option<SocketAddr>,
+    peer: Option<SocketAddr>,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Socket {
+    fn made(
+        stack: &Stack,
+        handle: Handle,
+        (domain, kind): (Domain, Kind),
+        pipe: Option<Pipe>,
+        addresses: Addresses,
+    ) -> Socket {
+        let inner = Inner {
+            stack: stack.clone(),
+            handle,
+            domain,
+            kind,
+            pipe: pipe.map_or_else(OnceLock::new, OnceLock::from),
+            addresses: Mutex::new(addresses),
+            is_nonblocking: AtomicBool::new(false),
+            read_timeout: Timeout::default(),
+            write_timeout: Timeout::default(),
+            linger: Mutex::new(None),
+        };
+        Socket { inner: Arc::new(inner) }
+    }
+
+    pub(super) fn of_stream(stack: &Stack, socket: StreamSocket) -> Socket {
+        let StreamSocket { handle, local, remote, pipe, .. } = socket;
+        let addresses = Addresses { local: Some(local), peer: Some(remote) };
+        Socket::made(stack, handle, (domain_of(local), Kind::Tcp), Some(Pipe::Stream(pipe)), addresses)
+    }
+
+    pub(super) fn of_listener(stack: &Stack, socket: ListenerSocket) -> Socket {
+        let ListenerSocket { handle, local, queue } = socket;
+        let addresses = Addresses { local: Some(local), peer: None };
+        Socket::made(stack, handle, (domain_of(local), Kind::Tcp), Some(Pipe::Accepts(queue)), addresses)
+    }
+
+    pub(super) fn of_datagram(stack: &Stack, socket: DatagramSocket) -> Socket {
+        let DatagramSocket { handle, local, pipe } = socket;
+        let addresses = Addresses { local: Some(local), peer: None };
+        Socket::made(stack, handle, (domain_of(local), Kind::Udp), Some(Pipe::Datagrams(pipe)), addresses)
+    }
+
+    /// `socket(2)`.
+    ///
+    /// # Errors
+    ///
+    /// Errno ESOCKTNOSUPPORT if the domain has no such type, EPROTONOSUPPORT if the type has no such protocol; EMFILE.
+    pub fn new(stack: &Stack, domain: Domain, r#type: Type, protocol: Option<Protocol>) -> io::Result<Socket> {
+        let kind = Kind::of(domain, r#type, protocol)?;
+        match stack.call_blocking(Verb::Open { domain, kind })? {
+            Outcome::Fresh(handle) => Ok(Socket::made(stack, handle, (domain, kind), None, Addresses::default())),
+            Outcome::Datagram(DatagramSocket { handle, pipe, .. }) => {
+                let pipe = Some(Pipe::Datagrams(pipe));
+                Ok(Socket::made(stack, handle, (domain, kind), pipe, Addresses::default()))
+            }
+            _ => Err(Error::InvalidInput.into()),
+        }
+    }
+
+    /// Another handle of the same socket (`dup(2)`).
+    ///
+    /// # Errors
+    ///
+    /// None; socket2's signature.
+    pub fn try_clone(&self) -> io::Result<Socket> {
+        Ok(self.clone())
+    }
+
+    fn call(&self, verb: Verb) -> Result<Outcome> {
+        self.inner.stack.call_blocking(verb)
+    }
+
+    /// `bind(2)`: port 0 stands for any that is free.
+    ///
+    /// # Errors
+    ///
+    /// `AddrInUse`, `AddrNotAvailable`; `InvalidInput` if it is bound already; errno EAFNOSUPPORT.
+    pub fn bind(&self, address: &SockAddr) -> io::Result<()> {
+        let verb = Verb::Bind { socket: self.inner.handle, local: address.inet()? };
+        if let Outcome::Address(local) = self.call(verb)? {
+            lock(&self.inner.addresses).local = Some(local);
+        }
+        Ok(())
+    }
+
+    /// `listen(2)`. A negative backlog stands for the largest.
+    ///
+    /// # Errors
+    ///
+    /// `AddrInUse` if another socket listens there; `InvalidInput` if it is connected; errno EOPNOTSUPP if it is not
+    /// TCP.
+    pub fn listen(&self, backlog: i32) -> io::Result<()> {
+        let backlog = usize::try_from(backlog).unwrap_or(usize::MAX);
+        if let Outcome::Listener(ListenerSocket { local, queue, .. }) =
+            self.call(Verb::Listen { socket: self.inner.handle, backlog })?
+        {
+            lock(&self.inner.addresses).local = Some(local);
+            self.inner.pipe.set(Pipe::Accepts(queue)).map_err(|_| Error::InvalidInput)?;
+        }
+        Ok(())
+    }
+
+    fn queue(&self) -> Result<&Accepts<StreamSocket>> {
+        match self.inner.pipe.get() {
+            Some(Pipe::Accepts(queue)) => Ok(queue),
+            Some(Pipe::Datagrams(_)) => Err(Error::NotSupported),
+            _ => Err(Error::InvalidInput),
+        }
+    }
+
+    /// `accept(2)`: waits for a connection; gives it with the peer's address.
+    ///
+    /// # Errors
+    ///
+    /// `WouldBlock` if it is non-blocking or the read timeout has passed; `InvalidInput` if it does not listen;
+    /// `NetworkDown` when the stack stops.
+    pub fn accept(&self) -> io::Result<(Socket, SockAddr)> {
+        let queue = self.queue()?;
+        let socket = self.wait_read(|context| queue.poll_accept(context), || queue.try_accept())?;
+        Ok(self.accepted(socket))
+    }
+
+    /// [`Socket::accept`] for those who poll by hand.
+    pub fn poll_accept(&self, context: &mut Context<'_>) -> Poll<io::Result<(Socket, SockAddr)>> {
+        let accepted = self.queue().map_or_else(|error| Poll::Ready(Err(error)), |queue| queue.poll_accept(context));
+        accepted.map(|socket| Ok(self.accepted(socket?)))
+    }
+
+    fn accepted(&self, socket: StreamSocket) -> (Socket, SockAddr) {
+        let remote = socket.remote;
+        let accepted = Socket::of_stream(&self.inner.stack, socket);
+        // What Linux keeps in the socket, and we at its handle, is inherited as well.
+        *lock(&accepted.inner.linger) = *lock(&self.inner.linger);
+        (accepted, remote.into())
+    }
+
+    /// `connect(2)`. For UDP only the peer is heard from here on, and its ICMP errors are reported.
+    ///
+    /// # Errors
+    ///
+    /// `ConnectionRefused`, `TimedOut`, `HostUnreachable`, `NetworkUnreachable`, `AddrNotAvailable`; errno EISCONN;
+    /// errno EINPROGRESS if it is non-blocking (then [`Socket::take_error`] says how it ended, once it is writable),
+    /// and EALREADY while it goes on.
+    pub fn connect(&self, address: &SockAddr) -> io::Result<()> {
+        self.begin_connect(address)?;
+        if self.inner.kind != Kind::Tcp {
+            return Ok(());
+        }
+        if self.nonblocking()? {
+            return Err(Error::InProgress.into());
+        }
+        let deadline = self.inner.write_timeout.deadline();
+        self.end_connect(deadline, Error::InProgress)
+    }
+
+    /// [`Socket::connect`], and gives up after `timeout`.
+    ///
+    /// # Errors
+    ///
+    /// As [`Socket::connect`]; `TimedOut`.
+    pub fn connect_timeout(&self, address: &SockAddr, timeout: Duration) -> io::Result<()> {
+        self.begin_connect(address)?;
+        if self.inner.kind != Kind::Tcp {
+            return Ok(());
+        }
+        self.end_connect(Instant::now().checked_add(timeout), Error::TimedOut)
+    }
+
+    fn begin_connect(&self, address: &SockAddr) -> io::Result<()> {
+        let remote = address.inet()?;
+        let outcome = self.call(Verb::Connect { socket: self.inner.handle, remote })?;
+        if let Outcome::Connecting(Some(pipe)) = outcome {
+            self.inner.pipe.set(Pipe::Stream(pipe)).map_err(|_| Error::InvalidInput)?;
+        }
+        // Which address it got is known to the engine, and asked of it when somebody wants to know.
+        *lock(&self.inner.addresses) = Addresses { local: None, peer: Some(remote) };
+        Ok(())
+    }
+
+    fn end_connect(&self, deadline: Option<Instant>, late: Error) -> io::Result<()> {
+        let Some(Pipe::Stream(pipe)) = self.inner.pipe.get() else { return Err(Error::NotConnected.into()) };
+        Ok(block_on(poll_fn(|context| pipe.poll_connected(context)), deadline).unwrap_or(Err(late))?)
+    }
+
+    /// [`Socket::connect`] of a socket of messages, for async programs.
+    pub(super) async fn connect_datagram(&self, peer: SocketAddr) -> io::Result<()> {
+        self.inner.stack.call(Verb::Connect { socket: self.inner.handle, remote: peer }).await?;
+        *lock(&self.inner.addresses) = Addresses { local: None, peer: Some(peer) };
+        Ok(())
+    }
+
+    /// `connect(2)` with AF_UNSPEC: a UDP socket hears everybody again.
+    ///
+    /// # Errors
+    ///
+    /// Errno EOPNOTSUPP if it is not UDP.
+    pub fn disconnect(&self) -> io::Result<()> {
+        self.call(Verb::Disconnect { socket: self.inner.handle })?;
+        lock(&self.inner.addresses).peer = None;
+        Ok(())
+    }
+
+    /// `shutdown(2)`: closes one direction or both.
+    ///
+    /// # Errors
+    ///
+    /// `NotConnected`.
+    pub fn shutdown(&self, how: Shutdown) -> io::Result<()> {
+        match self.inner.pipe.get() {
+            Some(Pipe::Stream(pipe)) => {
+                if matches!(how, Shutdown::Read | Shutdown::Both) {
+                    pipe.shutdown_read();
+                }
+                if matches!(how, Shutdown::Write | Shutdown::Both) {
+                    pipe.shutdown_write();
+                }
+                Ok(())
+            }
+            _ => Err(Error::NotConnected.into()),
+        }
+    }
+
+    /// `getsockname(2)`: our end.
+    ///
+    /// # Errors
+    ///
+    /// `NetworkDown` if the stack has stopped before the answer was known.
+    pub fn local_addr(&self) -> io::Result<SockAddr> {
+        if let Some(local) = lock(&self.inner.addresses).local {
+            return Ok(local.into());
+        }
+        match self.call(Verb::LocalAddress { socket: self.inner.handle })? {
+            Outcome::Address(local) => Ok(local.into()),
+            _ => Err(Error::InvalidInput.into()),
+        }
+    }
+
+    /// `getpeername(2)`: the other end.
+    ///
+    /// # Errors
+    ///
+    /// `NotConnected`.
+    pub fn peer_addr(&self) -> io::Result<SockAddr> {
+        if let Some(Pipe::Stream(pipe)) = self.inner.pipe.get()
+            && pipe.is_connecting()
+        {
+            return Err(Error::NotConnected.into());
+        }
+        let peer = lock(&self.inner.addresses).peer;
+        Ok(peer.ok_or(Error::NotConnected)?.into())
+    }
+
+    /// Whether calls return at once instead of waiting (O_NONBLOCK).
+    ///
+    /// # Errors
+    ///
+    /// None; socket2's signature.
+    pub fn set_nonblocking(&self, nonblocking: bool) -> io::Result<()> {
+        self.inner.is_nonblocking.store(nonblocking, Ordering::Release);
+        Ok(())
+    }
+
+    /// What [`Socket::set_nonblocking`] was told.
+    ///
+    /// # Errors
+    ///
+    /// None; socket2's signature.
+    pub fn nonblocking(&self) -> io::Result<bool> {
+        Ok(self.inner.is_nonblocking.load(Ordering::Acquire))
+    }
+
+    /// The domain it was made with (SO_DOMAIN).
+    ///
+    /// # Errors
+    ///
+    /// None; socket2's signature.
+    pub fn domain(&self) -> io::Result<Domain> {
+        Ok(self.inner.domain)
+    }
+
+    /// The type it was made with (SO_TYPE).
+    ///
+    /// # Errors
+    ///
+    /// None; socket2's signature.
+    pub fn r#type(&self) -> io::Result<Type> {
+        Ok(self.inner.kind.r#type())
+    }
+
+    /// The protocol it was made with (SO_PROTOCOL).
+    ///
+    /// # Errors
+    ///
+    /// None; socket2's signature.
+    pub fn protocol(&self) -> io::Result<Option<Protocol>> {
+        Ok(Some(self.inner.kind.protocol()))
+    }
+
+    /// Whether it listens (SO_ACCEPTCONN).
+    ///
+    /// # Errors
+    ///
+    /// None; socket2's signature.
+    pub fn is_listener(&self) -> io::Result<bool> {
+        Ok(matches!(self.inner.pipe.get(), Some(Pipe::Accepts(_))))
+    }
+
+    /// The stack it belongs to.
+    pub fn stack(&self) -> &Stack {
+        &self.inner.stack
+    }
+}
+
+fn domain_of(address: SocketAddr) -> Domain {
+    if address.is_ipv4() { Domain::Inet } else { Domain::Inet6 }
+}
+
+impl Drop for Inner {
+    /// `close(2)`. With SO_LINGER it waits until everything has arrived.
+    fn drop(&mut self) {
+        let linger = *self.linger.get_mut().unwrap_or_else(PoisonError::into_inner);
+        match self.pipe.get() {
+            Some(Pipe::Stream(pipe)) => {
+                if let Some(span) = linger.filter(|span| !span.is_zero()) {
+                    pipe.shutdown_write();
+                    let arrived = self.stack.call(Verb::Linger { socket: self.handle });
+                    // Whether it has arrived or the time is over: a drop cannot say it.
+                    let _ = block_on(arrived, Instant::now().checked_add(span));
+                }
+            }
+            // The other ends ring when they are dropped.
+            Some(_) => {}
+            None => self.stack.tell(Verb::Close { socket: self.handle }),
+        }
+    }
+}

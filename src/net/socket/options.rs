@@ -1,0 +1,293 @@
+//! Options, set and read back.
+
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::time::Duration;
+
+use super::{Pipe, Socket, lock};
+use crate::error::Error;
+use crate::socket::{Keepalive, OptionName, Outcome, SocketOption, TcpInfo, Verb};
+
+/// Makes a setter and its getter of one option each.
+macro_rules! options {
+    ($($(#[$doc:meta])* $set:ident, $get:ident: $name:ident($value:ty);)*) => {
+        impl Socket {
+            $(
+                $(#[$doc])*
+                ///
+                /// # Errors
+                ///
+                /// `InvalidInput` if the value cannot be; errno ENOPROTOOPT if the socket has no such option;
+                /// `NetworkDown` if the stack has stopped.
+                pub fn $set(&self, value: $value) -> io::Result<()> {
+                    self.set(SocketOption::$name(value))
+                }
+
+                /// What it is set to:
+                $(#[$doc])*
+                ///
+                /// # Errors
+                ///
+                /// Errno ENOPROTOOPT if the socket has no such option; `NetworkDown` if the stack has stopped.
+                pub fn $get(&self) -> io::Result<$value> {
+                    match self.get(OptionName::$name)? {
+                        SocketOption::$name(value) => Ok(value),
+                        _ => Err(Error::InvalidInput.into()),
+                    }
+                }
+            )*
+        }
+    };
+}
+
+options! {
+    /// SO_REUSEADDR (`socket(7)`): shares its address with others that do so too; of TCP sockets one may listen.
+    set_reuse_address, reuse_address: ReuseAddress(bool);
+    /// SO_REUSEPORT: shares its address with others that do so too; all of them may listen.
+    set_reuse_port, reuse_port: ReusePort(bool);
+    /// IPV6_V6ONLY (`ipv6(7)`): no IPv4. Before it is bound.
+    set_only_v6, only_v6: V6Only(bool);
+    /// SO_KEEPALIVE (RFC 9293 §3.8.4): whether a silent peer is asked if it is still there.
+    set_keepalive, keepalive: Keepalive(bool);
+    /// TCP_KEEPIDLE: how long the connection must be idle before the peer is asked.
+    set_tcp_keepalive_time, tcp_keepalive_time: KeepaliveIdle(Duration);
+    /// TCP_KEEPINTVL: how long to wait for an answer before asking again.
+    set_tcp_keepalive_interval, tcp_keepalive_interval: KeepaliveInterval(Duration);
+    /// TCP_KEEPCNT: how often to ask before the connection is given up.
+    set_tcp_keepalive_retries, tcp_keepalive_retries: KeepaliveCount(u32);
+    /// TCP_NODELAY: whether small segments go out at once (RFC 9293 §3.7.4, Nagle's algorithm off).
+    set_tcp_nodelay, tcp_nodelay: Nodelay(bool);
+    /// TCP_USER_TIMEOUT (RFC 5482): how long what was sent may stay unacknowledged before the connection is given up.
+    /// `None`, the default: about a quarter of an hour. An idle connection is not affected.
+    set_tcp_user_timeout, tcp_user_timeout: UserTimeout(Option<Duration>);
+    /// SO_BROADCAST: whether it may send to broadcast addresses. At first it may not, and the error is
+    /// `PermissionDenied`.
+    set_broadcast, broadcast: Broadcast(bool);
+    /// IP_RECVERR, IPV6_RECVERR: whether it is told of every ICMP error that a datagram of its caused, also of those
+    /// that may pass, and also while it is not connected.
+    set_receive_errors, receive_errors: ReceiveErrors(bool);
+    /// IP_MULTICAST_LOOP: whether sockets of this stack hear what it sends to groups that they are in.
+    set_multicast_loop_v4, multicast_loop_v4: MulticastLoop(bool);
+    /// IPV6_MULTICAST_LOOP: whether sockets of this stack hear what it sends to groups that they are in.
+    set_multicast_loop_v6, multicast_loop_v6: MulticastLoop(bool);
+}
+
+impl Socket {
+    fn set(&self, option: SocketOption) -> io::Result<()> {
+        self.call(Verb::SetOption { socket: self.inner.handle, option })?;
+        Ok(())
+    }
+
+    fn get(&self, name: OptionName) -> io::Result<SocketOption> {
+        match self.call(Verb::GetOption { socket: self.inner.handle, name })? {
+            Outcome::Option(option) => Ok(option),
+            _ => Err(Error::InvalidInput.into()),
+        }
+    }
+
+    /// SO_RCVTIMEO: how long a read waits; `None`: for ever.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidInput` for a zero duration.
+    pub fn set_read_timeout(&self, timeout: Option<Duration>) -> io::Result<()> {
+        self.inner.read_timeout.set(timeout)
+    }
+
+    /// What [`Socket::set_read_timeout`] was told.
+    ///
+    /// # Errors
+    ///
+    /// None; socket2's signature.
+    pub fn read_timeout(&self) -> io::Result<Option<Duration>> {
+        Ok(self.inner.read_timeout.get())
+    }
+
+    /// SO_SNDTIMEO: how long a write waits; `None`: for ever.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidInput` for a zero duration.
+    pub fn set_write_timeout(&self, timeout: Option<Duration>) -> io::Result<()> {
+        self.inner.write_timeout.set(timeout)
+    }
+
+    /// What [`Socket::set_write_timeout`] was told.
+    ///
+    /// # Errors
+    ///
+    /// None; socket2's signature.
+    pub fn write_timeout(&self) -> io::Result<Option<Duration>> {
+        Ok(self.inner.write_timeout.get())
+    }
+
+    /// SO_LINGER (`socket(7)`). `None`, the default: closing returns at once, and what was written is sent in the
+    /// background. Zero: closing discards what is unsent and sends a RST. Else closing waits, at most this long, until
+    /// everything has arrived; what has not by then is still sent in the background.
+    ///
+    /// # Errors
+    ///
+    /// `NetworkDown` if the stack has stopped.
+    pub fn set_linger(&self, linger: Option<Duration>) -> io::Result<()> {
+        self.set(SocketOption::Linger(linger))?;
+        *lock(&self.inner.linger) = linger;
+        Ok(())
+    }
+
+    /// What [`Socket::set_linger`] was told.
+    ///
+    /// # Errors
+    ///
+    /// None; socket2's signature.
+    pub fn linger(&self) -> io::Result<Option<Duration>> {
+        Ok(*lock(&self.inner.linger))
+    }
+
+    /// SO_KEEPALIVE with TCP_KEEPIDLE, TCP_KEEPINTVL and TCP_KEEPCNT at once; `None`, the default: off.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidInput` for values that Linux refuses; `NetworkDown` if the stack has stopped.
+    pub fn set_tcp_keepalive(&self, keepalive: Option<Keepalive>) -> io::Result<()> {
+        if let Some(Keepalive { idle, interval, count }) = keepalive {
+            self.set(SocketOption::KeepaliveIdle(idle))?;
+            self.set(SocketOption::KeepaliveInterval(interval))?;
+            self.set(SocketOption::KeepaliveCount(count))?;
+        }
+        self.set(SocketOption::Keepalive(keepalive.is_some()))
+    }
+
+    /// IP_MULTICAST_TTL: how far datagrams to groups go: 1, as at first, keeps them on the link.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidInput` above 255; `NetworkDown` if the stack has stopped.
+    pub fn set_multicast_ttl_v4(&self, hops: u32) -> io::Result<()> {
+        self.set(SocketOption::MulticastHops(u8::try_from(hops).map_err(|_| Error::InvalidInput)?))
+    }
+
+    /// What [`Socket::set_multicast_ttl_v4`] was told.
+    ///
+    /// # Errors
+    ///
+    /// `NetworkDown` if the stack has stopped.
+    pub fn multicast_ttl_v4(&self) -> io::Result<u32> {
+        match self.get(OptionName::MulticastHops)? {
+            SocketOption::MulticastHops(hops) => Ok(hops.into()),
+            _ => Err(Error::InvalidInput.into()),
+        }
+    }
+
+    /// IPV6_MULTICAST_HOPS: [`Socket::set_multicast_ttl_v4`] for IPv6.
+    ///
+    /// # Errors
+    ///
+    /// As [`Socket::set_multicast_ttl_v4`].
+    pub fn set_multicast_hops_v6(&self, hops: u32) -> io::Result<()> {
+        self.set_multicast_ttl_v4(hops)
+    }
+
+    /// What [`Socket::set_multicast_hops_v6`] was told.
+    ///
+    /// # Errors
+    ///
+    /// `NetworkDown` if the stack has stopped.
+    pub fn multicast_hops_v6(&self) -> io::Result<u32> {
+        self.multicast_ttl_v4()
+    }
+
+    /// IP_ADD_MEMBERSHIP. `interface` is an address of ours or 0.0.0.0; there is one link only. A socket hears every
+    /// group that any socket of the stack has joined, if its address and port fit, as on Linux (IP_MULTICAST_ALL); to
+    /// hear one group only, bind to the group's address.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidInput` if it is no group; `AddrInUse` if this socket has joined it; `AddrNotAvailable` if `interface`
+    /// is not ours; errno ENOBUFS if it is one group too many.
+    pub fn join_multicast_v4(&self, group: &Ipv4Addr, interface: &Ipv4Addr) -> io::Result<()> {
+        self.call(self.joining_v4(group, interface))?;
+        Ok(())
+    }
+
+    /// IP_DROP_MEMBERSHIP.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidInput` if it is no group; `AddrNotAvailable` if this socket has not joined it.
+    pub fn leave_multicast_v4(&self, group: &Ipv4Addr, interface: &Ipv4Addr) -> io::Result<()> {
+        self.call(self.leaving_v4(group, interface))?;
+        Ok(())
+    }
+
+    /// IPV6_ADD_MEMBERSHIP. The stack has one link, whose index is 1; 0 leaves the choice to the stack.
+    ///
+    /// # Errors
+    ///
+    /// As [`Socket::join_multicast_v4`].
+    pub fn join_multicast_v6(&self, group: &Ipv6Addr, interface: u32) -> io::Result<()> {
+        self.call(self.joining_v6(group, interface)?)?;
+        Ok(())
+    }
+
+    /// IPV6_DROP_MEMBERSHIP.
+    ///
+    /// # Errors
+    ///
+    /// As [`Socket::leave_multicast_v4`].
+    pub fn leave_multicast_v6(&self, group: &Ipv6Addr, interface: u32) -> io::Result<()> {
+        self.call(self.leaving_v6(group, interface)?)?;
+        Ok(())
+    }
+
+    pub(in crate::net) fn joining_v4(&self, group: &Ipv4Addr, interface: &Ipv4Addr) -> Verb {
+        let interface = Some(IpAddr::V4(*interface)).filter(|address| !address.is_unspecified());
+        Verb::JoinGroup { socket: self.inner.handle, group: IpAddr::V4(*group), interface }
+    }
+
+    pub(in crate::net) fn leaving_v4(&self, group: &Ipv4Addr, interface: &Ipv4Addr) -> Verb {
+        let interface = Some(IpAddr::V4(*interface)).filter(|address| !address.is_unspecified());
+        Verb::LeaveGroup { socket: self.inner.handle, group: IpAddr::V4(*group), interface }
+    }
+
+    pub(in crate::net) fn joining_v6(&self, group: &Ipv6Addr, interface: u32) -> Result<Verb, Error> {
+        check_index(interface)?;
+        Ok(Verb::JoinGroup { socket: self.inner.handle, group: IpAddr::V6(*group), interface: None })
+    }
+
+    pub(in crate::net) fn leaving_v6(&self, group: &Ipv6Addr, interface: u32) -> Result<Verb, Error> {
+        check_index(interface)?;
+        Ok(Verb::LeaveGroup { socket: self.inner.handle, group: IpAddr::V6(*group), interface: None })
+    }
+
+    /// SO_ERROR: what the connection died of, or an ICMP error that a datagram caused, if nobody was told yet. Asking
+    /// takes it.
+    ///
+    /// # Errors
+    ///
+    /// None; socket2's signature.
+    pub fn take_error(&self) -> io::Result<Option<io::Error>> {
+        let error = match self.inner.pipe.get() {
+            Some(Pipe::Stream(pipe)) => pipe.take_error(),
+            Some(Pipe::Datagrams(pipe)) => pipe.take_error(),
+            Some(Pipe::Accepts(_)) | None => Ok(()),
+        };
+        Ok(error.err().map(io::Error::from))
+    }
+
+    /// TCP_INFO: state, sequence numbers, windows, what came and went (RFC 4898).
+    ///
+    /// # Errors
+    ///
+    /// `NotConnected` once the connection is over.
+    pub fn info(&self) -> io::Result<TcpInfo> {
+        match self.call(Verb::Info { socket: self.inner.handle })? {
+            Outcome::Info(info) => Ok(*info),
+            _ => Err(Error::InvalidInput.into()),
+        }
+    }
+}
+
+/// The only link is number 1.
+fn check_index(interface: u32) -> Result<(), Error> {
+    if interface > 1 { Err(Error::AddressNotAvailable) } else { Ok(()) }
+}

@@ -1,0 +1,118 @@
+//! Which sockets there are: the combinations of domain, type and protocol (`socket(2)`).
+
+use std::fmt;
+
+use crate::error::{Error, Result};
+
+/// The family of addresses that a socket has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Domain {
+    /// AF_INET: IPv4 (`ip(7)`).
+    Inet,
+    /// AF_INET6: IPv6, and IPv4 unless IPV6_V6ONLY is set (`ipv6(7)`, RFC 3493 §3.7).
+    Inet6,
+}
+
+/// What a socket carries.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Type {
+    /// SOCK_STREAM: bytes in order, both ways, between two ends.
+    Stream,
+    /// SOCK_DGRAM: messages that may be lost, each to an address of its own.
+    Dgram,
+    /// SOCK_SEQPACKET: messages in order, between two ends.
+    SeqPacket,
+    /// SOCK_RAW: packets with their IP header (`raw(7)`).
+    Raw,
+}
+
+/// The protocol number of an IP packet.
+///
+/// ```
+/// use tapsock::socket::Protocol;
+/// assert_eq!(Protocol::from(17), Protocol::UDP);
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Protocol(u8);
+
+impl Protocol {
+    /// ICMP (RFC 792).
+    pub const ICMP: Protocol = Protocol(1);
+    /// TCP (RFC 9293).
+    pub const TCP: Protocol = Protocol(6);
+    /// UDP (RFC 768).
+    pub const UDP: Protocol = Protocol(17);
+    /// ICMP for IPv6 (RFC 4443).
+    pub const ICMPV6: Protocol = Protocol(58);
+
+    /// Its number.
+    pub const fn number(self) -> u8 {
+        self.0
+    }
+}
+
+impl From<u8> for Protocol {
+    fn from(number: u8) -> Protocol {
+        Protocol(number)
+    }
+}
+
+/// A kind of socket that this stack has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Kind {
+    /// A TCP connection, or what waits for them.
+    Tcp,
+    /// A UDP socket.
+    Udp,
+}
+
+impl Kind {
+    /// The kind that `socket(2)` gives for these three; no protocol stands for the usual one.
+    ///
+    /// ```
+    /// use tapsock::error::Error;
+    /// use tapsock::socket::{Domain, Kind, Protocol, Type};
+    /// assert_eq!(Kind::of(Domain::Inet, Type::Stream, None), Ok(Kind::Tcp));
+    /// let mismatch = Kind::of(Domain::Inet, Type::Stream, Some(Protocol::UDP));
+    /// assert_eq!(mismatch, Err(Error::ProtocolNotSupported));
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As Linux: [`Error::TypeNotSupported`] if the domain has no such type, [`Error::ProtocolNotSupported`] if the
+    /// type has no such protocol.
+    pub fn of(domain: Domain, kind: Type, protocol: Option<Protocol>) -> Result<Kind> {
+        let _ = domain;
+        match (kind, protocol) {
+            (Type::Stream, None | Some(Protocol::TCP)) => Ok(Kind::Tcp),
+            (Type::Dgram, None | Some(Protocol::UDP)) => Ok(Kind::Udp),
+            (Type::SeqPacket, _) => Err(Error::TypeNotSupported),
+            (Type::Stream | Type::Dgram | Type::Raw, _) => Err(Error::ProtocolNotSupported),
+        }
+    }
+
+    /// Its type.
+    pub fn r#type(self) -> Type {
+        match self {
+            Kind::Tcp => Type::Stream,
+            Kind::Udp => Type::Dgram,
+        }
+    }
+
+    /// Its protocol.
+    pub fn protocol(self) -> Protocol {
+        match self {
+            Kind::Tcp => Protocol::TCP,
+            Kind::Udp => Protocol::UDP,
+        }
+    }
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Kind::Tcp => "TCP",
+            Kind::Udp => "UDP",
+        })
+    }
+}

@@ -1,0 +1,297 @@
+//! A socket's life: it is opened, bound, listens or connects, and is closed.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use rand::rngs::StdRng;
+
+use super::option::Options;
+use super::{
+    Connecting, DatagramSocket, Descriptor, Domain, Handle, Kind, ListenerSocket, Outcome, Sockets, State,
+    StreamSocket, address,
+};
+use crate::error::{Error, Result};
+use crate::observe::Time;
+use crate::pipe::{Accepts, Datagrams, Stream};
+use crate::transport::{Below, Place, Transport};
+
+fn domain_of(address: SocketAddr) -> Domain {
+    if address.is_ipv4() { Domain::Inet } else { Domain::Inet6 }
+}
+
+impl Sockets {
+    /// `socket(2)`.
+    pub(super) fn open(&mut self, domain: Domain, kind: Kind) -> Result<Outcome> {
+        if self.table.len() >= self.limits.sockets {
+            return Err(Error::TooManySockets);
+        }
+        let options = Arc::clone(&self.defaults);
+        match kind {
+            Kind::Tcp => Ok(Outcome::Fresh(self.insert(domain, kind, options, State::Idle { end: None }))),
+            Kind::Udp => {
+                let bell = self.doorbell.bell(self.table.vacant_key());
+                let (pipe, end) = Datagrams::new(self.limits.datagram_buffer, &self.memory, bell);
+                let handle = self.insert(domain, kind, options, State::Datagram { slot: None, end });
+                Ok(Outcome::Datagram(DatagramSocket { handle, local: address::wildcard(domain), pipe }))
+            }
+        }
+    }
+
+    /// `bind(2)`.
+    pub(super) fn bind(
+        &mut self,
+        now: Time,
+        socket: Handle,
+        local: SocketAddr,
+        transport: &mut Transport,
+        below: &mut Below<'_>,
+        rng: &mut StdRng,
+    ) -> Result<Outcome> {
+        let Descriptor { domain, options, bound, state, .. } = self.find_mut(socket).ok_or(Error::BadDescriptor)?;
+        let place = address::place(*domain, options.v6_only, local)?;
+        let got = match state {
+            State::Idle { .. } if bound.is_none() => {
+                let place = transport.bind_tcp(place, options.sharing(), socket.descriptor, below, rng)?;
+                *bound = Some(Box::new(place));
+                place.local
+            }
+            State::Datagram { slot: slot @ None, .. } => {
+                let new = transport.bind_udp(now, place, options.sharing(), socket.descriptor, below, rng)?;
+                options.apply_to_datagram(new, transport);
+                *slot = Some(new);
+                transport.datagram(new).local()
+            }
+            // `bind(2)`: it has an address already.
+            _ => return Err(Error::InvalidInput),
+        };
+        Ok(Outcome::Address(address::shown(*domain, got)))
+    }
+
+    /// Where a TCP socket is bound; one that did not choose gets any port.
+    fn bound_tcp(
+        &mut self,
+        socket: Handle,
+        transport: &mut Transport,
+        below: &Below<'_>,
+        rng: &mut StdRng,
+    ) -> Result<Place> {
+        let Descriptor { domain, options, bound, .. } = self.find_mut(socket).ok_or(Error::BadDescriptor)?;
+        if let Some(place) = bound {
+            return Ok(**place);
+        }
+        let place = address::place(*domain, options.v6_only, address::wildcard(*domain))?;
+        let place = transport.bind_tcp(place, options.sharing(), socket.descriptor, below, rng)?;
+        *bound = Some(Box::new(place));
+        Ok(place)
+    }
+
+    /// The slot of a UDP socket; one that was not bound gets any port.
+    pub(super) fn bound_datagram(
+        &mut self,
+        now: Time,
+        socket: Handle,
+        transport: &mut Transport,
+        below: &mut Below<'_>,
+        rng: &mut StdRng,
+    ) -> Result<usize> {
+        let descriptor = self.find(socket).ok_or(Error::BadDescriptor)?;
+        match descriptor.state {
+            State::Datagram { slot: Some(slot), .. } => return Ok(slot),
+            State::Datagram { slot: None, .. } => {}
+            _ => return Err(Error::NotSupported),
+        }
+        self.bind(now, socket, address::wildcard(descriptor.domain), transport, below, rng)?;
+        match self.find(socket).map(|entry| &entry.state) {
+            Some(&State::Datagram { slot: Some(slot), .. }) => Ok(slot),
+            _ => Err(Error::InvalidInput),
+        }
+    }
+
+    /// `listen(2)`.
+    pub(super) fn listen(
+        &mut self,
+        socket: Handle,
+        backlog: usize,
+        transport: &mut Transport,
+        below: &Below<'_>,
+        rng: &mut StdRng,
+    ) -> Result<Outcome> {
+        match self.find(socket).ok_or(Error::BadDescriptor)?.state {
+            State::Idle { end: None } => {}
+            State::Listener { slot, .. } => {
+                transport.set_backlog(slot, backlog);
+                return Ok(Outcome::Done);
+            }
+            State::Datagram { .. } => return Err(Error::NotSupported),
+            State::Idle { .. } | State::Stream { .. } => return Err(Error::InvalidInput),
+        }
+        let place = self.bound_tcp(socket, transport, below, rng)?;
+        let slot = transport.listen(place, backlog, socket.descriptor)?;
+        let (queue, end) = Accepts::new(self.doorbell.bell(socket.descriptor));
+        let descriptor = self.find_mut(socket).ok_or(Error::BadDescriptor)?;
+        descriptor.state = State::Listener { slot, end };
+        let local = address::shown(descriptor.domain, place.local);
+        Ok(Outcome::Listener(ListenerSocket { handle: socket, local, queue }))
+    }
+
+    /// `connect(2)`.
+    pub(super) fn connect(
+        &mut self,
+        now: Time,
+        socket: Handle,
+        remote: SocketAddr,
+        transport: &mut Transport,
+        below: &mut Below<'_>,
+        rng: &mut StdRng,
+    ) -> Result<Outcome> {
+        let descriptor = self.find(socket).ok_or(Error::BadDescriptor)?;
+        let remote = address::meant(descriptor.domain, descriptor.options.v6_only, remote)?;
+        match &descriptor.state {
+            State::Idle { .. } => self.connect_tcp(now, socket, remote, transport, below),
+            State::Stream { connecting: Connecting::Done, .. } => Err(Error::AlreadyConnected),
+            State::Stream { .. } => Err(Error::AlreadyInProgress),
+            State::Listener { .. } => Err(Error::AlreadyConnected),
+            State::Datagram { .. } => {
+                let slot = self.bound_datagram(now, socket, transport, below, rng)?;
+                transport.connect_udp(slot, remote, below).map(|()| Outcome::Done)
+            }
+        }
+    }
+
+    fn connect_tcp(
+        &mut self,
+        now: Time,
+        socket: Handle,
+        remote: SocketAddr,
+        transport: &mut Transport,
+        below: &mut Below<'_>,
+    ) -> Result<Outcome> {
+        let bell = self.doorbell.bell(socket.descriptor);
+        let (capacity, memory) = (self.limits.pipe, self.memory.clone());
+        let descriptor = self.find_mut(socket).ok_or(Error::BadDescriptor)?;
+        let State::Idle { end } = &mut descriptor.state else { return Err(Error::InvalidInput) };
+        let (pipe, mut end) = match end.take() {
+            Some(end) => (None, end),
+            None => {
+                let (pipe, end) = Stream::new(capacity, &memory, bell)?;
+                (Some(pipe), end)
+            }
+        };
+        let local = descriptor.bound.as_ref().map(|place| place.local);
+        let slot = match transport.connect(now, local, remote, socket.descriptor, below) {
+            Ok(slot) => slot,
+            Err(error) => {
+                descriptor.state = State::Idle { end: pipe.is_none().then_some(end) };
+                return Err(error);
+            }
+        };
+        end.begin_connect();
+        descriptor.state = State::Stream { slot, end, connecting: Connecting::Pipe, lingering: None };
+        descriptor.options.apply_to_connection(slot, transport);
+        Ok(Outcome::Connecting(pipe))
+    }
+
+    /// `connect(2)` with AF_UNSPEC.
+    pub(super) fn disconnect(&mut self, socket: Handle, transport: &mut Transport) -> Result<Outcome> {
+        match self.find(socket).ok_or(Error::BadDescriptor)?.state {
+            State::Datagram { slot, .. } => {
+                if let Some(slot) = slot {
+                    transport.disconnect_udp(slot);
+                }
+                Ok(Outcome::Done)
+            }
+            _ => Err(Error::NotSupported),
+        }
+    }
+
+    /// `close(2)` where there is no pipe to drop.
+    pub(super) fn close(&mut self, socket: Handle, transport: &mut Transport) -> Result<Outcome> {
+        let descriptor = self.find(socket).ok_or(Error::BadDescriptor)?;
+        if matches!(descriptor.state, State::Idle { end: None }) {
+            self.remove(socket.descriptor, transport);
+        }
+        Ok(Outcome::Done)
+    }
+
+    /// Forgets a descriptor, and gives back the port it reserved.
+    pub(super) fn remove(&mut self, descriptor: usize, transport: &mut Transport) -> Option<State> {
+        let Descriptor { bound, state, .. } = self.table.try_remove(descriptor)?;
+        if let Some(place) = bound
+            && !matches!(state, State::Listener { .. })
+        {
+            transport.unbind_tcp(*place, descriptor);
+        }
+        Some(state)
+    }
+
+    /// `socket`, `bind` and `listen`.
+    pub(super) fn open_listener(
+        &mut self,
+        now: Time,
+        local: SocketAddr,
+        (backlog, v6_only): (usize, bool),
+        transport: &mut Transport,
+        below: &mut Below<'_>,
+        rng: &mut StdRng,
+    ) -> Result<Outcome> {
+        let options = Arc::new(Options { reuse_address: true, v6_only, ..Options::default() });
+        let socket = self.insert(domain_of(local), Kind::Tcp, options, State::Idle { end: None });
+        let listening = self
+            .bind(now, socket, local, transport, below, rng)
+            .and_then(|_| self.listen(socket, backlog, transport, below, rng));
+        if listening.is_err() {
+            self.remove(socket.descriptor, transport);
+        }
+        listening
+    }
+
+    /// `socket` and `bind`.
+    pub(super) fn open_datagram(
+        &mut self,
+        now: Time,
+        local: SocketAddr,
+        options: Options,
+        transport: &mut Transport,
+        below: &mut Below<'_>,
+        rng: &mut StdRng,
+    ) -> Result<Outcome> {
+        let Outcome::Datagram(opened) = self.open(domain_of(local), Kind::Udp)? else {
+            return Err(Error::InvalidInput);
+        };
+        let handle = opened.handle;
+        if let Some(descriptor) = self.find_mut(handle) {
+            descriptor.options = Arc::new(options);
+        }
+        match self.bind(now, handle, local, transport, below, rng) {
+            Ok(Outcome::Address(local)) => Ok(Outcome::Datagram(DatagramSocket { local, ..opened })),
+            other => {
+                self.remove(handle.descriptor, transport);
+                other
+            }
+        }
+    }
+
+    /// `socket` and `connect`.
+    pub(super) fn open_stream(
+        &mut self,
+        now: Time,
+        ticket: u64,
+        local: Option<SocketAddr>,
+        remote: SocketAddr,
+        transport: &mut Transport,
+        below: &mut Below<'_>,
+    ) -> Result<()> {
+        let descriptor = self.table.vacant_key();
+        let (pipe, end) = Stream::new(self.limits.pipe, &self.memory, self.doorbell.bell(descriptor))?;
+        let slot = transport.connect(now, local, remote, descriptor, below)?;
+        let connection = transport.connection(slot).ok_or(Error::ConnectionAborted)?;
+        let (id, local) = (connection.id(), connection.local());
+        let state = State::Stream { slot, end, connecting: Connecting::Done, lingering: None };
+        let handle = self.insert(domain_of(remote), Kind::Tcp, Arc::clone(&self.defaults), state);
+        let socket = StreamSocket { handle, id, local, remote, pipe };
+        if let Some(State::Stream { connecting, .. }) = self.find_mut(handle).map(|entry| &mut entry.state) {
+            *connecting = Connecting::Call(Box::new((ticket, socket)));
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,215 @@
+//! What programs ask for, and what they get.
+
+use std::net::{IpAddr, SocketAddr};
+
+use super::kind::{Domain, Kind};
+use super::option::{OptionName, SocketOption};
+use crate::error::Result;
+use crate::observe::SocketId;
+use crate::pipe::{Accepts, Datagrams, Stream};
+use crate::transport::TcpInfo;
+
+/// Names a socket in later calls. A closed socket's name is not used again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Handle {
+    pub(super) descriptor: usize,
+    pub(super) number: u64,
+}
+
+/// What a program asks for.
+///
+/// The verbs of the man pages come one by one, from [`Verb::Open`] to [`Verb::Close`]. Three more say at once what
+/// most programs say one after the other: a call to the engine is a message to another thread.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verb {
+    /// `socket(2)`.
+    Open {
+        /// The family of its addresses.
+        domain: Domain,
+        /// What it is, as [`Kind::of`] says.
+        kind: Kind,
+    },
+    /// `bind(2)`.
+    Bind {
+        /// The socket.
+        socket: Handle,
+        /// Where; port 0 stands for any.
+        local: SocketAddr,
+    },
+    /// `listen(2)`.
+    Listen {
+        /// The socket.
+        socket: Handle,
+        /// How many established connections may wait.
+        backlog: usize,
+    },
+    /// `connect(2)`, as if it did not block: for TCP the pipe tells how it ends.
+    Connect {
+        /// The socket.
+        socket: Handle,
+        /// To whom.
+        remote: SocketAddr,
+    },
+    /// `connect(2)` with AF_UNSPEC: a UDP socket hears everybody again.
+    Disconnect {
+        /// The socket.
+        socket: Handle,
+    },
+    /// `close(2)` of a socket that has no pipe yet; others are closed by dropping the program's end of it.
+    Close {
+        /// The socket.
+        socket: Handle,
+    },
+    /// `getsockname(2)`.
+    LocalAddress {
+        /// The socket.
+        socket: Handle,
+    },
+    /// `setsockopt(2)`.
+    SetOption {
+        /// The socket.
+        socket: Handle,
+        /// The option with its value.
+        option: SocketOption,
+    },
+    /// `getsockopt(2)`.
+    GetOption {
+        /// The socket.
+        socket: Handle,
+        /// Which option.
+        name: OptionName,
+    },
+    /// `socket`, `bind` and `listen` for TCP, with SO_REUSEADDR.
+    OpenListener {
+        /// Where; port 0 stands for any.
+        local: SocketAddr,
+        /// How many established connections may wait.
+        backlog: usize,
+        /// IPV6_V6ONLY.
+        v6_only: bool,
+    },
+    /// `socket` and `connect` for TCP. Completes when the connection is established or has failed.
+    OpenStream {
+        /// From where; `None` chooses both.
+        local: Option<SocketAddr>,
+        /// To whom.
+        remote: SocketAddr,
+    },
+    /// `socket` and `bind` for UDP.
+    OpenDatagram {
+        /// Where; port 0 stands for any.
+        local: SocketAddr,
+        /// SO_REUSEADDR: others that set it too may have the same address.
+        reuse_address: bool,
+        /// IPV6_V6ONLY.
+        v6_only: bool,
+    },
+    /// IP_ADD_MEMBERSHIP, IPV6_ADD_MEMBERSHIP.
+    JoinGroup {
+        /// The socket.
+        socket: Handle,
+        /// The group.
+        group: IpAddr,
+        /// By this address of ours; `None` leaves it to the stack, which has one link only.
+        interface: Option<IpAddr>,
+    },
+    /// IP_DROP_MEMBERSHIP, IPV6_DROP_MEMBERSHIP.
+    LeaveGroup {
+        /// The socket.
+        socket: Handle,
+        /// The group.
+        group: IpAddr,
+        /// As it was joined.
+        interface: Option<IpAddr>,
+    },
+    /// `close` with SO_LINGER: completes when everything written and the FIN behind it have arrived, or never will.
+    /// Whoever waits no longer may forget the ticket; the connection goes on by itself. It also completes when the
+    /// program lets go of the socket, or asks again.
+    Linger {
+        /// The socket.
+        socket: Handle,
+    },
+    /// TCP_INFO.
+    Info {
+        /// The socket.
+        socket: Handle,
+    },
+}
+
+/// A verb with the ticket that its completion will carry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Call {
+    /// The caller's own number.
+    pub ticket: u64,
+    /// What is asked.
+    pub verb: Verb,
+}
+
+/// A finished call.
+#[derive(Debug)]
+pub struct Completion {
+    /// Of the call.
+    pub ticket: u64,
+    /// What came of it.
+    pub result: Result<Outcome>,
+}
+
+/// What a call gives.
+#[derive(Debug)]
+pub enum Outcome {
+    /// A socket that is nothing yet: TCP.
+    Fresh(Handle),
+    /// A listener.
+    Listener(ListenerSocket),
+    /// A connection.
+    Stream(StreamSocket),
+    /// A connect is under way: the pipe that will carry it, unless the program has it from an earlier try.
+    Connecting(Option<Stream>),
+    /// A UDP socket.
+    Datagram(DatagramSocket),
+    /// An address.
+    Address(SocketAddr),
+    /// An option with its value.
+    Option(SocketOption),
+    /// A snapshot.
+    Info(Box<TcpInfo>),
+    /// Nothing more to say.
+    Done,
+}
+
+/// A program's side of a listening socket.
+#[derive(Debug)]
+pub struct ListenerSocket {
+    /// For later calls.
+    pub handle: Handle,
+    /// Where it listens.
+    pub local: SocketAddr,
+    /// Its accept queue.
+    pub queue: Accepts<StreamSocket>,
+}
+
+/// A program's side of a connection.
+#[derive(Debug)]
+pub struct StreamSocket {
+    /// For later calls.
+    pub handle: Handle,
+    /// Its name in the trace.
+    pub id: SocketId,
+    /// Our end.
+    pub local: SocketAddr,
+    /// The peer's end.
+    pub remote: SocketAddr,
+    /// Its bytes.
+    pub pipe: Stream,
+}
+
+/// A program's side of a UDP socket.
+#[derive(Debug)]
+pub struct DatagramSocket {
+    /// For later calls.
+    pub handle: Handle,
+    /// What it is bound to.
+    pub local: SocketAddr,
+    /// Its datagrams.
+    pub pipe: Datagrams,
+}
