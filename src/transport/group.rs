@@ -116,6 +116,7 @@ impl Transport {
                 hop_limit: hops,
                 traffic_class: sender.headers.towards(peer.ip()).traffic_class,
                 cast: Cast::Group,
+                is_local: true,
                 bytes: &looped,
                 payload,
                 original: &looped,

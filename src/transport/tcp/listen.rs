@@ -5,14 +5,15 @@ use std::net::SocketAddr;
 use smoltcp::wire::TcpSeqNumber;
 
 use crate::error::Error;
-use crate::ip::{Packet, Packets};
+use crate::ip::{Ip, Packet, Packets};
 use crate::observe::{Fate, Ownership, Protocol, Rule, SocketId, TcpState, Time};
 use crate::transport::connection::{Connection, Handshaken, TcpOption, fed_shift};
 use crate::transport::cookie::{Offer, Request};
 use crate::transport::handshake::{Handshake, Listener};
 use crate::transport::segment::{self, Segment};
 use crate::transport::{
-    Alarm, Below, FourTuple, Life, Notice, Owner, Terms, Transport, isn, new_interface, segment_payload, timestamp,
+    Alarm, Below, FourTuple, Life, Notice, Owner, Terms, Transport, isn, link_mss, new_interface, segment_payload,
+    timestamp,
 };
 
 impl Transport {
@@ -34,7 +35,7 @@ impl Transport {
             return nobody(Rule::TcpListenFlags);
         }
         if segment.repr.ack_number.is_some() {
-            let mut fate = match self.handshake_of_cookie(now, slot, segment) {
+            let mut fate = match self.handshake_of_cookie(now, slot, segment, below.ip) {
                 Some(handshake) => self.complete(now, &handshake, packet, segment, below),
                 None => nobody(self.reset(now, segment, Rule::TcpRstListen, below.packets)),
             };
@@ -49,7 +50,7 @@ impl Transport {
         }
         let id = self.new_id(Protocol::Tcp);
         let terms = self.listeners[slot].terms;
-        let agreed = self.agree(id, (segment.local, segment.remote), now, least_isn, &terms);
+        let agreed = self.agree(id, (segment.local, segment.remote), now, least_isn, &terms, below.ip);
         let mut handshake = Handshake::new(segment, agreed, slot, self.first_window(&terms));
         if self.handshakes.len() >= self.limits.syn_entries {
             handshake = handshake.with_cookie();
@@ -72,7 +73,7 @@ impl Transport {
     }
 
     /// The handshake that an ACK completes of which we remember nothing, if it brings a cookie of ours.
-    fn handshake_of_cookie(&mut self, now: Time, listener: usize, segment: &Segment<'_>) -> Option<Handshake> {
+    fn handshake_of_cookie(&mut self, now: Time, listener: usize, segment: &Segment<'_>, ip: &Ip) -> Option<Handshake> {
         if segment.is_syn() {
             return None;
         }
@@ -83,7 +84,7 @@ impl Transport {
         let mss = self.cookies.read(now, &request, isn)?;
         let id = self.new_id(Protocol::Tcp);
         let terms = self.listeners[listener].terms;
-        let agreed = Handshaken { isn, ..self.agree(id, (segment.local, segment.remote), now, None, &terms) };
+        let agreed = Handshaken { isn, ..self.agree(id, (segment.local, segment.remote), now, None, &terms, ip) };
         Some(Handshake::from_cookie(segment, agreed, listener, self.first_window(&terms), (mss, offer)))
     }
 
@@ -95,12 +96,13 @@ impl Transport {
         now: Time,
         least_isn: Option<TcpSeqNumber>,
         terms: &Terms,
+        ip: &Ip,
     ) -> Handshaken {
         let ends = FourTuple { local, remote };
         let chosen = isn::choose(&self.isn_key, now, &ends);
         let isn = least_isn.filter(|&least| least > chosen).unwrap_or(chosen);
         let clock = timestamp::offset(&self.clock_key, &ends);
-        let (link_mss, header) = (terms.mss(self.link_mss(remote)), terms.header(remote));
+        let (link_mss, header) = (terms.mss(link_mss(ip, remote)), terms.header(remote));
         Handshaken { id, local, remote, isn, link_mss, clock, header, created: now }
     }
 
