@@ -17,7 +17,8 @@ fn smoltcp_uses_the_initial_sequence_number_that_we_chose() {
         let isn = isn::choose(&key, Time::from_micros(tick * 7919), &FourTuple { local, remote });
         let id = SocketId { protocol: Protocol::Tcp, number: 1 };
         let header = Header::default();
-        let agreed = Handshaken { id, local, remote, isn, link_mss: 1460, clock: 0, header, created: Time::ZERO };
+        let (link_mss, is_local, clock) = (1460, false, 0);
+        let agreed = Handshaken { id, local, remote, isn, link_mss, is_local, clock, header, created: Time::ZERO };
         let mut connection = Connection::new(memory.pair([4096; 2]).unwrap(), agreed, TcpState::Closed);
         let mut interface = new_interface(isn::seed(isn), Time::ZERO);
         let mut packets = Packets::new();

@@ -103,7 +103,8 @@ impl Transport {
         let isn = least_isn.filter(|&least| least > chosen).unwrap_or(chosen);
         let clock = timestamp::offset(&self.clock_key, &ends);
         let (link_mss, header) = (terms.mss(link_mss(ip, remote)), terms.header(remote));
-        Handshaken { id, local, remote, isn, link_mss, clock, header, created: now }
+        let is_local = ip.is_local(remote.ip());
+        Handshaken { id, local, remote, isn, link_mss, is_local, clock, header, created: now }
     }
 
     /// RFC 9293 §3.10.7.4, SYN-RECEIVED: the third segment of the handshake, or something else.
