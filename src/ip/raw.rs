@@ -29,7 +29,7 @@ impl Hearers {
 
 /// A valid packet of a protocol that raw sockets hear. It is shown to them, and then goes on
 /// ([`Ip::receive_heard`]).
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 pub struct Heard<'p> {
     /// The packet. The payload begins behind the extension headers.
     pub packet: Packet<'p>,

@@ -44,6 +44,8 @@ impl Protocol {
     pub const UDP: Protocol = Protocol(17);
     /// ICMP for IPv6 (RFC 4443).
     pub const ICMPV6: Protocol = Protocol(58);
+    /// One of the two that RFC 3692 keeps free for experiments.
+    pub const TESTING: Protocol = Protocol(253);
     /// IPPROTO_RAW: hears nothing, and sends packets with their IP header (`raw(7)`).
     pub const RAW: Protocol = Protocol(255);
 

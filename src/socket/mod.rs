@@ -102,7 +102,10 @@ enum State {
 impl State {
     /// Whether it has been asked for nothing yet.
     fn is_fresh(&self) -> bool {
-        matches!(self, State::Idle { end: None } | State::Datagram { slot: None, .. } | State::Packet { slot: None, .. })
+        matches!(
+            self,
+            State::Idle { end: None } | State::Datagram { slot: None, .. } | State::Packet { slot: None, .. }
+        )
     }
 }
 

@@ -10,8 +10,8 @@ use super::service::{BYTES_PER_ROUND, DATAGRAMS_PER_ROUND};
 use super::{DatagramSocket, Descriptor, Domain, Handle, Kind, Outcome, Protocol, Sockets, State, address};
 use crate::error::{Error, Result};
 use crate::observe::Time;
-use crate::pipe::Datagrams;
-use crate::transport::{Below, Place, Transport};
+use crate::pipe::{Addresses, Datagrams, HeaderFields};
+use crate::transport::{Arrival, Below, Place, Transport};
 
 impl Sockets {
     /// `socket(2)`. A raw socket hears at once.
@@ -129,9 +129,11 @@ impl Sockets {
             }
             return;
         };
-        transport
-            .packet_socket(slot)
-            .receive(|arrived| end.deliver(&arrived.bytes, SocketAddr::new(arrived.peer, 0), arrived.local));
+        transport.packet_socket(slot).receive(|bytes, arrival| {
+            let Arrival { peer, local, hop_limit, traffic_class } = arrival;
+            let header = Some(HeaderFields { hop_limit, traffic_class });
+            end.deliver_owned(bytes, Addresses { peer: SocketAddr::new(peer, 0), local: Some(local), header })
+        });
         for _ in 0..DATAGRAMS_PER_ROUND {
             if below.packets.bytes_used() >= BYTES_PER_ROUND {
                 break;

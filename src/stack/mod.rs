@@ -275,7 +275,7 @@ impl Stack {
             }
             verdict => verdict,
         };
-        let fate = self.deliver_once(now, verdict, frames);
+        let fate = self.deliver_once(now, &verdict, frames);
         let Some(raw) = raw else { return fate };
         if fate.owner.is_none() && is_unwanted(fate.rule) {
             return raw;
@@ -290,13 +290,13 @@ impl Stack {
     fn deliver_once(
         &mut self,
         now: Time,
-        verdict: std::result::Result<Verdict<'_>, Rule>,
+        verdict: &std::result::Result<Verdict<'_>, Rule>,
         frames: Option<&mut Frames>,
     ) -> Fate {
         match verdict {
             Ok(Verdict::Transport(packet)) => {
                 let mut below = Below { ip: &mut self.ip, packets: &mut self.packets };
-                self.transport.receive(now, &packet, &mut below)
+                self.transport.receive(now, packet, &mut below)
             }
             Ok(Verdict::Neighbour(packet)) => {
                 let Some(out) = frames else { return Fate::nobody(Rule::LoopbackNeighbour) };
@@ -311,12 +311,12 @@ impl Stack {
             }
             Ok(Verdict::Error(error)) => {
                 let mut below = Below { ip: &mut self.ip, packets: &mut self.packets };
-                self.transport.receive_error(now, &error, &mut below)
+                self.transport.receive_error(now, error, &mut below)
             }
             Ok(Verdict::Taken) => UNCLAIMED,
             // What was put together once is not put together again, and what was shown is not shown again.
             Ok(Verdict::Whole(_) | Verdict::Heard(_)) => Fate::nobody(Rule::Ip6Extension),
-            Ok(Verdict::Done(rule)) | Err(rule) => Fate::nobody(rule),
+            Ok(Verdict::Done(rule)) | Err(rule) => Fate::nobody(*rule),
         }
     }
 

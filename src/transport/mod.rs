@@ -72,7 +72,7 @@ pub use connection::{Connection, Keepalive, TcpInfo, TcpOption};
 pub use datagram::Datagram;
 pub use group::GroupOption;
 pub use handshake::Listener;
-pub use packet_socket::{Arrived, PacketOptions, PacketSocket};
+pub use packet_socket::{Arrival, PacketOptions, PacketSocket};
 pub use ports::{Place, Sharing};
 pub use self_test::{SelfTestFailed, self_test};
 pub use tcp::End;

@@ -54,9 +54,9 @@ impl Default for PacketOptions {
     }
 }
 
-/// A packet that waits for its program.
-#[derive(Debug)]
-pub struct Arrived {
+/// What is known of a packet that waits for its program.
+#[derive(Debug, Clone, Copy)]
+pub struct Arrival {
     /// Who sent it.
     pub peer: IpAddr,
     /// To which of our addresses, or to which group.
@@ -65,8 +65,6 @@ pub struct Arrived {
     pub hop_limit: u8,
     /// Its type of service or traffic class.
     pub traffic_class: u8,
-    /// What its program gets.
-    pub bytes: Box<[u8]>,
 }
 
 /// A raw socket or an echo socket.
@@ -83,7 +81,8 @@ pub struct PacketSocket {
     pub(super) options: PacketOptions,
     pub(super) sent: Sent,
     pub(super) descriptor: usize,
-    waiting: VecDeque<Arrived>,
+    /// With what its program gets.
+    waiting: VecDeque<(Arrival, Box<[u8]>)>,
     bytes: usize,
     charge: Charge,
     created: Time,
@@ -144,13 +143,13 @@ impl PacketSocket {
         if self.charge.is_exhausted() {
             return Err(if is_raw { Rule::RawMemoryLimit } else { Rule::EchoMemoryLimit });
         }
-        self.waiting.push_back(Arrived {
+        let arrival = Arrival {
             peer: packet.source,
             local: packet.destination,
             hop_limit: packet.hop_limit,
             traffic_class: packet.traffic_class,
-            bytes: bytes.into(),
-        });
+        };
+        self.waiting.push_back((arrival, bytes.into()));
         self.count(self.bytes + cost);
         self.summary.packets_in += 1;
         Ok(())
@@ -161,15 +160,16 @@ impl PacketSocket {
         self.charge.set(bytes);
     }
 
-    /// Shows what has come to `take` until it says that it has no room for one (which then stays).
-    pub fn receive(&mut self, mut take: impl FnMut(&Arrived) -> bool) {
-        while let Some(arrived) = self.waiting.pop_front() {
-            if !take(&arrived) {
-                self.waiting.push_front(arrived);
+    /// Gives what has come to `take` until that has no room for one, and gives it back.
+    pub fn receive(&mut self, mut take: impl FnMut(Box<[u8]>, Arrival) -> std::result::Result<(), Box<[u8]>>) {
+        while let Some((arrival, bytes)) = self.waiting.pop_front() {
+            let length = bytes.len();
+            if let Err(bytes) = take(bytes, arrival) {
+                self.waiting.push_front((arrival, bytes));
                 return;
             }
-            self.count(self.bytes - (arrived.bytes.len() + COST));
-            self.summary.bytes_in += arrived.bytes.len() as u64;
+            self.count(self.bytes - (length + COST));
+            self.summary.bytes_in += length as u64;
         }
     }
 
