@@ -31,8 +31,20 @@ struct Entry {
     start: usize,
     end: usize,
     fate: Fate,
-    segment: Option<NonZeroU16>,
-    tries_path: bool,
+    form: Form,
+}
+
+/// What is still to be written into a packet on its way down.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Form {
+    /// Its lengths and all checksums. A TCP super-segment is to be cut into segments of so many payload bytes.
+    Ours(Option<NonZeroU16>),
+    /// The same for a datagram that goes as it is by whatever way, and finds out if it fits (IP_PMTUDISC_PROBE).
+    Probe,
+    /// Only what belongs to the IP header: the payload is a program's (`raw(7)`).
+    Payload,
+    /// Nothing: all of it is a program's (IP_HDRINCL).
+    Whole,
 }
 
 /// One packet in [`Packets`].
@@ -42,10 +54,8 @@ pub struct Outgoing<'p> {
     pub packet: &'p [u8],
     /// Whose it is, or why it is sent.
     pub fate: Fate,
-    /// For a TCP super-segment: the payload bytes of each segment that it is to be cut into.
-    pub segment: Option<NonZeroU16>,
-    /// It is as large as the link allows, whatever is known of the rest of its way (IP_PMTUDISC_PROBE).
-    pub tries_path: bool,
+    /// What is still to be written.
+    pub form: Form,
 }
 
 impl Packets {
@@ -64,6 +74,11 @@ impl Packets {
         segment: Option<NonZeroU16>,
         write: impl FnOnce(&mut [u8]) -> R,
     ) -> R {
+        self.push_as(length, fate, Form::Ours(segment), write)
+    }
+
+    /// The same for a packet of which less may be written later.
+    pub fn push_as<R>(&mut self, length: usize, fate: Fate, form: Form, write: impl FnOnce(&mut [u8]) -> R) -> R {
         let start = self.used;
         let end = start + length;
         if self.bytes.len() < end {
@@ -71,14 +86,14 @@ impl Packets {
         }
         let result = write(&mut self.bytes[start..end]);
         self.used = end;
-        self.entries.push(Entry { start, end, fate, segment, tries_path: false });
+        self.entries.push(Entry { start, end, fate, form });
         result
     }
 
-    /// The packet that was pushed last goes as it is, whatever is known of its way: it shall find out.
-    pub fn try_path(&mut self) {
+    /// Changes what may be written into the packet that was pushed last.
+    pub(super) fn set_last_form(&mut self, form: Form) {
         if let Some(entry) = self.entries.last_mut() {
-            entry.tries_path = true;
+            entry.form = form;
         }
     }
 
@@ -89,22 +104,17 @@ impl Packets {
         }
     }
 
-    /// Keeps the packets that `keep` wants. It may write into them; what it is told besides has no bytes. The memory of the others is free again with
+    /// Keeps the packets that `keep` wants. It may write into them. The memory of the others is free again with
     /// [`clear`](Packets::clear).
-    pub fn retain_mut(&mut self, mut keep: impl FnMut(&mut [u8], Outgoing<'_>) -> bool) {
+    pub fn retain_mut(&mut self, mut keep: impl FnMut(&mut [u8], Fate, Form) -> bool) {
         let bytes = &mut self.bytes;
-        self.entries.retain(|&Entry { start, end, fate, segment, tries_path }| {
-            keep(&mut bytes[start..end], Outgoing { packet: &[], fate, segment, tries_path })
-        });
+        self.entries.retain(|entry| keep(&mut bytes[entry.start..entry.end], entry.fate, entry.form));
     }
 
     /// Copies the packets of `other` behind these.
     pub fn append(&mut self, other: &Packets) {
-        for Outgoing { packet, fate, segment, tries_path } in other.iter() {
-            self.push(packet.len(), fate, segment, |buffer| buffer.copy_from_slice(packet));
-            if tries_path {
-                self.try_path();
-            }
+        for Outgoing { packet, fate, form } in other.iter() {
+            self.push_as(packet.len(), fate, form, |buffer| buffer.copy_from_slice(packet));
         }
     }
 
@@ -145,8 +155,7 @@ impl Packets {
     }
 
     fn outgoing(&self, entry: &Entry) -> Outgoing<'_> {
-        let Entry { start, end, fate, segment, tries_path } = *entry;
-        Outgoing { packet: &self.bytes[start..end], fate, segment, tries_path }
+        Outgoing { packet: &self.bytes[entry.start..entry.end], fate: entry.fate, form: entry.form }
     }
 }
 
@@ -167,7 +176,7 @@ mod tests {
         assert_eq!((packets.len(), packets.bytes_used(), packets.is_empty()), (3, 8, false));
         let all: Vec<_> = packets.iter().collect();
         assert_eq!((all[0].packet, all[1].packet, all[2].packet), (&b"one"[..], &b""[..], &b"three"[..]));
-        assert_eq!((all[0].segment, all[2].segment), (None, segment));
+        assert_eq!((all[0].form, all[2].form), (Form::Ours(None), Form::Ours(segment)));
         assert_eq!(all[2].fate, Fate::nobody(Rule::UdpNoSocket));
         packets.pop();
         assert_eq!((packets.len(), packets.bytes_used()), (2, 3));
@@ -179,7 +188,7 @@ mod tests {
         for text in [b"one", b"two", b"six"] {
             packets.push(3, FATE, None, |buffer| buffer.copy_from_slice(text));
         }
-        packets.retain_mut(|packet, _| {
+        packets.retain_mut(|packet, _, _| {
             packet[0] = b'_';
             packet[1] != b'w'
         });

@@ -114,6 +114,10 @@ options! {
     /// IP_RECVERR, IPV6_RECVERR: it is told of every ICMP error that a datagram of its caused, also of those that may
     /// pass, and also while it is not connected.
     ReceiveErrors / receive_errors: bool = false;
+    /// IP_HDRINCL, IPV6_HDRINCL: what a raw socket sends begins with an IP header.
+    HeaderIncluded / header_included: bool = false;
+    /// ICMP_FILTER, ICMP6_FILTER (RFC 3542 §3.2): a bit that is set keeps ICMP messages of its type from a raw socket.
+    IcmpFilter / icmp_filter: [u32; 8] = [0; 8];
     /// IP_MULTICAST_LOOP: what it sends to groups is also for the sockets of this stack.
     MulticastLoop / multicast_loop: bool = true;
     /// IPV6_MULTICAST_LOOP.

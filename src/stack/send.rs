@@ -18,12 +18,11 @@ impl Stack {
         let mut failed = Vec::new();
         let mut packets = std::mem::take(&mut self.packets);
         let mut used = self.loopback.bytes_used();
-        packets.retain_mut(|packet, told| {
-            let outgoing = Outgoing { packet, ..told };
-            let fate = told.fate;
+        packets.retain_mut(|packet, fate, form| {
+            let outgoing = Outgoing { packet, fate, form };
             let rule = match self.send(now, &outgoing, out) {
                 Ok(Sent::ByLink) => return false,
-                Ok(Sent::ToOurselves) => match self.send_local(now, (packet, fate), used, depth, observer) {
+                Ok(Sent::ToOurselves) => match self.send_local(now, (packet, fate, form), used, depth, observer) {
                     Ok(()) => {
                         used += packet.len();
                         return true;
@@ -71,12 +70,7 @@ impl Stack {
             return Err(Rule::IpLoopback);
         }
         let link = &mut self.link;
-        let pieces = if outgoing.tries_path {
-            self.ip.pieces_of_probe(outgoing.packet)?
-        } else {
-            self.ip.pieces(outgoing.packet, outgoing.segment)?
-        };
-        for piece in pieces {
+        for piece in self.ip.pieces_as(outgoing.packet, outgoing.form)? {
             link.send(now, next_hop, piece.len(), outgoing.fate, out, |buffer| piece.write(buffer))?;
         }
         Ok(Sent::ByLink)

@@ -6,10 +6,10 @@ use smoltcp::phy::{ChecksumCapabilities, Device, DeviceCapabilities, Medium, RxT
 use smoltcp::time::Instant;
 use smoltcp::wire::{IpProtocol, Ipv4Packet, Ipv6Packet, TCP_HEADER_LEN, TcpPacket, TcpSeqNumber};
 
-use super::header::Header;
+use super::header::{Header, MtuDiscovery};
 use super::options::{self, Options};
 use super::sequence::{add, earlier, is_after, later, span};
-use crate::ip::Packets;
+use crate::ip::{Form, Packets};
 use crate::observe::{Fate, Rule, Time};
 
 /// smoltcp works on packets as large as IP allows; `ip` cuts them for the link.
@@ -314,7 +314,8 @@ impl Outlet for UdpOutlet<'_> {
 
     fn push<R>(&mut self, length: usize, write: impl FnOnce(&mut [u8]) -> R) -> R {
         let header = self.header;
-        self.out.push(length, self.fate, None, |packet| {
+        let form = if header.discovery == MtuDiscovery::Probe { Form::Probe } else { Form::Ours(None) };
+        self.out.push_as(length, self.fate, form, |packet| {
             let result = write(packet);
             header.write(packet);
             result

@@ -224,9 +224,6 @@ impl Transport {
         let ends = (SocketAddr::new(source, socket.local.port()), peer);
         let fate = Fate::of(socket.owner());
         self.sender.send(now, bytes, ends, header, fate, below.packets)?;
-        if header.discovery == MtuDiscovery::Probe {
-            below.packets.try_path();
-        }
         socket.note_sent(bytes.len(), peer);
         if is_group {
             self.loop_back(now, slot, peer, source, below);
@@ -253,7 +250,7 @@ impl Transport {
         };
         let socket = &self.datagrams[slot];
         if let ErrorKind::PacketTooBig { mtu } = error.kind {
-            if !socket.may_have_sent(error.destination, mtu) {
+            if !socket.sent.may_have_been(error.destination, mtu) {
                 return Fate { rule: Some(Rule::IcmpErrorUnmatched), ..Fate::of(socket.owner()) };
             }
             below.ip.learn_path_mtu(now, error.destination.ip(), mtu);

@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use smoltcp::wire::{Ipv4Packet, Ipv6Packet, TcpPacket};
 
 use crate::ip::fixture::{HOST, HOST6, OURS, OURS6, assert_valid, icmp, packet, ready, udp};
-use crate::ip::{Ip, Verdict};
+use crate::ip::{Form, Ip, Verdict};
 use crate::observe::{Cast, Rule, Time};
 
 const FIN: u8 = 1;
@@ -226,7 +226,7 @@ fn a_probe_goes_in_one_piece_by_a_way_that_is_known_to_be_narrower() {
         assert!(ip.learn_path_mtu(Time::ZERO, host, 1300));
         let datagram = udp(ours, host, &data(1400));
         assert_eq!(ip.pieces(&datagram, None).unwrap().len(), 2);
-        assert_eq!(ip.pieces_of_probe(&datagram).unwrap().len(), 1);
+        assert_eq!(ip.pieces_as(&datagram, Form::Probe).unwrap().len(), 1);
     }
 }
 

@@ -6,9 +6,9 @@ use std::sync::Arc;
 use super::check::{syn_acks, usual_buffers};
 use super::{OptionName, Options, SYSTEMS, SocketOption, UNBOUNDED};
 use crate::error::{Error, Result};
-use crate::socket::{Descriptor, Handle, Outcome, Sockets, State};
+use crate::socket::{Descriptor, Domain, Handle, Outcome, Sockets, State};
 use crate::transport::{
-    Below, GroupOption, Header, Headers, Keepalive, MtuDiscovery, Sharing, TcpOption, Terms, Transport,
+    Below, GroupOption, Header, Headers, Keepalive, MtuDiscovery, PacketOptions, Sharing, TcpOption, Terms, Transport,
 };
 
 /// TCP_MSS_DEFAULT: of a connection that there is not yet (RFC 9293 §3.7.1).
@@ -86,6 +86,22 @@ impl Options {
     }
 }
 
+impl Options {
+    /// Tells an echo socket or a raw socket.
+    pub(in crate::socket) fn apply_to_packet(&self, is_v4: bool, slot: usize, transport: &mut Transport) {
+        let options = PacketOptions {
+            hops: byte(if is_v4 { self.ttl } else { self.unicast_hops }),
+            multicast_hops: byte(if is_v4 { self.multicast_ttl } else { self.multicast_hops }),
+            traffic_class: byte(if is_v4 { self.tos } else { self.traffic_class }),
+            broadcast: self.broadcast,
+            header_included: self.header_included,
+            receive_errors: self.receive_errors,
+            icmp_filter: self.icmp_filter,
+        };
+        transport.set_packet_options(slot, options);
+    }
+}
+
 impl Sockets {
     /// `setsockopt(2)`.
     pub(in crate::socket) fn set_option(
@@ -113,6 +129,9 @@ impl Sockets {
             }
             State::Listener { slot, .. } => transport.set_terms(slot, options.terms()),
             State::Datagram { slot: Some(slot), .. } => options.apply_to_datagram(slot, transport),
+            State::Packet { slot: Some(slot), .. } => {
+                options.apply_to_packet(*domain == Domain::Inet, slot, transport);
+            }
             _ => {}
         }
         Ok(Outcome::Done)

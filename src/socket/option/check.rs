@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::{OptionName, SocketOption};
 use crate::config::Limits;
 use crate::error::{Error, Result};
-use crate::socket::kind::{Domain, Kind};
+use crate::socket::kind::{Domain, Kind, Protocol};
 use crate::transport::Below;
 
 /// SOCK_MIN_RCVBUF and SOCK_MIN_SNDBUF: no less is ever read back.
@@ -30,6 +30,7 @@ enum Level {
     Tcp,
     Ip,
     Ipv6,
+    Raw,
 }
 
 impl OptionName {
@@ -66,6 +67,7 @@ impl OptionName {
             | OptionName::MulticastLoopV6
             | OptionName::MulticastHops
             | OptionName::MulticastInterfaceV6 => Level::Ipv6,
+            OptionName::HeaderIncluded | OptionName::IcmpFilter => Level::Raw,
         }
     }
 
@@ -78,6 +80,11 @@ impl OptionName {
     pub(super) fn check_for(self, domain: Domain, kind: Kind) -> Result<()> {
         let fits = match self.level() {
             Level::Socket | Level::Ip => true,
+            // `raw(7)`: of either level, and of raw sockets only.
+            Level::Raw => match self {
+                OptionName::IcmpFilter => matches!(kind, Kind::Raw(Protocol::ICMP | Protocol::ICMPV6)),
+                _ => matches!(kind, Kind::Raw(_)),
+            },
             Level::Tcp => kind == Kind::Tcp,
             Level::Ipv6 => domain == Domain::Inet6,
         };
