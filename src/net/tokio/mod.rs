@@ -3,8 +3,10 @@
 //! They need no particular runtime: readiness comes from wakers. Every method is cancel safe: a future that is
 //! dropped has taken nothing.
 
+mod packet;
 mod tcp;
 mod udp;
 
+pub use packet::{IcmpSocket, RawSocket};
 pub use tcp::{Inspector, TcpListener, TcpStream};
 pub use udp::UdpSocket;
