@@ -90,10 +90,10 @@ impl<'a> Run<'a> {
         let wildcard = if peer.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
         let echo = IcmpSocket::bind(stack, SocketAddr::new(wildcard, 0)).await?;
         if let Some(ttl) = ping.ttl {
-            echo.set_ttl(ttl).await?;
+            echo.set_ttl(ttl)?;
         }
         echo.connect(peer).await?;
-        echo.set_receive_errors(true).await?;
+        echo.set_receive_errors(true)?;
         let errors = report::listen(stack, peer, &[]).await?;
         let local = echo.local_addr().await?;
         Ok(Run { ping, peer, local, echo, errors, out, tally: Tally::new(), open: BTreeMap::new(), next: 1 })

@@ -22,7 +22,7 @@ pub(super) async fn listen(stack: &Stack, peer: IpAddr, kinds: &[u8]) -> std::io
     for kind in errors.iter().chain(kinds) {
         filter[usize::from(kind / 32)] &= !(1 << (kind % 32));
     }
-    socket.set_icmp_filter(filter).await?;
+    socket.set_icmp_filter(filter)?;
     Ok(socket)
 }
 

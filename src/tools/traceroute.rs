@@ -112,7 +112,7 @@ impl<'a> Run<'a> {
                 let wildcard = if peer.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
                 let socket = IcmpSocket::bind(stack, SocketAddr::new(wildcard, 0)).await?;
                 socket.connect(peer).await?;
-                socket.set_receive_errors(true).await?;
+                socket.set_receive_errors(true)?;
                 let local = socket.local_addr().await?;
                 (Sender::Icmp(socket, local.port()), local.ip())
             }
@@ -120,7 +120,7 @@ impl<'a> Run<'a> {
                 let domain = if peer.is_ipv4() { Domain::Inet } else { Domain::Inet6 };
                 let socket = RawSocket::open(stack, domain, Protocol::UDP).await?;
                 socket.connect(peer).await?;
-                socket.set_receive_errors(true).await?;
+                socket.set_receive_errors(true)?;
                 let local = socket.local_addr().await?.ip();
                 // Like traceroute, from a port that tells two of them apart.
                 (Sender::Udp(socket, std::process::id() as u16 | 0x8000), local)
@@ -152,7 +152,7 @@ impl<'a> Run<'a> {
     async fn ask(&mut self, hop: u16) -> io::Result<Vec<Option<Answer>>> {
         let queries = self.traceroute.queries;
         let first = (hop - 1).wrapping_mul(queries);
-        self.set_hops(hop).await?;
+        self.set_hops(hop)?;
         let mut answers: Vec<Option<Answer>> = vec![None; usize::from(queries)];
         let mut sent = Vec::new();
         for query in 0..queries {
@@ -198,10 +198,10 @@ impl<'a> Run<'a> {
         Ok(answers)
     }
 
-    async fn set_hops(&self, hops: u16) -> io::Result<()> {
+    fn set_hops(&self, hops: u16) -> io::Result<()> {
         match &self.sender {
-            Sender::Udp(socket, _) => socket.set_ttl(hops.into()).await,
-            Sender::Icmp(socket, _) => socket.set_ttl(hops.into()).await,
+            Sender::Udp(socket, _) => socket.set_ttl(hops.into()),
+            Sender::Icmp(socket, _) => socket.set_ttl(hops.into()),
         }
     }
 

@@ -2,6 +2,7 @@ use std::future::poll_fn;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 
+use crate::error::Error;
 use crate::net::{self, Domain, Message, Protocol, Socket, Stack, Type};
 use crate::socket::{SocketOption, Verb};
 
@@ -54,8 +55,8 @@ impl RawSocket {
     /// # Errors
     ///
     /// As [`net::RawSocket::set_header_included`].
-    pub async fn set_header_included(&self, on: bool) -> io::Result<()> {
-        self.option(SocketOption::HeaderIncluded(on)).await
+    pub fn set_header_included(&self, on: bool) -> io::Result<()> {
+        self.option(SocketOption::HeaderIncluded(on))
     }
 
     /// As [`net::RawSocket::set_icmp_filter`].
@@ -63,8 +64,8 @@ impl RawSocket {
     /// # Errors
     ///
     /// As [`net::RawSocket::set_icmp_filter`].
-    pub async fn set_icmp_filter(&self, filter: [u32; 8]) -> io::Result<()> {
-        self.option(SocketOption::IcmpFilter(filter)).await
+    pub fn set_icmp_filter(&self, filter: [u32; 8]) -> io::Result<()> {
+        self.option(SocketOption::IcmpFilter(filter))
     }
 }
 
@@ -134,10 +135,13 @@ macro_rules! packets {
                 /// # Errors
                 ///
                 /// `InvalidInput` if it is not from 1 to 255.
-                pub async fn set_ttl(&self, ttl: u32) -> io::Result<()> {
+                pub fn set_ttl(&self, ttl: u32) -> io::Result<()> {
+                    if !(1..=255).contains(&ttl) {
+                        return Err(Error::InvalidInput.into());
+                    }
                     match self.0.0.domain()? {
-                        Domain::Inet => self.option(SocketOption::Ttl(ttl)).await,
-                        _ => self.option(SocketOption::UnicastHops(ttl)).await,
+                        Domain::Inet => self.option(SocketOption::Ttl(ttl)),
+                        _ => self.option(SocketOption::UnicastHops(ttl)),
                     }
                 }
 
@@ -146,8 +150,8 @@ macro_rules! packets {
                 /// # Errors
                 ///
                 /// `NetworkDown` if the stack has stopped.
-                pub async fn set_broadcast(&self, on: bool) -> io::Result<()> {
-                    self.option(SocketOption::Broadcast(on)).await
+                pub fn set_broadcast(&self, on: bool) -> io::Result<()> {
+                    self.option(SocketOption::Broadcast(on))
                 }
 
                 /// As the blocking socket's `set_receive_errors`.
@@ -155,8 +159,8 @@ macro_rules! packets {
                 /// # Errors
                 ///
                 /// `NetworkDown` if the stack has stopped.
-                pub async fn set_receive_errors(&self, on: bool) -> io::Result<()> {
-                    self.option(SocketOption::ReceiveErrors(on)).await
+                pub fn set_receive_errors(&self, on: bool) -> io::Result<()> {
+                    self.option(SocketOption::ReceiveErrors(on))
                 }
 
                 /// SO_ERROR: an error that nobody was told yet. Asking takes it.
@@ -168,8 +172,9 @@ macro_rules! packets {
                     self.0.take_error()
                 }
 
-                async fn option(&self, option: SocketOption) -> io::Result<()> {
-                    self.0.0.stack().call(Verb::SetOption { socket: self.0.0.inner.handle, option }).await?;
+                /// Tells the stack, and does not wait for its answer.
+                fn option(&self, option: SocketOption) -> io::Result<()> {
+                    self.0.0.stack().tell(Verb::SetOption { socket: self.0.0.inner.handle, option });
                     Ok(())
                 }
             }
