@@ -12,12 +12,14 @@
 //! | `option` | the options, with their defaults |
 //! | `open` | socket, bind, listen, connect, close |
 //! | `call` | every other verb |
+//! | `joined` | connections to sockets of this very stack, without packets |
 //! | `service` | bytes between pipes and the transport |
 //!
 //! smoltcp's types stop here: what the rooms above see is std's addresses and this module's plain types.
 
 mod address;
 mod call;
+mod joined;
 mod kind;
 mod open;
 mod option;
@@ -35,7 +37,8 @@ use std::sync::Arc;
 
 use slab::Slab;
 
-use crate::config::Limits;
+use crate::config::{Config, Limits, Loopback as Mode};
+use crate::loopback::Loopback;
 use crate::memory::Memory;
 use crate::pipe::{AcceptEnd, DatagramEnd, Doorbell, StreamEnd};
 use crate::transport::Place;
@@ -50,6 +53,8 @@ pub struct Sockets {
     rung: Vec<usize>,
     memory: Memory,
     limits: Limits,
+    mode: Mode,
+    loopback: Loopback,
     next_number: u64,
     /// What a socket has that was told nothing: one record for all of them.
     defaults: Arc<Options>,
@@ -85,6 +90,10 @@ enum State {
         /// The ticket of a close that waits for the FIN to arrive.
         lingering: Option<u64>,
     },
+    /// A TCP connection to another socket of this stack, joined end to end: its slot in the loopback.
+    Joined {
+        slot: usize,
+    },
     /// It has no slot until it is bound.
     Datagram {
         slot: Option<usize>,
@@ -112,14 +121,16 @@ enum Connecting {
 
 impl Sockets {
     /// An empty table. Programs ring `doorbell`; the memory of their pipes is of `memory`.
-    pub fn new(limits: &Limits, memory: Memory, doorbell: Doorbell) -> Sockets {
+    pub fn new(config: &Config, memory: Memory, doorbell: Doorbell) -> Sockets {
         Sockets {
             table: Slab::new(),
             doorbell,
             completions: VecDeque::new(),
             rung: Vec::new(),
             memory,
-            limits: limits.clone(),
+            limits: config.limits.clone(),
+            mode: config.loopback,
+            loopback: Loopback::default(),
             next_number: 1,
             defaults: Arc::new(Options::default()),
         }

@@ -29,12 +29,15 @@ impl Sockets {
                     if end.is_dropped() {
                         // Nobody has seen these connections, and nobody will (Linux: inet_csk_listen_stop).
                         while let Some(socket) = end.take() {
-                            if let Some(State::Stream { slot, .. }) =
-                                self.table.get(socket.handle.descriptor).map(|entry| &entry.state)
-                                && let Some(connection) = transport.connection(*slot)
-                            {
-                                connection.abort();
-                                transport.mark(*slot);
+                            match self.table.get(socket.handle.descriptor).map(|entry| &entry.state) {
+                                Some(State::Stream { slot, .. }) => {
+                                    if let Some(connection) = transport.connection(*slot) {
+                                        connection.abort();
+                                        transport.mark(*slot);
+                                    }
+                                }
+                                Some(State::Joined { slot }) => self.loopback.set_abortive(*slot, true),
+                                _ => {}
                             }
                         }
                         transport.close_listener(*slot, below.packets);
@@ -48,6 +51,11 @@ impl Sockets {
                 Some(State::Idle { end: Some(end) }) => {
                     end.answer();
                     if end.is_dropped() {
+                        self.remove(descriptor, transport);
+                    }
+                }
+                Some(&State::Joined { slot }) => {
+                    if self.loopback.answer(now, slot, transport) {
                         self.remove(descriptor, transport);
                     }
                 }
@@ -119,13 +127,13 @@ impl Sockets {
         else {
             return;
         };
+        end.connected();
         match std::mem::replace(connecting, Connecting::Done) {
-            Connecting::Done => {}
+            Connecting::Done | Connecting::Pipe => {}
             Connecting::Call(call) => {
                 let (ticket, socket) = *call;
                 self.completions.push_back(Completion { ticket, result: Ok(Outcome::Stream(socket)) });
             }
-            Connecting::Pipe => end.connected(),
         }
     }
 
@@ -277,10 +285,11 @@ impl Sockets {
     }
 
     /// The stack stops: every program is told.
-    pub fn shut_down(&mut self) {
+    pub fn shut_down(&mut self, now: Time, transport: &mut Transport) {
+        self.loopback.end_all(now, (Close::Shutdown, Error::NetworkDown), |_| true, transport);
         for entry in self.table.drain() {
             match entry.state {
-                State::Idle { end: None } => {}
+                State::Idle { end: None } | State::Joined { .. } => {}
                 State::Idle { end: Some(mut end) } => end.fail(Error::NetworkDown),
                 State::Listener { end, .. } => end.finish(),
                 State::Datagram { end, .. } => end.finish(),

@@ -68,7 +68,7 @@ pub use group::GroupOption;
 pub use handshake::Listener;
 pub use ports::{Place, Sharing};
 pub use self_test::{SelfTestFailed, self_test};
-pub use tcp::End;
+pub use tcp::{End, Ends, Joined};
 
 use crate::config::{Config, Limits};
 use crate::error::Error;
@@ -129,6 +129,8 @@ enum Owner {
     Connection(usize),
     Handshake(usize),
     Remnant(usize),
+    /// Two programs of this stack without a segment between them.
+    Joined(SocketId),
 }
 
 /// Who is bound to a port.
@@ -215,6 +217,13 @@ pub enum Life {
         /// The peer's end.
         remote: SocketAddr,
     },
+    /// The two ends of a connection are both of this stack, and joined: there are no segments.
+    Joined {
+        /// The one that asked.
+        socket: SocketId,
+        /// The one that was accepted.
+        peer: SocketId,
+    },
     /// Gone.
     Closed {
         /// The socket.
@@ -233,6 +242,8 @@ pub struct Transport {
     connections: Slab<Tcp>,
     handshakes: Slab<Handshake>,
     remnants: Slab<Remnant>,
+    /// Ends of connections that are joined and need no segments.
+    joined: usize,
     listeners: Slab<Listener>,
     datagrams: Slab<Datagram>,
     /// Sockets that one datagram to a group goes to.
@@ -287,6 +298,7 @@ impl Transport {
             connections: Slab::new(),
             handshakes: Slab::new(),
             remnants: Slab::new(),
+            joined: 0,
             listeners: Slab::new(),
             datagrams: Slab::new(),
             members: Vec::new(),
@@ -339,7 +351,7 @@ impl Transport {
 
     /// The sockets there are: listeners, connections and UDP sockets.
     pub fn sockets(&self) -> usize {
-        self.connections.len() + self.listeners.len() + self.datagrams.len()
+        self.connections.len() + self.joined + self.listeners.len() + self.datagrams.len()
     }
 
     fn new_id(&mut self, protocol: Protocol) -> SocketId {
