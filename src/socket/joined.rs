@@ -44,6 +44,13 @@ impl Sockets {
         Ok(())
     }
 
+    /// A program has closed, shut down or dropped its end of a joined connection.
+    pub(super) fn answer_joined(&mut self, now: Time, descriptor: usize, slot: usize, transport: &mut Transport) {
+        if self.loopback.answer(now, slot, transport) {
+            self.remove(descriptor, transport);
+        }
+    }
+
     /// An address of ours is gone, and with it the connections between our own programs that use it.
     pub fn address_gone(&mut self, now: Time, address: IpAddr, transport: &mut Transport) {
         let concerns = |end: &crate::loopback::End| end.local().ip() == address;

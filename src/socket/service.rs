@@ -54,11 +54,7 @@ impl Sockets {
                         self.remove(descriptor, transport);
                     }
                 }
-                Some(&State::Joined { slot }) => {
-                    if self.loopback.answer(now, slot, transport) {
-                        self.remove(descriptor, transport);
-                    }
-                }
+                Some(&State::Joined { slot }) => self.answer_joined(now, descriptor, slot, transport),
                 // It has nothing to ring by.
                 Some(State::Idle { end: None }) => {}
                 Some(State::Datagram { .. }) => self.service_datagram(now, descriptor, transport, below, rng),
