@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::{Rule, SocketId, TcpState};
 use crate::config::Mac;
 
-/// Which way a frame went, as seen from the stack.
+/// Which way a frame went, as seen from the stack; or a packet on the loopback, as seen from its socket.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Direction {
     /// From the device.
@@ -187,7 +187,8 @@ pub enum Ownership {
         /// Where it listens; the address may be the wildcard.
         listening: SocketAddr,
     },
-    /// The destination address and port are those this socket is bound to.
+    /// The destination address and port are those this socket is bound to. For an echo socket the port is its
+    /// identifier, for a raw socket the protocol that it hears.
     Port {
         /// The socket.
         socket: SocketId,

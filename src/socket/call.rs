@@ -15,7 +15,7 @@ impl Sockets {
     pub fn call(&mut self, now: Time, call: Call, transport: &mut Transport, below: &mut Below<'_>, rng: &mut StdRng) {
         let Call { ticket, verb } = call;
         let result = match verb {
-            Verb::Open { domain, kind } => self.open(domain, kind),
+            Verb::Open { domain, kind } => self.open(now, domain, kind, transport, below),
             Verb::Bind { socket, local } => self.bind(now, socket, local, transport, below, rng),
             Verb::Listen { socket, backlog } => self.listen(socket, backlog, transport, below, rng),
             Verb::Connect { socket, remote } => self.connect(now, socket, remote, transport, below, rng),
@@ -65,7 +65,7 @@ impl Sockets {
         below: &mut Below<'_>,
         rng: &mut StdRng,
     ) -> Result<usize> {
-        if interface.is_some_and(|address| !below.ip.is_own(address)) {
+        if interface.is_some_and(|address| !address.is_loopback() && !below.ip.is_own(address)) {
             return Err(Error::AddressNotAvailable);
         }
         self.bound_datagram(now, socket, transport, below, rng)
@@ -75,6 +75,7 @@ impl Sockets {
         let descriptor = self.find(socket).ok_or(Error::BadDescriptor)?;
         let local: Option<SocketAddr> = match descriptor.state {
             State::Datagram { slot: Some(slot), .. } => Some(transport.datagram(slot).local()),
+            State::Packet { slot: Some(slot), .. } => Some(transport.packet_socket(slot).local()),
             State::Stream { slot, .. } => transport.connection(slot).map(|connection| connection.local()),
             State::Joined { slot } => self.loopback.end(slot).ok().map(|end| end.local()),
             _ => descriptor.bound.as_ref().map(|place| place.local),

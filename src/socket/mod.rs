@@ -13,6 +13,7 @@
 //! | `open` | socket, bind, listen, connect, close |
 //! | `call` | every other verb |
 //! | `joined` | connections to sockets of this very stack, without packets |
+//! | `packet` | echo and raw sockets |
 //! | `service` | bytes between pipes and the transport |
 //!
 //! smoltcp's types stop here: what the rooms above see is std's addresses and this module's plain types.
@@ -23,6 +24,7 @@ mod joined;
 mod kind;
 mod open;
 mod option;
+mod packet;
 mod service;
 mod verb;
 
@@ -99,12 +101,20 @@ enum State {
         slot: Option<usize>,
         end: DatagramEnd,
     },
+    /// An echo socket, which has no slot until it is bound, or a raw socket.
+    Packet {
+        slot: Option<usize>,
+        end: DatagramEnd,
+    },
 }
 
 impl State {
     /// Whether it has been asked for nothing yet.
     fn is_fresh(&self) -> bool {
-        matches!(self, State::Idle { end: None } | State::Datagram { slot: None, .. })
+        matches!(
+            self,
+            State::Idle { end: None } | State::Datagram { slot: None, .. } | State::Packet { slot: None, .. }
+        )
     }
 }
 
