@@ -92,6 +92,13 @@ options! {
     set_mtu_discover, mtu_discover: MtuDiscover(MtuDiscovery);
     /// IPV6_MTU_DISCOVER: the same for packets to IPv6 peers, which routers never cut.
     set_mtu_discover_v6, mtu_discover_v6: MtuDiscoverV6(MtuDiscovery);
+    /// IP_HDRINCL, IPV6_HDRINCL: whether what a raw socket sends begins with an IP header. It goes out as it is, but that
+    /// of IPv4 gets its length, its checksum, and a source and an identification if they are 0 (`raw(7)`). At first only
+    /// that of [`Protocol::RAW`](crate::net::Protocol::RAW) does.
+    set_header_included_v4, header_included_v4: HeaderIncluded(bool);
+    /// ICMP_FILTER, ICMP6_FILTER (RFC 3542 §3.2): which ICMP messages a raw socket does not hear: bit `n % 32` of word
+    /// `n / 32` stands for type `n`. Of ICMP the first word counts.
+    set_icmp_filter, icmp_filter: IcmpFilter([u32; 8]);
     /// IP_MULTICAST_LOOP: whether sockets of this stack hear what it sends to groups that they are in.
     set_multicast_loop_v4, multicast_loop_v4: MulticastLoop(bool);
     /// IPV6_MULTICAST_LOOP: whether sockets of this stack hear what it sends to groups that they are in.

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::check::{syn_acks, usual_buffers};
 use super::{OptionName, Options, SYSTEMS, SocketOption, UNBOUNDED};
@@ -122,6 +123,7 @@ impl Sockets {
         if options.get(option.name()) != option {
             Arc::make_mut(options).set(option);
         }
+        let linger = options.linger;
         match *state {
             State::Stream { slot, .. } => {
                 options.apply_to_connection(slot, transport);
@@ -129,6 +131,7 @@ impl Sockets {
             }
             State::Listener { slot, .. } => transport.set_terms(slot, options.terms()),
             State::Datagram { slot: Some(slot), .. } => options.apply_to_datagram(slot, transport),
+            State::Joined { slot } => self.loopback.set_abortive(slot, linger == Some(Duration::ZERO)),
             State::Packet { slot: Some(slot), .. } => {
                 options.apply_to_packet(*domain == Domain::Inet, slot, transport);
             }

@@ -83,6 +83,7 @@ impl Connection {
             window: self.receive_window(),
             header: self.agreed.header,
             timestamps: self.timestamps,
+            was_joined: false,
             expires: Time::ZERO,
         })
     }

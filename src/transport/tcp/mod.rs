@@ -2,19 +2,22 @@
 //! machine see it; or answer as RFC 9293 §3.10.7 says for what nobody owns.
 
 mod icmp;
+mod joined;
 mod listen;
 mod remnant;
 mod upkeep;
 mod verbs;
 
+pub use joined::Joined;
 pub use upkeep::End;
+pub use verbs::Ends;
 
 use super::guard::{self, Admission};
 use super::header::Header;
 use super::segment::{self, Segment};
 use super::{Below, Bound, FourTuple, Life, Notice, Owner, Transport};
 use crate::ip::{IcmpError, Packet, Packets};
-use crate::observe::{Cast, Fate, Rule, TcpState, Time};
+use crate::observe::{Cast, Fate, Ownership, Rule, TcpState, Time};
 
 impl Transport {
     /// A packet came: TCP, UDP or an echo reply.
@@ -56,6 +59,10 @@ impl Transport {
                 Ok(fate) => return fate,
                 Err(least_isn) => Some(least_isn),
             },
+            Some(&Owner::Joined(socket)) => {
+                let owner = Ownership::FourTuple { socket };
+                return Fate { owner: Some(owner), ..Fate::nobody(Rule::TcpJoined) };
+            }
             None => None,
         };
         match self.ports.listener(segment.local) {
@@ -103,7 +110,7 @@ impl Transport {
                 (handshake.challenges.allow(now), handshake.agreed.header)
             }
             Some(&Owner::Remnant(slot)) => (true, self.remnants[slot].header),
-            None => (true, Header::default()),
+            Some(&Owner::Joined(_)) | None => (true, Header::default()),
         };
         if is_limited && !(is_allowed && self.challenges.allow(now)) {
             return Fate { rule: Some(Rule::TcpChallengeLimited), ..fate };
