@@ -148,7 +148,8 @@ impl Transport {
         &mut self.datagrams[slot]
     }
 
-    /// From here on the socket hears `peer` only, and is told of ICMP errors.
+    /// From here on the socket hears `peer` only, and is told of ICMP errors. One that is bound to every address gets
+    /// the one that the route begins at.
     ///
     /// # Errors
     ///
@@ -161,12 +162,15 @@ impl Transport {
         let hop = below.ip.route(peer.ip()).map_err(|_| Error::NetworkUnreachable)?;
         leave_host(bound.unwrap_or(hop.source), hop)?;
         socket.remote = Some(peer);
+        socket.local.set_ip(bound.unwrap_or(hop.source));
         Ok(())
     }
 
     /// From here on the socket hears everybody again.
     pub fn disconnect_udp(&mut self, slot: usize) {
-        self.datagrams[slot].remote = None;
+        let socket = &mut self.datagrams[slot];
+        socket.remote = None;
+        socket.local = socket.place.local;
     }
 
     /// Sends a datagram, from `source` if it is given, or else from where the route to `peer` begins.

@@ -83,15 +83,8 @@ fn an_address_of_the_other_family_is_refused(world: &World) {
     }
 }
 
-fn bound(
-    side: &Side,
-    world: &World,
-    kind: Type,
-    address: std::net::SocketAddr,
-    prepare: fn(&Sock),
-) -> std::io::Result<Sock> {
+fn bound(side: &Side, kind: Type, address: std::net::SocketAddr, prepare: fn(&Sock)) -> std::io::Result<Sock> {
     let domain = if address.is_ipv4() { Domain::Inet } else { Domain::Inet6 };
-    let _ = world;
     let socket = side.socket(domain, kind);
     prepare(&socket);
     socket.bind(address)?;
@@ -116,8 +109,8 @@ fn a_port_belongs_to_one_socket_without_reuse(world: &World) {
     for (side, ip) in both(world) {
         for kind in KINDS {
             let address = (ip, world.port()).into();
-            let _first = bound(side, world, kind, address, plain).unwrap();
-            fails(bound(side, world, kind, address, plain), Error::AddressInUse);
+            let _first = bound(side, kind, address, plain).unwrap();
+            fails(bound(side, kind, address, plain), Error::AddressInUse);
         }
     }
 }
@@ -126,12 +119,12 @@ fn a_wildcard_meets_every_address(world: &World) {
     for (side, ip) in both(world) {
         for kind in KINDS {
             let port = world.port();
-            let one = bound(side, world, kind, (ip, port).into(), plain).unwrap();
-            fails(bound(side, world, kind, world.wildcard(port), plain), Error::AddressInUse);
+            let one = bound(side, kind, (ip, port).into(), plain).unwrap();
+            fails(bound(side, kind, world.wildcard(port), plain), Error::AddressInUse);
             drop(one);
             let port = world.port();
-            let _all = bound(side, world, kind, world.wildcard(port), plain).unwrap();
-            fails(bound(side, world, kind, (ip, port).into(), plain), Error::AddressInUse);
+            let _all = bound(side, kind, world.wildcard(port), plain).unwrap();
+            fails(bound(side, kind, (ip, port).into(), plain), Error::AddressInUse);
         }
     }
 }
@@ -139,35 +132,35 @@ fn a_wildcard_meets_every_address(world: &World) {
 fn tcp_and_udp_have_ports_of_their_own(world: &World) {
     for (side, ip) in both(world) {
         let address = (ip, world.port()).into();
-        let _tcp = bound(side, world, Type::Stream, address, plain).unwrap();
-        let _udp = bound(side, world, Type::Dgram, address, plain).unwrap();
+        let _tcp = bound(side, Type::Stream, address, plain).unwrap();
+        let _udp = bound(side, Type::Dgram, address, plain).unwrap();
     }
 }
 
 fn reuse_address_shares_a_port_until_one_listens(world: &World) {
     for (side, ip) in both(world) {
         let address = (ip, world.port()).into();
-        let first = bound(side, world, Type::Stream, address, reuse_address).unwrap();
-        let second = bound(side, world, Type::Stream, address, reuse_address).unwrap();
+        let first = bound(side, Type::Stream, address, reuse_address).unwrap();
+        let second = bound(side, Type::Stream, address, reuse_address).unwrap();
         first.listen(1).unwrap();
         fails(second.listen(1), Error::AddressInUse);
-        fails(bound(side, world, Type::Stream, address, reuse_address), Error::AddressInUse);
+        fails(bound(side, Type::Stream, address, reuse_address), Error::AddressInUse);
         // A port of UDP has no such end.
         let address = (ip, world.port()).into();
-        let _first = bound(side, world, Type::Dgram, address, reuse_address).unwrap();
-        let _second = bound(side, world, Type::Dgram, address, reuse_address).unwrap();
+        let _first = bound(side, Type::Dgram, address, reuse_address).unwrap();
+        let _second = bound(side, Type::Dgram, address, reuse_address).unwrap();
     }
 }
 
 fn reuse_port_shares_a_port_also_to_listen(world: &World) {
     for (side, ip) in both(world) {
         let address = (ip, world.port()).into();
-        let first = bound(side, world, Type::Stream, address, reuse_port).unwrap();
-        let second = bound(side, world, Type::Stream, address, reuse_port).unwrap();
+        let first = bound(side, Type::Stream, address, reuse_port).unwrap();
+        let second = bound(side, Type::Stream, address, reuse_port).unwrap();
         first.listen(1).unwrap();
         second.listen(1).unwrap();
-        let _third = bound(side, world, Type::Stream, address, reuse_port).unwrap();
-        fails(bound(side, world, Type::Stream, address, reuse_address), Error::AddressInUse);
+        let _third = bound(side, Type::Stream, address, reuse_port).unwrap();
+        fails(bound(side, Type::Stream, address, reuse_address), Error::AddressInUse);
     }
 }
 
@@ -176,11 +169,11 @@ fn both_must_want_to_share(world: &World) {
         for kind in KINDS {
             for prepare in [reuse_address, reuse_port] {
                 let address = (ip, world.port()).into();
-                let _first = bound(side, world, kind, address, plain).unwrap();
-                fails(bound(side, world, kind, address, prepare), Error::AddressInUse);
+                let _first = bound(side, kind, address, plain).unwrap();
+                fails(bound(side, kind, address, prepare), Error::AddressInUse);
                 let address = (ip, world.port()).into();
-                let _first = bound(side, world, kind, address, prepare).unwrap();
-                fails(bound(side, world, kind, address, plain), Error::AddressInUse);
+                let _first = bound(side, kind, address, prepare).unwrap();
+                fails(bound(side, kind, address, plain), Error::AddressInUse);
             }
         }
     }
@@ -190,14 +183,14 @@ fn a_port_is_free_again_when_its_socket_is_gone(world: &World) {
     for (side, ip) in both(world) {
         for kind in KINDS {
             let address = (ip, world.port()).into();
-            drop(bound(side, world, kind, address, plain).unwrap());
-            drop(bound(side, world, kind, address, plain).unwrap());
+            drop(bound(side, kind, address, plain).unwrap());
+            drop(bound(side, kind, address, plain).unwrap());
         }
         let address = (ip, world.port()).into();
-        let listener = bound(side, world, Type::Stream, address, plain).unwrap();
+        let listener = bound(side, Type::Stream, address, plain).unwrap();
         listener.listen(1).unwrap();
         drop(listener);
-        drop(bound(side, world, Type::Stream, address, plain).unwrap());
+        drop(bound(side, Type::Stream, address, plain).unwrap());
     }
 }
 
@@ -207,8 +200,8 @@ fn a_dual_stack_wildcard_meets_the_other_family(world: &World) {
             let port = world.port();
             let v4 = (std::net::Ipv4Addr::UNSPECIFIED, port).into();
             let v6 = (std::net::Ipv6Addr::UNSPECIFIED, port).into();
-            let _first = bound(side, world, kind, v6, plain).unwrap();
-            fails(bound(side, world, kind, v4, plain), Error::AddressInUse);
+            let _first = bound(side, kind, v6, plain).unwrap();
+            fails(bound(side, kind, v4, plain), Error::AddressInUse);
         }
     }
 }
@@ -219,9 +212,9 @@ fn only_v6_leaves_the_other_family_alone(world: &World) {
             let port = world.port();
             let v4 = (std::net::Ipv4Addr::UNSPECIFIED, port).into();
             let v6 = (std::net::Ipv6Addr::UNSPECIFIED, port).into();
-            let _first = bound(side, world, kind, v6, only_v6).unwrap();
-            let _second = bound(side, world, kind, v4, plain).unwrap();
-            fails(bound(side, world, kind, v6, plain), Error::AddressInUse);
+            let _first = bound(side, kind, v6, only_v6).unwrap();
+            let _second = bound(side, kind, v4, plain).unwrap();
+            fails(bound(side, kind, v6, plain), Error::AddressInUse);
         }
     }
 }

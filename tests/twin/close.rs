@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use tapsock::error::Error;
-use tapsock::net::Type;
 
 use super::check::{eventually, fails, noise, pending};
 use super::world::World;
@@ -21,7 +20,6 @@ pub(crate) const BODIES: Bodies = bodies![
     bytes_before_a_reset_are_lost,
     a_closed_listener_refuses,
     a_listener_binds_again_in_time_wait_with_reuse_address,
-    time_wait_keeps_the_port_without_reuse_address,
     everybody_closes_at_once,
 ];
 
@@ -163,13 +161,6 @@ fn a_listener_binds_again_in_time_wait_with_reuse_address(world: &World) {
     again.listen(1).unwrap();
     world.tcp_client().connect(address).unwrap();
     again.accept().unwrap();
-}
-
-fn time_wait_keeps_the_port_without_reuse_address(world: &World) {
-    let address = served(world, false);
-    fails(world.tcp_server().bind(address), Error::AddressInUse);
-    // UDP's port is another.
-    world.server.socket(world.domain(), Type::Dgram).bind(address).unwrap();
 }
 
 fn everybody_closes_at_once(world: &World) {

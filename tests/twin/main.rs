@@ -2,8 +2,8 @@
 //!
 //! A body (a function in the files named in [`THEMES`]) asks for sockets of a [`World`] and says what they must do. It
 //! does not know whose sockets they are. The worlds are the kernel on its loopback, which proves that the body is right;
-//! two stacks of ours on a pair; and a TAP with the kernel at one end and us at the other, both ways round. Each world
-//! comes once for IPv4 and once for IPv6. Where we differ from Linux on purpose, the body asks whose socket it is, and
+//! two stacks of ours on a pair; a TAP with the kernel at one end and us at the other, both ways round; and the two
+//! loopbacks of one stack. Each world comes once for IPv4 and once for IPv6. Where we differ from Linux on purpose, the body asks whose socket it is, and
 //! says why.
 //!
 //! The whole program runs in a network namespace of its own, with nothing in it but `lo` and a TAP. A process that has

@@ -88,7 +88,12 @@ pub(crate) fn kind(kind: Type) -> socket2::Type {
 }
 
 fn message_flags(flags: Flags) -> MsgFlags {
-    let table = [(Flags::DONTWAIT, MsgFlags::MSG_DONTWAIT), (Flags::WAITALL, MsgFlags::MSG_WAITALL)];
+    let table = [
+        (Flags::DONTWAIT, MsgFlags::MSG_DONTWAIT),
+        (Flags::WAITALL, MsgFlags::MSG_WAITALL),
+        (Flags::PEEK, MsgFlags::MSG_PEEK),
+        (Flags::TRUNC, MsgFlags::MSG_TRUNC),
+    ];
     table.iter().filter(|(ours, _)| flags.contains(*ours)).map(|&(_, theirs)| theirs).collect()
 }
 

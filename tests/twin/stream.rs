@@ -28,7 +28,10 @@ pub(crate) const BODIES: Bodies = bodies![
     an_empty_write_sends_nothing,
     an_unconnected_socket_carries_nothing,
     recv_from_of_a_stream_names_nobody,
-    send_to_of_a_stream_ignores_or_refuses_the_address,
+    send_to_of_a_stream_ignores_the_address,
+    peek_leaves_the_bytes_there,
+    peek_waits_for_the_first_byte_and_sees_the_end,
+    trunc_throws_bytes_away,
 ];
 
 fn bytes_arrive_in_order_both_ways(world: &World) {
@@ -64,7 +67,7 @@ fn a_read_waits_for_the_first_byte(world: &World) {
 
 fn nothing_to_read_would_block(world: &World) {
     let (client, server) = world.connected();
-    for socket in [client, server] {
+    for socket in [&client, &server] {
         socket.set_nonblocking(true).unwrap();
         fails(socket.recv(&mut [0; 1]), Error::WouldBlock);
     }
@@ -213,14 +216,41 @@ fn recv_from_of_a_stream_names_nobody(world: &World) {
     assert_eq!(server.recv_from(&mut [0; 1]).unwrap(), (1, client.local_addr().unwrap()));
 }
 
-fn send_to_of_a_stream_ignores_or_refuses_the_address(world: &World) {
+fn send_to_of_a_stream_ignores_the_address(world: &World) {
     let (client, server) = world.connected();
-    let result = client.send_to(b"x", server.local_addr().unwrap());
-    if client.is_kernel() {
-        // Linux ignores the address where POSIX lets it say EISCONN.
-        assert_eq!(result.unwrap(), 1);
-    } else {
-        // Ours says so: a program that gives an address to a stream has mistaken its socket.
-        fails(result, Error::AlreadyConnected);
-    }
+    assert_eq!(client.send_to(b"x", world.nowhere()).unwrap(), 1);
+    assert_eq!(server.recv_exact(1).unwrap(), b"x");
+}
+
+fn peek_leaves_the_bytes_there(world: &World) {
+    let (client, server) = world.connected();
+    client.send_all(b"hello").unwrap();
+    let mut buffer = [0; 3];
+    assert_eq!(server.recv_with_flags(&mut buffer, Flags::PEEK).unwrap(), 3);
+    assert_eq!(&buffer, b"hel");
+    assert_eq!(server.recv_with_flags(&mut buffer, Flags::PEEK).unwrap(), 3);
+    assert_eq!(server.recv_exact(5).unwrap(), b"hello");
+    fails(server.recv_with_flags(&mut buffer, Flags::PEEK | Flags::DONTWAIT), Error::WouldBlock);
+}
+
+fn peek_waits_for_the_first_byte_and_sees_the_end(world: &World) {
+    let (client, server) = world.connected();
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            thread::sleep(Duration::from_millis(10));
+            client.send_all(b"x").unwrap();
+        });
+        assert_eq!(server.recv_with_flags(&mut [0; 3], Flags::PEEK).unwrap(), 1);
+    });
+    assert_eq!(server.recv_exact(1).unwrap(), b"x");
+    drop(client);
+    assert_eq!(server.recv_with_flags(&mut [0; 3], Flags::PEEK).unwrap(), 0);
+}
+
+fn trunc_throws_bytes_away(world: &World) {
+    let (client, server) = world.connected();
+    client.send_all(b"0123456789").unwrap();
+    assert_eq!(server.recv_exact(1).unwrap(), b"0");
+    assert_eq!(server.recv_with_flags(&mut [0; 4], Flags::TRUNC).unwrap(), 4);
+    assert_eq!(server.recv_exact(5).unwrap(), b"56789");
 }

@@ -7,7 +7,7 @@ use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::Duration;
 
-use tapsock::config::{Config, Mac};
+use tapsock::config::{Config, Loopback, Mac};
 use tapsock::net::{Domain, Stack, Type};
 
 use super::sock::Sock;
@@ -23,10 +23,15 @@ pub(crate) enum Mode {
     TapServer,
     /// On a TAP; the client is ours, the server the kernel's.
     TapClient,
+    /// One stack of ours with itself, by packets.
+    Wire,
+    /// One stack of ours with itself, by joined pipes.
+    Fast,
 }
 
 impl Mode {
-    pub(crate) const ALL: [Mode; 4] = [Mode::Kernel, Mode::Pair, Mode::TapServer, Mode::TapClient];
+    pub(crate) const ALL: [Mode; 6] =
+        [Mode::Kernel, Mode::Pair, Mode::TapServer, Mode::TapClient, Mode::Wire, Mode::Fast];
 }
 
 impl fmt::Display for Mode {
@@ -36,6 +41,8 @@ impl fmt::Display for Mode {
             Mode::Pair => "pair",
             Mode::TapServer => "tap_server",
             Mode::TapClient => "tap_client",
+            Mode::Wire => "wire",
+            Mode::Fast => "fast",
         })
     }
 }
@@ -92,7 +99,6 @@ impl Side {
 /// Two sides that reach each other, and a family to do it by.
 #[derive(Debug, Clone)]
 pub(crate) struct World {
-    pub(crate) mode: Mode,
     pub(crate) family: Family,
     pub(crate) server: Side,
     pub(crate) client: Side,
@@ -139,6 +145,13 @@ static TAP: LazyLock<[Side; 2]> = LazyLock::new(|| {
     [Side::new(Some(stack), "192.168.69.1", "fd69::1"), Side::new(None, "192.168.69.100", "fd69::100")]
 });
 
+/// A stack without a link, which is on both sides.
+fn alone(loopback: Loopback) -> [Side; 2] {
+    let stack = Stack::builder().config(Config { loopback, ..Config::default() }).loopback_only().unwrap();
+    let side = Side::new(Some(stack), "127.0.0.1", "::1");
+    [side.clone(), side]
+}
+
 impl World {
     /// The world of this mode: one for all bodies, which is why they take their ports from [`World::port`].
     pub(crate) fn of(mode: Mode, family: Family) -> &'static World {
@@ -159,27 +172,16 @@ impl World {
                 let [stack, kernel] = TAP.clone();
                 [kernel, stack]
             }
+            Mode::Wire => alone(Loopback::Wire),
+            Mode::Fast => alone(Loopback::Fast),
         };
-        World { mode, family, server, client }
-    }
-
-    /// Whether both sides have the same addresses.
-    pub(crate) fn is_one_host(&self) -> bool {
-        self.server.addresses == self.client.addresses
+        World { family, server, client }
     }
 
     pub(crate) fn domain(&self) -> Domain {
         match self.family {
             Family::V4 => Domain::Inet,
             Family::V6 => Domain::Inet6,
-        }
-    }
-
-    /// The domain of the other family.
-    pub(crate) fn other_domain(&self) -> Domain {
-        match self.family {
-            Family::V4 => Domain::Inet6,
-            Family::V6 => Domain::Inet,
         }
     }
 
