@@ -93,7 +93,7 @@ fn main() -> ExitCode {
 
 fn run(mode: Mode, family: world::Family, body: Body) -> Result<(), Failed> {
     // The message was printed when it happened.
-    catch_unwind(|| body(World::of(mode, family))).map_err(|panic| {
+    catch_unwind(|| body(&World::of(mode, family))).map_err(|panic| {
         let text = panic.downcast_ref::<String>().cloned();
         text.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned())).unwrap_or_default().into()
     })

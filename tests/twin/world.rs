@@ -145,6 +145,9 @@ static TAP: LazyLock<[Side; 2]> = LazyLock::new(|| {
     [Side::new(Some(stack), "192.168.69.1", "fd69::1"), Side::new(None, "192.168.69.100", "fd69::100")]
 });
 
+static WIRE: LazyLock<[Side; 2]> = LazyLock::new(|| alone(Loopback::Wire));
+static FAST: LazyLock<[Side; 2]> = LazyLock::new(|| alone(Loopback::Fast));
+
 /// A stack without a link, which is on both sides.
 fn alone(loopback: Loopback) -> [Side; 2] {
     let stack = Stack::builder().config(Config { loopback, ..Config::default() }).loopback_only().unwrap();
@@ -153,17 +156,9 @@ fn alone(loopback: Loopback) -> [Side; 2] {
 }
 
 impl World {
-    /// The world of this mode: one for all bodies, which is why they take their ports from [`World::port`].
-    pub(crate) fn of(mode: Mode, family: Family) -> &'static World {
-        static ALL: LazyLock<Vec<LazyLock<World, Box<dyn Fn() -> World + Send + Sync>>>> = LazyLock::new(|| {
-            let each = |mode, family| LazyLock::new(Box::new(move || World::make(mode, family)) as Box<_>);
-            Mode::ALL.iter().flat_map(|&mode| FAMILIES.map(|family| each(mode, family))).collect()
-        });
-        let mode = Mode::ALL.iter().position(|&each| each == mode).unwrap();
-        &ALL[mode * 2 + usize::from(family == Family::V6)]
-    }
-
-    fn make(mode: Mode, family: Family) -> World {
+    /// The world of this mode. Its stacks are those of all bodies, which is why they take their ports from
+    /// [`World::port`].
+    pub(crate) fn of(mode: Mode, family: Family) -> World {
         let [server, client] = match mode {
             Mode::Kernel => [Side::new(None, "127.0.0.1", "::1"), Side::new(None, "127.0.0.1", "::1")],
             Mode::Pair => PAIR.clone(),
@@ -172,8 +167,8 @@ impl World {
                 let [stack, kernel] = TAP.clone();
                 [kernel, stack]
             }
-            Mode::Wire => alone(Loopback::Wire),
-            Mode::Fast => alone(Loopback::Fast),
+            Mode::Wire => WIRE.clone(),
+            Mode::Fast => FAST.clone(),
         };
         World { family, server, client }
     }
