@@ -7,7 +7,7 @@ use std::ops::BitOr;
 use std::sync::PoisonError;
 use std::task::{Context, Poll, Waker};
 
-use super::{Pipe, Socket, domain_of, lock};
+use super::{Kind, Pipe, Socket, domain_of, lock};
 use crate::error::{Error, Result};
 use crate::net::SockAddr;
 use crate::net::timeout::Timeout;
@@ -346,7 +346,7 @@ impl Socket {
     ) -> Result<usize> {
         let pipe = self.datagrams()?;
         self.check_destination(peer)?;
-        let addresses = Addresses { peer, local };
+        let addresses = Addresses { peer, local, header: None };
         wait(is_nonblocking, &self.inner.write_timeout, |context| {
             pipe.poll_send_vectored(context, buffers, addresses)
         })?;
@@ -359,7 +359,7 @@ impl Socket {
         if domain_of(peer) != self.inner.domain {
             return Err(Error::FamilyNotSupported);
         }
-        if peer.port() == 0 { Err(Error::InvalidInput) } else { Ok(()) }
+        if self.inner.kind == Kind::Udp && peer.port() == 0 { Err(Error::InvalidInput) } else { Ok(()) }
     }
 
     /// [`Socket::recv`] of a stream, for those who poll by hand.
