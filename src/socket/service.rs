@@ -333,9 +333,9 @@ fn move_bytes(now: Time, slot: usize, end: &mut StreamEnd, transport: &mut Trans
     let is_writing_over = end.is_writing_over();
     let mut is_discarded = false;
     connection.receive(|bytes| {
-        let count = end.deliver(bytes);
-        is_discarded |= end.is_reading_over();
-        count
+        // Asked before: a program may read these bytes and drop its end at once.
+        is_discarded |= end.is_reading_over() && !bytes.is_empty();
+        end.deliver(bytes)
     });
     let is_dropped = end.is_dropped();
     if is_dropped && (is_discarded || end.unread() > 0 || connection.unread() > 0 || connection.is_abortive()) {
