@@ -173,14 +173,12 @@ impl Sockets {
             if below.packets.bytes_used() >= BYTES_PER_ROUND {
                 break;
             }
-            let sent = end.take(|bytes, peer, source| {
-                let peer = address::meant(domain, entry.options.v6_only, peer)?;
-                transport.send_udp(now, slot, bytes, peer, source.map(|source| source.to_canonical()), below)
-            });
-            match sent {
-                Some(Ok(())) => {}
-                Some(Err(error)) => end.fail(error),
-                None => break,
+            let Some((bytes, addresses)) = end.take_owned() else { break };
+            let source = addresses.local.map(|source| source.to_canonical());
+            let sent = address::meant(domain, entry.options.v6_only, addresses.peer)
+                .and_then(|peer| self.send_datagram(now, slot, bytes, (peer, source), transport, below));
+            if let Err(error) = sent {
+                end.fail(error);
             }
         }
         if end.is_dropped() {
