@@ -87,7 +87,7 @@ impl Stack {
             link,
             ip,
             transport: Transport::new(&config, memory.clone(), &mut rng),
-            sockets: Sockets::new(&config.limits, memory, doorbell),
+            sockets: Sockets::new(&config, memory, doorbell),
             packets: Packets::new(),
             loopback: Loopback::default(),
             counters: Counters::default(),
@@ -167,6 +167,7 @@ impl Stack {
         self.ip.poll(now, &mut self.packets);
         self.count_given_up();
         self.transport.poll(now, &mut self.packets);
+        self.sockets.poll(now);
         for call in calls.drain(..) {
             let mut below = Below { ip: &mut self.ip, packets: &mut self.packets };
             self.sockets.call(now, call, &mut self.transport, &mut below, &mut self.rng);
@@ -182,7 +183,7 @@ impl Stack {
         self.autoconf.settle(!self.is_linked || !self.config.addresses.is_empty());
         self.show_lives(now, depth, observer);
         let below = [self.link.deadline(), self.ip.deadline(), self.ip.group_deadline()];
-        let above = [self.transport.deadline(), self.autoconf.deadline()];
+        let above = [self.transport.deadline(), self.sockets.deadline(), self.autoconf.deadline()];
         let deadline = below.into_iter().chain(above).flatten().min();
         Step { deadline, has_more }
     }
@@ -202,7 +203,7 @@ impl Stack {
         let sent = out.len();
         self.release_lease(now, out);
         self.show_frames(now, sent, out, depth, observer);
-        self.sockets.shut_down();
+        self.sockets.shut_down(now, &mut self.transport);
         self.show_lives(now, depth, observer);
     }
 

@@ -1,0 +1,96 @@
+//! Connections to sockets of this very stack, without packets: a pipe whose other end is the accepted socket.
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+
+use super::{Descriptor, Handle, Kind, Mode, Sockets, State, StreamSocket, address};
+use crate::error::{Error, Result};
+use crate::loopback::Fresh;
+use crate::observe::{Close, Time};
+use crate::pipe::{Addresses, StreamEnd};
+use crate::transport::{Below, Ends, Transport};
+
+impl Sockets {
+    /// Joins the socket that connects to one that is accepted. If that cannot be done, the pipe comes back.
+    pub(super) fn join(
+        &mut self,
+        now: Time,
+        socket: Handle,
+        ends: &Ends,
+        pipe: StreamEnd,
+        transport: &mut Transport,
+    ) -> std::result::Result<(), StreamEnd> {
+        if self.mode != Mode::Fast || !transport.can_join(ends) {
+            return Err(pipe);
+        }
+        let accepted = self.table.vacant_key();
+        let bell = self.doorbell.bell(accepted);
+        let Fresh { connector, acceptor, pipe, joined } = self.loopback.join(now, ends, pipe, bell, transport)?;
+        if let Some(descriptor) = self.find_mut(socket) {
+            descriptor.state = State::Joined { slot: connector };
+            let linger = descriptor.options.linger;
+            self.loopback.set_abortive(connector, linger.is_some_and(|span| span.is_zero()));
+        }
+        let Some(parent) = self.table.get(joined.listener) else { return Ok(()) };
+        // An accepted socket has what its listener was told (`accept(2)`, Linux).
+        let (domain, options) = (parent.domain, Arc::clone(&parent.options));
+        self.loopback.set_abortive(acceptor, options.linger.is_some_and(|span| span.is_zero()));
+        let handle = self.insert(domain, Kind::Tcp, options, State::Joined { slot: acceptor });
+        let (local, remote) = (address::shown(domain, ends.remote), address::shown(domain, ends.local));
+        let socket = StreamSocket { handle, id: joined.acceptor, local, remote, pipe };
+        if let Some(State::Listener { end, .. }) = self.table.get(joined.listener).map(|entry| &entry.state) {
+            end.deliver(socket);
+        }
+        Ok(())
+    }
+
+    /// Lets happen what is due.
+    pub fn poll(&mut self, now: Time) {
+        self.loopback.poll(now);
+    }
+
+    /// When something is due.
+    pub fn deadline(&self) -> Option<Time> {
+        self.loopback.deadline()
+    }
+
+    /// A program has closed, shut down or dropped its end of a joined connection.
+    pub(super) fn answer_joined(&mut self, now: Time, descriptor: usize, slot: usize, transport: &mut Transport) {
+        if self.loopback.answer(now, slot, transport) {
+            self.remove(descriptor, transport);
+        }
+    }
+
+    /// Sends a datagram: to a socket of this very stack by handing its memory on, to all others by a packet.
+    pub(super) fn send_datagram(
+        &self,
+        now: Time,
+        slot: usize,
+        bytes: Box<[u8]>,
+        ends: (SocketAddr, Option<IpAddr>),
+        transport: &mut Transport,
+        below: &mut Below<'_>,
+    ) -> Result<()> {
+        let length = bytes.len();
+        let receiver = match self.mode {
+            Mode::Fast => transport.local_receiver(slot, length, ends, below),
+            Mode::Wire => None,
+        };
+        let entry = receiver.and_then(|receiver| self.table.get(receiver.descriptor));
+        if let (Some(receiver), Some(Descriptor { domain, state: State::Datagram { end, .. }, .. })) = (receiver, entry)
+        {
+            let peer = address::shown(*domain, receiver.from);
+            let local = Some(address::shown_ip(*domain, receiver.to.ip()));
+            let has_arrived = end.deliver_owned(bytes, Addresses { peer, local, header: None }).is_ok();
+            transport.note_local(slot, &receiver, length, has_arrived);
+            return Ok(());
+        }
+        transport.send_udp(now, slot, &bytes, ends.0, ends.1, below)
+    }
+
+    /// An address of ours is gone, and with it the connections between our own programs that use it.
+    pub fn address_gone(&mut self, now: Time, address: IpAddr, transport: &mut Transport) {
+        let concerns = |end: &crate::loopback::End| end.local().ip() == address;
+        self.loopback.end_all(now, (Close::AddressGone, Error::AddressNotAvailable), concerns, transport);
+    }
+}
