@@ -115,6 +115,15 @@ impl Datagram {
         self.wants_errors = on;
     }
 
+    /// What stands in the header of a datagram to `destination`: groups have hops of their own.
+    pub(super) fn header(&self, destination: IpAddr) -> Header {
+        let header = self.headers.towards(destination);
+        if destination.is_multicast() {
+            return Header { hop_limit: self.options.towards(destination).hops, ..header };
+        }
+        header
+    }
+
     /// From the next datagram on.
     pub fn set_headers(&mut self, headers: Headers) {
         self.headers = headers;
@@ -226,6 +235,12 @@ impl Datagram {
     }
 
     /// It sent a datagram with so many bytes of payload.
+    /// A datagram came without a packet.
+    pub(super) fn note_received(&mut self, bytes: usize) {
+        self.summary.packets_in += 1;
+        self.summary.bytes_in += bytes as u64;
+    }
+
     pub(super) fn note_sent(&mut self, bytes: usize, peer: SocketAddr) {
         self.summary.packets_out += 1;
         self.summary.bytes_out += bytes as u64;

@@ -82,6 +82,7 @@ pub use ports::{Place, Sharing};
 pub use self_test::{SelfTestFailed, self_test};
 pub use tcp::{End, Ends, Joined};
 pub use terms::{LEAST_BUFFER, Terms};
+pub use udp::LocalReceiver;
 
 use crate::config::{Config, Limits};
 use crate::error::Error;

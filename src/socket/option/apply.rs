@@ -113,10 +113,11 @@ impl Sockets {
         below: &Below<'_>,
     ) -> Result<Outcome> {
         let limits = self.limits.clone();
-        let Descriptor { domain, kind, options, state, .. } = self.find_mut(socket).ok_or(Error::BadDescriptor)?;
+        let Descriptor { domain, kind, options, bound, state, .. } =
+            self.find_mut(socket).ok_or(Error::BadDescriptor)?;
         option.name().check_settable(*domain, *kind)?;
         let option = option.checked(*kind, &limits, below)?;
-        if matches!(option, SocketOption::V6Only(_)) && !state.is_fresh() {
+        if matches!(option, SocketOption::V6Only(_)) && (!state.is_fresh() || bound.is_some()) {
             // `ipv6(7)`: before it is bound.
             return Err(Error::InvalidInput);
         }
