@@ -160,7 +160,8 @@ impl Transport {
         &mut self.datagrams[slot]
     }
 
-    /// From here on the socket hears `peer` only, and is told of ICMP errors.
+    /// From here on the socket hears `peer` only, and is told of ICMP errors. One that is bound to every address gets
+    /// the one that the route begins at.
     ///
     /// # Errors
     ///
@@ -173,12 +174,15 @@ impl Transport {
         let hop = hop(below.ip, bound, peer.ip())?;
         leave_host(bound.unwrap_or(hop.source), hop)?;
         socket.remote = Some(peer);
+        socket.local.set_ip(bound.unwrap_or(hop.source));
         Ok(())
     }
 
     /// From here on the socket hears everybody again.
     pub fn disconnect_udp(&mut self, slot: usize) {
-        self.datagrams[slot].remote = None;
+        let socket = &mut self.datagrams[slot];
+        socket.remote = None;
+        socket.local = socket.place.local;
     }
 
     /// Sends a datagram, from `source` if it is given, or else from where the route to `peer` begins.

@@ -265,6 +265,11 @@ impl Stream {
         self.link.is_connecting()
     }
 
+    /// Whether both ends have ended, or the connection has died or never stood.
+    pub fn is_over(&self) -> bool {
+        self.link.is_over()
+    }
+
     /// [`Stream::try_connected`], or wakes the task later.
     pub fn poll_connected(&self, context: &mut Context<'_>) -> Poll<Result<()>> {
         self.link.outgoing(self.side).writers.poll(context, || self.try_connected())
