@@ -118,10 +118,40 @@ impl Ip {
     /// [`Rule::IpTooLarge`] if it cannot be sent at any rate. A packet whose headers make no sense is refused with
     /// the rule that would drop it on the way in.
     pub fn pieces<'p>(&mut self, packet: &'p [u8], segment: Option<NonZeroU16>) -> Result<Pieces<'p>, Rule> {
-        let (layout, ip_header, transport_header) = headers(packet)?;
+        let headers = headers(packet)?;
+        let way = self.way(packet, headers.0.v4);
+        self.cut(packet, headers, segment, way)
+    }
+
+    /// The segments of a super-segment to ourselves that is longer than the peer wants its segments, which may be shorter
+    /// than the loopback could carry. `None`: it is not, and can stay as it is, for [`complete`](Ip::complete).
+    ///
+    /// # Errors
+    ///
+    /// As [`pieces`](Ip::pieces).
+    pub fn local_pieces<'p>(
+        &mut self,
+        packet: &'p [u8],
+        segment: Option<NonZeroU16>,
+    ) -> Result<Option<Pieces<'p>>, Rule> {
+        let Some(segment) = segment else { return Ok(None) };
+        let headers = headers(packet)?;
+        if packet.len() - headers.1 - headers.2 <= usize::from(segment.get()) {
+            return Ok(None);
+        }
+        let way = PathMtu { mtu: LONGEST, is_narrow: false };
+        self.cut(packet, headers, Some(segment), way).map(Some)
+    }
+
+    fn cut<'p>(
+        &mut self,
+        packet: &'p [u8],
+        (layout, ip_header, transport_header): (Layout, usize, usize),
+        segment: Option<NonZeroU16>,
+        way: PathMtu,
+    ) -> Result<Pieces<'p>, Rule> {
         let Layout { v4, protocol } = layout;
         let cut = segment.filter(|_| protocol == protocol::TCP);
-        let way = self.way(packet, v4);
         if packet.len() > way.mtu && protocol != protocol::TCP {
             return self.fragments(packet, ip_header, layout, way);
         }
