@@ -24,7 +24,7 @@ pub mod wait;
 mod waiters;
 
 pub use accept::{AcceptEnd, Accepts};
-pub use datagram::{Addresses, DatagramEnd, Datagrams, Received};
+pub use datagram::{Addresses, DatagramEnd, Datagrams, HeaderFields, Received};
 pub use doorbell::{Bell, Doorbell};
 pub use link::Joint;
 pub use readiness::{Interest, Readiness};

@@ -44,6 +44,10 @@ impl Protocol {
     pub const UDP: Protocol = Protocol(17);
     /// ICMP for IPv6 (RFC 4443).
     pub const ICMPV6: Protocol = Protocol(58);
+    /// One of the two that RFC 3692 keeps free for experiments.
+    pub const TESTING: Protocol = Protocol(253);
+    /// IPPROTO_RAW: hears nothing, and sends packets with their IP header (`raw(7)`).
+    pub const RAW: Protocol = Protocol(255);
 
     /// Its number.
     pub const fn number(self) -> u8 {
@@ -64,6 +68,10 @@ pub enum Kind {
     Tcp,
     /// A UDP socket.
     Udp,
+    /// An ICMP echo socket: identifiers are its ports (`icmp(7)`).
+    Echo,
+    /// A raw socket for this protocol (`raw(7)`).
+    Raw(Protocol),
 }
 
 impl Kind {
@@ -82,10 +90,12 @@ impl Kind {
     /// As Linux: [`Error::TypeNotSupported`] if the domain has no such type, [`Error::ProtocolNotSupported`] if the
     /// type has no such protocol.
     pub fn of(domain: Domain, kind: Type, protocol: Option<Protocol>) -> Result<Kind> {
-        let _ = domain;
         match (kind, protocol) {
             (Type::Stream, None | Some(Protocol::TCP)) => Ok(Kind::Tcp),
             (Type::Dgram, None | Some(Protocol::UDP)) => Ok(Kind::Udp),
+            (Type::Dgram, Some(Protocol::ICMP)) if domain == Domain::Inet => Ok(Kind::Echo),
+            (Type::Dgram, Some(Protocol::ICMPV6)) if domain == Domain::Inet6 => Ok(Kind::Echo),
+            (Type::Raw, Some(protocol)) if protocol.number() != 0 => Ok(Kind::Raw(protocol)),
             (Type::SeqPacket, _) => Err(Error::TypeNotSupported),
             (Type::Stream | Type::Dgram | Type::Raw, _) => Err(Error::ProtocolNotSupported),
         }
@@ -95,24 +105,30 @@ impl Kind {
     pub fn r#type(self) -> Type {
         match self {
             Kind::Tcp => Type::Stream,
-            Kind::Udp => Type::Dgram,
+            Kind::Udp | Kind::Echo => Type::Dgram,
+            Kind::Raw(_) => Type::Raw,
         }
     }
 
-    /// Its protocol.
-    pub fn protocol(self) -> Protocol {
+    /// Its protocol in this domain.
+    pub fn protocol(self, domain: Domain) -> Protocol {
         match self {
             Kind::Tcp => Protocol::TCP,
             Kind::Udp => Protocol::UDP,
+            Kind::Echo if domain == Domain::Inet => Protocol::ICMP,
+            Kind::Echo => Protocol::ICMPV6,
+            Kind::Raw(protocol) => protocol,
         }
     }
 }
 
 impl fmt::Display for Kind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Kind::Tcp => "TCP",
-            Kind::Udp => "UDP",
-        })
+        match self {
+            Kind::Tcp => f.write_str("TCP"),
+            Kind::Udp => f.write_str("UDP"),
+            Kind::Echo => f.write_str("ICMP echo"),
+            Kind::Raw(protocol) => write!(f, "raw {}", protocol.number()),
+        }
     }
 }

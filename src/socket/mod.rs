@@ -12,6 +12,7 @@
 //! | `option` | the options, with their defaults |
 //! | `open` | socket, bind, listen, connect, close |
 //! | `call` | every other verb |
+//! | `packet` | echo and raw sockets |
 //! | `service` | bytes between pipes and the transport |
 //!
 //! smoltcp's types stop here: what the rooms above see is std's addresses and this module's plain types.
@@ -21,6 +22,7 @@ mod call;
 mod kind;
 mod open;
 mod option;
+mod packet;
 mod service;
 mod verb;
 
@@ -90,12 +92,20 @@ enum State {
         slot: Option<usize>,
         end: DatagramEnd,
     },
+    /// An echo socket, which has no slot until it is bound, or a raw socket.
+    Packet {
+        slot: Option<usize>,
+        end: DatagramEnd,
+    },
 }
 
 impl State {
     /// Whether it has been asked for nothing yet.
     fn is_fresh(&self) -> bool {
-        matches!(self, State::Idle { end: None } | State::Datagram { slot: None, .. })
+        matches!(
+            self,
+            State::Idle { end: None } | State::Datagram { slot: None, .. } | State::Packet { slot: None, .. }
+        )
     }
 }
 

@@ -21,7 +21,14 @@ fn domain_of(address: SocketAddr) -> Domain {
 
 impl Sockets {
     /// `socket(2)`.
-    pub(super) fn open(&mut self, domain: Domain, kind: Kind) -> Result<Outcome> {
+    pub(super) fn open(
+        &mut self,
+        now: Time,
+        domain: Domain,
+        kind: Kind,
+        transport: &mut Transport,
+        below: &mut Below<'_>,
+    ) -> Result<Outcome> {
         if self.table.len() >= self.limits.sockets {
             return Err(Error::TooManySockets);
         }
@@ -34,6 +41,7 @@ impl Sockets {
                 let handle = self.insert(domain, kind, options, State::Datagram { slot: None, end });
                 Ok(Outcome::Datagram(DatagramSocket { handle, local: address::wildcard(domain), pipe }))
             }
+            Kind::Echo | Kind::Raw(_) => self.open_packet(now, domain, kind, transport, below),
         }
     }
 
@@ -61,6 +69,7 @@ impl Sockets {
                 *slot = Some(new);
                 transport.datagram(new).local()
             }
+            State::Packet { .. } => return self.bind_packet(now, socket, place, transport, below, rng),
             // `bind(2)`: it has an address already.
             _ => return Err(Error::InvalidInput),
         };
@@ -122,7 +131,7 @@ impl Sockets {
                 transport.set_backlog(slot, backlog);
                 return Ok(Outcome::Done);
             }
-            State::Datagram { .. } => return Err(Error::NotSupported),
+            State::Datagram { .. } | State::Packet { .. } => return Err(Error::NotSupported),
             State::Idle { .. } | State::Stream { .. } => return Err(Error::InvalidInput),
         }
         let place = self.bound_tcp(socket, transport, below, rng)?;
@@ -154,6 +163,10 @@ impl Sockets {
             State::Datagram { .. } => {
                 let slot = self.bound_datagram(now, socket, transport, below, rng)?;
                 transport.connect_udp(slot, remote, below).map(|()| Outcome::Done)
+            }
+            State::Packet { .. } => {
+                let slot = self.bound_packet(now, socket, transport, below, rng)?;
+                transport.connect_packet(slot, remote.ip(), below).map(|()| Outcome::Done)
             }
         }
     }
@@ -197,6 +210,12 @@ impl Sockets {
             State::Datagram { slot, .. } => {
                 if let Some(slot) = slot {
                     transport.disconnect_udp(slot);
+                }
+                Ok(Outcome::Done)
+            }
+            State::Packet { slot, .. } => {
+                if let Some(slot) = slot {
+                    transport.disconnect_packet(slot);
                 }
                 Ok(Outcome::Done)
             }
@@ -255,7 +274,7 @@ impl Sockets {
         below: &mut Below<'_>,
         rng: &mut StdRng,
     ) -> Result<Outcome> {
-        let Outcome::Datagram(opened) = self.open(domain_of(local), Kind::Udp)? else {
+        let Outcome::Datagram(opened) = self.open(now, domain_of(local), Kind::Udp, transport, below)? else {
             return Err(Error::InvalidInput);
         };
         let handle = opened.handle;

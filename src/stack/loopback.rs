@@ -5,10 +5,8 @@
 //! come in. Nothing calls itself: what they lead to is sent by the next flush and arrives in the next burst, and a step
 //! that has done its share leaves the rest to the next step.
 
-use std::num::NonZeroU16;
-
 use super::Stack;
-use crate::ip::{Outgoing, Packets};
+use crate::ip::{Form, Outgoing, Packets};
 use crate::link::Frames;
 use crate::observe::{Depth, Direction, Event, Fate, Observer, Rule, Time};
 
@@ -83,19 +81,19 @@ impl Stack {
     pub(super) fn send_local(
         &mut self,
         now: Time,
-        (packet, fate, segment): (&mut [u8], Fate, Option<NonZeroU16>),
+        (packet, fate, form): (&mut [u8], Fate, Form),
         batch: &mut Batch,
         depth: Depth,
         observer: &mut dyn Observer,
     ) -> Result<bool, Rule> {
-        let Some(pieces) = self.ip.local_pieces(packet, segment)? else {
-            self.ip.complete(packet)?;
+        let Some(pieces) = self.ip.local_pieces(packet, form)? else {
+            self.ip.complete(packet, form)?;
             self.admit_local(now, (packet, fate), batch.used, depth, observer)?;
             batch.used += packet.len();
             if batch.copies.is_empty() {
                 return Ok(true);
             }
-            batch.copies.push(packet.len(), fate, None, |copy| copy.copy_from_slice(packet));
+            batch.copies.push_as(packet.len(), fate, form, |copy| copy.copy_from_slice(packet));
             return Ok(false);
         };
         for piece in pieces {

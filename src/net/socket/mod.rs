@@ -374,7 +374,7 @@ impl Socket {
     ///
     /// None; socket2's signature.
     pub fn protocol(&self) -> io::Result<Option<Protocol>> {
-        Ok(Some(self.inner.kind.protocol()))
+        Ok(Some(self.inner.kind.protocol(self.inner.domain)))
     }
 
     /// Whether it listens (SO_ACCEPTCONN).
