@@ -1,8 +1,10 @@
 //! One handle for every domain, type and protocol, shaped like the `socket2` crate.
 
+mod message;
 mod options;
 mod transfer;
 
+pub use message::Message;
 pub use transfer::Flags;
 
 use std::future::poll_fn;
@@ -128,7 +130,22 @@ impl Socket {
     /// Errno ESOCKTNOSUPPORT if the domain has no such type, EPROTONOSUPPORT if the type has no such protocol; EMFILE.
     pub fn new(stack: &Stack, domain: Domain, r#type: Type, protocol: Option<Protocol>) -> io::Result<Socket> {
         let kind = Kind::of(domain, r#type, protocol)?;
-        match stack.call_blocking(Verb::Open { domain, kind })? {
+        Socket::of_open(stack, (domain, kind), stack.call_blocking(Verb::Open { domain, kind })?)
+    }
+
+    /// [`Socket::new`] for async programs.
+    pub(super) async fn open(
+        stack: &Stack,
+        domain: Domain,
+        r#type: Type,
+        protocol: Option<Protocol>,
+    ) -> io::Result<Socket> {
+        let kind = Kind::of(domain, r#type, protocol)?;
+        Socket::of_open(stack, (domain, kind), stack.call(Verb::Open { domain, kind }).await?)
+    }
+
+    fn of_open(stack: &Stack, (domain, kind): (Domain, Kind), opened: Outcome) -> io::Result<Socket> {
+        match opened {
             Outcome::Fresh(handle) => Ok(Socket::made(stack, handle, (domain, kind), None, Addresses::default())),
             Outcome::Datagram(DatagramSocket { handle, pipe, .. }) => {
                 let pipe = Some(Pipe::Datagrams(pipe));
@@ -197,7 +214,7 @@ impl Socket {
     /// `NetworkDown` when the stack stops.
     pub fn accept(&self) -> io::Result<(Socket, SockAddr)> {
         let queue = self.queue()?;
-        let socket = self.wait_read(|context| queue.poll_accept(context), || queue.try_accept())?;
+        let socket = self.wait_read(|context| queue.poll_accept(context))?;
         Ok(self.accepted(socket))
     }
 
@@ -287,12 +304,22 @@ impl Socket {
     ///
     /// `NotConnected`.
     pub fn shutdown(&self, how: Shutdown) -> io::Result<()> {
+        let (read, write) = (how != Shutdown::Write, how != Shutdown::Read);
         match self.inner.pipe.get() {
             Some(Pipe::Stream(pipe)) => {
-                if matches!(how, Shutdown::Read | Shutdown::Both) {
+                if read {
                     pipe.shutdown_read();
                 }
-                if matches!(how, Shutdown::Write | Shutdown::Both) {
+                if write {
+                    pipe.shutdown_write();
+                }
+                Ok(())
+            }
+            Some(Pipe::Datagrams(pipe)) if lock(&self.inner.addresses).peer.is_some() => {
+                if read {
+                    pipe.shutdown_read();
+                }
+                if write {
                     pipe.shutdown_write();
                 }
                 Ok(())
@@ -316,14 +343,22 @@ impl Socket {
         }
     }
 
+    /// [`Socket::local_addr`] for async programs.
+    pub(super) async fn ask_local_addr(&self) -> io::Result<SocketAddr> {
+        match self.inner.stack.call(Verb::LocalAddress { socket: self.inner.handle }).await? {
+            Outcome::Address(local) => Ok(local),
+            _ => Err(Error::InvalidInput.into()),
+        }
+    }
+
     /// `getpeername(2)`: the other end.
     ///
     /// # Errors
     ///
-    /// `NotConnected`.
+    /// `NotConnected`, also once both directions are over.
     pub fn peer_addr(&self) -> io::Result<SockAddr> {
         if let Some(Pipe::Stream(pipe)) = self.inner.pipe.get()
-            && pipe.is_connecting()
+            && (pipe.is_connecting() || pipe.is_over())
         {
             return Err(Error::NotConnected.into());
         }
