@@ -139,7 +139,11 @@ impl Ip {
     /// As [`pieces`](Ip::pieces).
     pub fn pieces_as<'p>(&mut self, packet: &'p [u8], form: Form) -> Result<Pieces<'p>, Rule> {
         let headers = headers(packet, form)?;
-        let way = self.way(packet, headers.0.v4);
+        let v4 = headers.0.v4;
+        let way = match form {
+            Form::Probe => PathMtu { mtu: if v4 { self.mtu } else { self.mtu6 }, is_narrow: false },
+            _ => self.way(packet, v4),
+        };
         self.cut(packet, headers, form, way)
     }
 
@@ -170,10 +174,6 @@ impl Ip {
         let cut = match form {
             Form::Ours(segment) => segment.filter(|_| protocol == protocol::TCP),
             Form::Probe | Form::Payload | Form::Whole => None,
-        };
-        let way = match form {
-            Form::Probe => PathMtu { mtu: if v4 { self.mtu } else { self.mtu6 }, is_narrow: false },
-            _ => self.way(packet, v4),
         };
         let is_cut = match form {
             Form::Ours(_) | Form::Probe => protocol != protocol::TCP,
