@@ -428,6 +428,33 @@ fn only_the_combinations_of_linux_are_sockets() {
     }
 }
 
+#[test]
+fn a_group_is_heard_by_who_joins_it_and_left_when_the_last_one_is_closed() {
+    let mut net = Net::new();
+    for (domain, group) in [(Domain::Inet, "224.0.0.77"), (Domain::Inet6, "ff02::77")] {
+        let socket = open_a(&mut net, domain, raw(UNKNOWN));
+        let sender = open_b(&mut net, domain, raw(UNKNOWN));
+        let heard = |net: &mut Net, socket: &DatagramSocket| {
+            sender.pipe.try_send(b"x", at(group, 0), None).unwrap();
+            net.run(Duration::from_secs(1));
+            next(socket).is_ok()
+        };
+        assert!(!heard(&mut net, &socket));
+        let join = Verb::JoinGroup { socket: socket.handle, group: at(group, 0).ip(), interface: None };
+        net.call_a(join).unwrap();
+        assert_eq!(net.call_a(join).unwrap_err(), Error::AddressInUse);
+        assert!(heard(&mut net, &socket));
+        let leave = Verb::LeaveGroup { socket: socket.handle, group: at(group, 0).ip(), interface: None };
+        net.call_a(leave).unwrap();
+        assert_eq!(net.call_a(leave).unwrap_err(), Error::AddressNotAvailable);
+        assert!(!heard(&mut net, &socket));
+        net.call_a(join).unwrap();
+        drop(socket);
+        let other = open_a(&mut net, domain, raw(UNKNOWN));
+        assert!(!heard(&mut net, &other), "nobody is in it any more");
+    }
+}
+
 /// Programs may write whatever they like; the stack, and the one that receives it, go on.
 #[test]
 fn whatever_a_program_sends_nobody_panics() {
