@@ -136,6 +136,8 @@ limits! {
     groups: usize = 1024, 0..=ENTRIES;
     /// Multicast groups that one socket is in (Linux's `net.ipv4.igmp_max_memberships`).
     groups_per_socket: usize = 20, 0..=ENTRIES;
+    /// Errors that wait in one socket for a program that asked for them (IP_RECVERR); at the bound new ones are lost.
+    queued_errors: usize = 64, 0..=ENTRIES;
     /// ICMP errors and RSTs for what nobody owns, a second (RFC 1812 §4.3.2.8); echo is not limited.
     errors_per_second: u32 = 1000, 0..=1_000_000;
     /// ICMP errors to one peer, a second; more of what it sends goes unanswered, and others are not affected.

@@ -145,7 +145,8 @@ fn error(packet: &Packet<'_>, (kind, told): (ErrorKind, Told), addresses: &Addre
     if quote.source.ip() != packet.destination || !addresses.is_usable(packet.destination) {
         return Err(Rule::IcmpErrorUnmatched);
     }
-    Ok(quote.into_error(kind, told, packet.source))
+    let &[message, code, ..] = packet.payload else { return Err(Rule::IcmpMalformed) };
+    Ok(quote.into_error(kind, told, packet.source, (message, code)))
 }
 
 #[cfg(test)]

@@ -291,7 +291,8 @@ impl Ip {
     pub fn undelivered(&self, packet: &[u8]) -> Option<IcmpError> {
         let quote = Quote::read(packet).ok()?;
         let told = Told::soft(Error::HostUnreachable);
-        Some(quote.into_error(ErrorKind::HostUnreachable, told, quote.source.ip()))
+        let message = if quote.source.is_ipv4() { (3, 1) } else { (1, 3) };
+        Some(quote.into_error(ErrorKind::HostUnreachable, told, quote.source.ip(), message))
     }
 
     /// Judges a packet from the link. `cast` says how the frame was addressed. Answers go to `out`.

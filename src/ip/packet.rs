@@ -86,6 +86,8 @@ pub struct IcmpError {
     pub kind: ErrorKind,
     /// What a program is told of it.
     pub told: Told,
+    /// Type and code of the ICMP message.
+    pub message: (u8, u8),
     /// Who says so: the destination, or a router on the way.
     pub from: IpAddr,
     /// Our end, as quoted. An echo request has its identifier for a port, and other protocols have none: 0.

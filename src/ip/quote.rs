@@ -40,10 +40,10 @@ impl Quote {
         })
     }
 
-    /// The error of this kind about it, told by `from`.
-    pub(super) fn into_error(self, kind: ErrorKind, told: Told, from: IpAddr) -> IcmpError {
+    /// The error of this kind about it, told by `from` with this type and code.
+    pub(super) fn into_error(self, kind: ErrorKind, told: Told, from: IpAddr, message: (u8, u8)) -> IcmpError {
         let Quote { source, destination, protocol, sequence } = self;
-        IcmpError { kind, told, from, source, destination, protocol, sequence }
+        IcmpError { kind, told, message, from, source, destination, protocol, sequence }
     }
 }
 

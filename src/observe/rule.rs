@@ -197,6 +197,7 @@ rules! {
     TcpCookieAccepted "tcp.syn-cookie.accepted" "RFC 4987 §3.6" "the ACK brings our SYN cookie back: the handshake is complete";
     TcpBacklogFull "tcp.drop.backlog-full" "listen(2)" "the accept queue is full: the SYN is dropped, and the peer will try again";
     TcpAckBacklogFull "tcp.drop.ack-backlog-full" "listen(2)" "the accept queue is full: the handshake is completed when there is room, and the peer will try again";
+    TcpDeferAccept "tcp.drop.defer-accept" "tcp(7)" "the ACK completes the handshake without data, and the listener waits for some: the ACK is forgotten until data comes or the time is over";
     TcpSocketLimit "tcp.drop.socket-limit" "socket(2)" "the limit on sockets is reached; the peer will try again";
     TcpMemoryLimit "tcp.drop.memory-limit" "RFC 9293 §3.8.6" "the limit on memory is reached: no new connection, and no data that would need more; what is sent again may find room";
     TcpChallengeSequence "tcp.challenge.sequence" "RFC 9293 §3.10.7.4" "the sequence number is far outside the window: answered with our own ACK";

@@ -56,6 +56,7 @@ impl Sockets {
                 Some(result) => result,
                 None => return,
             },
+            Verb::TakeQueuedError { socket } => self.take_queued_error(socket),
             Verb::Info { socket } => self.info(now, socket, transport),
         };
         self.completions.push_back(Completion { ticket, result });
@@ -116,6 +117,15 @@ impl Sockets {
         transport.mark(*slot);
         self.completions.extend(earlier.map(|ticket| Completion { ticket, result: Ok(Outcome::Done) }));
         None
+    }
+
+    fn take_queued_error(&mut self, socket: Handle) -> Result<Outcome> {
+        let entry = self.find_mut(socket).ok_or(Error::BadDescriptor)?;
+        let error = entry.errors.as_mut().and_then(|errors| errors.pop_front());
+        if entry.errors.as_ref().is_some_and(|errors| errors.is_empty()) {
+            entry.errors = None;
+        }
+        Ok(Outcome::QueuedError(error.map(Box::new)))
     }
 
     fn info(&self, now: Time, socket: Handle, transport: &mut Transport) -> Result<Outcome> {

@@ -32,7 +32,7 @@ pub use kind::{Domain, Kind, Protocol, Type};
 pub use option::{OptionName, SocketOption};
 pub use verb::{Call, Completion, DatagramSocket, Handle, ListenerSocket, Outcome, StreamSocket, Verb};
 
-pub use crate::transport::{CongestionControl, Keepalive, MtuDiscovery, TcpInfo};
+pub use crate::transport::{CongestionControl, ErrorOrigin, Keepalive, MtuDiscovery, QueuedError, TcpInfo};
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -71,6 +71,8 @@ struct Descriptor {
     options: Arc<Options>,
     /// What a TCP socket has bound itself to.
     bound: Option<Box<Place>>,
+    /// Errors that its program asked for and has not fetched (IP_RECVERR), the oldest first.
+    errors: Option<Box<VecDeque<QueuedError>>>,
     state: State,
 }
 
@@ -154,7 +156,8 @@ impl Sockets {
     fn insert(&mut self, domain: Domain, kind: Kind, options: Arc<Options>, state: State) -> Handle {
         let number = self.next_number;
         self.next_number += 1;
-        let descriptor = self.table.insert(Descriptor { number, domain, kind, options, bound: None, state });
+        let descriptor =
+            self.table.insert(Descriptor { number, domain, kind, options, bound: None, errors: None, state });
         Handle { descriptor, number }
     }
 

@@ -185,10 +185,11 @@ impl Sockets {
         transport: &mut Transport,
         below: &mut Below<'_>,
     ) -> Result<Option<Stream>> {
-        let ends = transport.ends(now, local, remote, below)?;
+        let mut ends = transport.ends(now, local, remote, below)?;
         let bell = self.doorbell.bell(socket.descriptor);
         let (capacity, memory) = (self.limits.pipe, self.memory.clone());
         let descriptor = self.find_mut(socket).ok_or(Error::BadDescriptor)?;
+        ends.sharing = descriptor.options.sharing();
         let State::Idle { end } = &mut descriptor.state else { return Err(Error::InvalidInput) };
         let (pipe, end) = match end.take() {
             Some(end) => (None, end),

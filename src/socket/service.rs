@@ -8,7 +8,7 @@ use super::{Completion, Connecting, Handle, Kind, Outcome, Sockets, State, Strea
 use crate::error::Error;
 use crate::observe::{Close, Time};
 use crate::pipe::{Stream, StreamEnd};
-use crate::transport::{Below, End, Notice, Transport};
+use crate::transport::{Below, End, Notice, QueuedError, Transport};
 
 /// How many datagrams of one socket are sent in one round.
 pub(super) const DATAGRAMS_PER_ROUND: usize = 64;
@@ -82,7 +82,8 @@ impl Sockets {
                 Some(State::Packet { .. }) => self.service_packet(now, descriptor, transport, below, rng),
                 _ => self.service_datagram(now, descriptor, transport, below, rng),
             },
-            Notice::Undelivered { descriptor, error } => {
+            Notice::Undelivered { descriptor, error, queued } => {
+                self.queue_error(descriptor, queued);
                 if let Some(State::Datagram { end, .. } | State::Packet { end, .. }) =
                     self.table.get(descriptor).map(|entry| &entry.state)
                 {
@@ -169,6 +170,7 @@ impl Sockets {
         transport.datagram(slot).receive(|bytes, peer, local| {
             end.deliver(bytes, address::shown(domain, peer), address::shown_ip(domain, local))
         });
+        let mut too_long = Vec::new();
         for _ in 0..DATAGRAMS_PER_ROUND {
             if below.packets.bytes_used() >= BYTES_PER_ROUND {
                 break;
@@ -179,6 +181,10 @@ impl Sockets {
                 .and_then(|peer| self.send_datagram(now, slot, bytes, (peer, source), transport, below));
             if let Err(error) = sent {
                 end.fail(error);
+                if error == Error::MessageTooLong && entry.options.receive_errors {
+                    let mtu = below.ip.path_mtu(addresses.peer.ip().to_canonical());
+                    too_long.push(QueuedError::too_long(addresses.peer, mtu));
+                }
             }
         }
         if end.is_dropped() {
@@ -186,6 +192,21 @@ impl Sockets {
             self.table.remove(descriptor);
         } else if end.has_unsent() {
             end.ring();
+        }
+        for error in too_long {
+            self.queue_error(descriptor, Some(error));
+        }
+    }
+
+    /// Keeps an error for a program that asked for it; when too many wait the newcomer is lost.
+    pub(super) fn queue_error(&mut self, descriptor: usize, error: Option<QueuedError>) {
+        let limit = self.limits.queued_errors;
+        if let (Some(error), Some(entry)) = (error, self.table.get_mut(descriptor)) {
+            let errors = entry.errors.get_or_insert_default();
+            if errors.len() < limit {
+                let destination = address::shown(entry.domain, error.destination);
+                errors.push_back(QueuedError { destination, ..error });
+            }
         }
     }
 

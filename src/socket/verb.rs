@@ -7,7 +7,7 @@ use super::option::{OptionName, SocketOption};
 use crate::error::Result;
 use crate::observe::SocketId;
 use crate::pipe::{Accepts, Datagrams, Stream};
-use crate::transport::TcpInfo;
+use crate::transport::{QueuedError, TcpInfo};
 
 /// Names a socket in later calls. A closed socket's name is not used again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -129,6 +129,11 @@ pub enum Verb {
         /// The socket.
         socket: Handle,
     },
+    /// `recvmsg(2)` with MSG_ERRQUEUE: the oldest error that waits (IP_RECVERR).
+    TakeQueuedError {
+        /// The socket.
+        socket: Handle,
+    },
     /// TCP_INFO.
     Info {
         /// The socket.
@@ -171,6 +176,8 @@ pub enum Outcome {
     Address(SocketAddr),
     /// An option with its value.
     Option(SocketOption),
+    /// An error with all that is known of it, if one waits.
+    QueuedError(Option<Box<QueuedError>>),
     /// A snapshot.
     Info(Box<TcpInfo>),
     /// Nothing more to say.

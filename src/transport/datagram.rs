@@ -8,7 +8,7 @@ use smoltcp::wire::{HardwareAddress, IpAddress, IpEndpoint};
 use super::group::GroupOptions;
 use super::header::{Header, Headers};
 use super::medium::{LARGEST_PACKET, Port, UdpOutlet, instant};
-use super::ports::Place;
+use super::ports::{Place, Sharing};
 use super::sent::Sent;
 use crate::error::{Error, Result};
 use crate::ip::Packets;
@@ -38,6 +38,7 @@ pub struct Datagram {
     pub(super) wants_errors: bool,
     pub(super) id: SocketId,
     pub(super) place: Place,
+    pub(super) sharing: Sharing,
     pub(super) local: SocketAddr,
     pub(super) remote: Option<SocketAddr>,
     /// Multicast groups that it has joined.
@@ -99,6 +100,7 @@ impl Datagram {
             wants_errors: false,
             id,
             place,
+            sharing: Sharing::default(),
             local,
             remote: None,
             groups: Vec::new(),

@@ -17,8 +17,9 @@ use crate::observe::{Fate, Numbers, Ownership, Rule, SocketId, TcpState, Time};
 /// How often a SYN-ACK is sent (Linux: tcp_synack_retries is 5, and the first).
 const SYN_ACKS: u32 = 6;
 
-/// The first wait for an answer; doubles each time (RFC 6298 §2.1).
+/// The first wait for an answer; doubles each time (RFC 6298 §2.1), up to the longest (Linux: TCP_RTO_MAX).
 const FIRST_WAIT: Duration = Duration::from_secs(1);
+const LONGEST_WAIT: Duration = Duration::from_secs(120);
 
 /// How many repeated SYNs are answered before the SYN-ACK is due again. A peer repeats its own about as often as we
 /// do; whoever sends more makes us shout at somebody else.
@@ -73,6 +74,10 @@ pub(super) struct Handshake {
     /// SYNs received.
     pub(super) syns: u32,
     pub(super) resend_at: Time,
+    /// TCP_DEFER_ACCEPT: until so many SYN-ACKs have been due, an ACK without data does not complete it.
+    pub(super) defer: u32,
+    /// Such an ACK has come: the peer takes the connection for established, and need not be told again.
+    is_acknowledged: bool,
 }
 
 impl Handshake {
@@ -98,6 +103,8 @@ impl Handshake {
             place: 0,
             syns: 1,
             resend_at: Time::ZERO,
+            defer: 0,
+            is_acknowledged: false,
         }
     }
 
@@ -160,14 +167,26 @@ impl Handshake {
         Rule::TcpSynRetransmit
     }
 
+    /// Whether the segment, which acknowledges our SYN-ACK, does not complete it yet: it carries nothing (TCP_DEFER_ACCEPT,
+    /// `tcp(7)`; Linux: tcp_check_req).
+    pub(super) fn defers(&mut self, segment: &Segment<'_>) -> bool {
+        let defers = segment.len() == 0 && self.tries <= self.defer;
+        self.is_acknowledged |= defers;
+        defers
+    }
+
     /// Sends the SYN-ACK, and says when the next one is due; `None`: the peer had its chances.
     pub(super) fn send_syn_ack(&mut self, now: Time, rule: Rule, out: &mut Packets) -> Option<Time> {
-        if self.tries == SYN_ACKS {
+        // Who has acknowledged one waits for nothing but to be accepted, and is asked when that shall be.
+        let waits = self.is_acknowledged && self.tries <= self.defer;
+        if self.tries >= SYN_ACKS && !waits {
             return None;
         }
-        self.emit(&self.syn_ack(now), rule, out);
+        if !(self.is_acknowledged && self.tries < self.defer) {
+            self.emit(&self.syn_ack(now), rule, out);
+        }
         self.repeats_since = 0;
-        self.resend_at = now + FIRST_WAIT * (1 << self.tries);
+        self.resend_at = now + (FIRST_WAIT * (1 << self.tries.min(7))).min(LONGEST_WAIT);
         self.tries += 1;
         Some(self.resend_at)
     }

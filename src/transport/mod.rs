@@ -19,6 +19,7 @@
 //! | `echo`, `raw` | ICMP echo sockets and raw sockets; `packet_socket`: what they have in common |
 //! | `sent` | whom a socket sent large datagrams to |
 //! | `group` | datagrams to and from groups, and the options about them |
+//! | `queued_error` | what a socket is told of an error that it asked for |
 //! | `ports` | who is bound where, ephemeral ports (RFC 6056) |
 //! | `isn` | initial sequence numbers (RFC 6528) |
 //! | `options` | the options that our segments carry |
@@ -47,6 +48,7 @@ mod medium;
 mod options;
 mod packet_socket;
 mod ports;
+mod queued_error;
 mod raw;
 mod remnant;
 mod segment;
@@ -79,6 +81,7 @@ pub use handshake::Listener;
 pub use header::{HOP_LIMIT, Header, Headers, MtuDiscovery};
 pub use packet_socket::{Arrival, PacketOptions, PacketSocket};
 pub use ports::{Place, Sharing};
+pub use queued_error::{ErrorOrigin, QueuedError};
 pub use self_test::{SelfTestFailed, self_test};
 pub use tcp::{End, Ends, Joined};
 pub use terms::{LEAST_BUFFER, Terms};
@@ -144,7 +147,7 @@ enum Owner {
     Handshake(usize),
     Remnant(usize),
     /// Two programs of this stack without a segment between them.
-    Joined(SocketId),
+    Joined(SocketId, Sharing),
 }
 
 /// Who is bound to a port.
@@ -191,6 +194,8 @@ pub enum Notice {
         descriptor: usize,
         /// What its program is told.
         error: Error,
+        /// All that is known of it, if the program asked for that (IP_RECVERR).
+        queued: Option<QueuedError>,
     },
 }
 

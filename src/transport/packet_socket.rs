@@ -9,7 +9,7 @@ use std::net::{IpAddr, SocketAddr};
 use super::address::{leave_host, this_host};
 use super::group::check_group;
 use super::sent::Sent;
-use super::{Below, Notice, Place, Transport};
+use super::{Below, Notice, Place, QueuedError, Transport};
 use crate::error::{Error, Result};
 use crate::ip::{ErrorKind, IcmpError, Packet, PayloadHeader};
 use crate::memory::{Charge, Memory};
@@ -298,8 +298,9 @@ impl Transport {
             below.ip.learn_path_mtu(now, error.destination.ip(), mtu);
         }
         if socket.options.receive_errors || (socket.remote.is_some() && error.told.is_hard) {
+            let queued = socket.options.receive_errors.then(|| QueuedError::of(error));
             let (descriptor, error) = (socket.descriptor, error.told.error);
-            self.notices.push_back(Notice::Undelivered { descriptor, error });
+            self.notices.push_back(Notice::Undelivered { descriptor, error, queued });
         }
         Fate { rule: Some(Rule::IcmpErrorDelivered), ..fate }
     }

@@ -1,5 +1,7 @@
 //! Who is bound to which port, and which port a socket gets that did not choose one.
 
+mod occupants;
+
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
 use std::ops::RangeInclusive;
@@ -9,11 +11,14 @@ use rand::Rng;
 use super::keys::Key;
 use crate::error::{Error, Result};
 use crate::observe::Protocol;
+use occupants::Occupants;
 
 /// Bound addresses, by protocol and port. `T` names the socket.
 #[derive(Debug)]
 pub(super) struct Ports<T> {
     bound: HashMap<(Protocol, u16), Vec<Binding<T>>, Key>,
+    /// TCP connections.
+    occupants: Occupants,
     ephemeral: RangeInclusive<u16>,
     key: Key,
     /// The counter of RFC 6056 algorithm 3.
@@ -50,6 +55,15 @@ impl Place {
         own == address || (own.is_unspecified() && (self.is_dual || own.is_ipv4() == address.is_ipv4()))
     }
 
+    /// How well it fits a packet to `address` that it hears.
+    fn merit(&self, address: IpAddr) -> u8 {
+        match self.local.ip() {
+            own if own == address => 2,
+            own if own.is_ipv4() == address.is_ipv4() => 1,
+            _ => 0,
+        }
+    }
+
     /// Whether there is a packet that is for both.
     fn overlaps(&self, other: &Place) -> bool {
         self.hears(other.local.ip()) || other.hears(self.local.ip())
@@ -74,7 +88,7 @@ impl Sharing {
 
 impl<T: Copy + PartialEq> Ports<T> {
     pub(super) fn new(ephemeral: RangeInclusive<u16>, key: Key) -> Ports<T> {
-        Ports { bound: HashMap::with_hasher(key), ephemeral, key, next: 0 }
+        Ports { bound: HashMap::with_hasher(key), occupants: Occupants::new(key), ephemeral, key, next: 0 }
     }
 
     /// Whether `place` overlaps with a bound one.
@@ -87,15 +101,35 @@ impl<T: Copy + PartialEq> Ports<T> {
         bound.into_iter().flatten().filter(move |bound| bound.place.overlaps(&place))
     }
 
-    /// Binds `socket` to `place`.
+    /// Binds `socket` to `place`. Connections at that port, and what is left of them, have to agree as well.
     pub(super) fn bind(&mut self, protocol: Protocol, place: Place, socket: T, sharing: Sharing) -> Result<()> {
         let is_free = self.overlapping(protocol, place).all(|bound| sharing.allows(bound.sharing, bound.is_listening));
-        if !is_free {
+        if !is_free || (protocol == Protocol::Tcp && !self.occupants.allow(place, sharing)) {
             return Err(Error::AddressInUse);
         }
         let binding = Binding { place, socket, sharing, is_listening: false };
         self.bound.entry((protocol, place.local.port())).or_default().push(binding);
         Ok(())
+    }
+
+    /// A connection begins at `local`.
+    pub(super) fn occupy(&mut self, local: SocketAddr, sharing: Sharing) {
+        self.occupants.add(local, sharing);
+    }
+
+    /// Nothing is left of what [`Ports::occupy`] was told of.
+    pub(super) fn vacate(&mut self, local: SocketAddr, sharing: Sharing) {
+        self.occupants.remove(local, sharing);
+    }
+
+    /// What is bound to `place` would share it with others from here on.
+    pub(super) fn set_sharing(&mut self, protocol: Protocol, place: Place, socket: T, sharing: Sharing) {
+        let bound = self.bound.get_mut(&(protocol, place.local.port()));
+        if let Some(own) =
+            bound.and_then(|bound| bound.iter_mut().find(|own| (own.place, own.socket) == (place, socket)))
+        {
+            own.sharing = sharing;
+        }
     }
 
     /// What was bound as `reserved` listens from here on, as `listener`.
@@ -127,12 +161,24 @@ impl<T: Copy + PartialEq> Ports<T> {
         }
     }
 
-    /// The listener at `local`: at this very address, or else at one that stands for it.
-    pub(super) fn listener(&self, local: SocketAddr) -> Option<T> {
+    /// The listener for what `remote` sends to `local`: at this very address, or else at one that stands for it. Of
+    /// several that share one each gets its part of the peers, and a peer is always one listener's (SO_REUSEPORT).
+    pub(super) fn listener(&self, local: SocketAddr, remote: SocketAddr) -> Option<T> {
+        let address = local.ip();
         let sockets = self.bound.get(&(Protocol::Tcp, local.port()))?;
-        let hears = |bound: &&Binding<T>| bound.is_listening && bound.place.hears(local.ip());
-        let exact = sockets.iter().filter(hears).find(|bound| bound.place.local.ip() == local.ip());
-        exact.or_else(|| sockets.iter().find(hears)).map(|bound| bound.socket)
+        let hears = sockets.iter().filter(|bound| bound.is_listening && bound.place.hears(address));
+        let most = hears.clone().map(|bound| bound.place.merit(address)).max()?;
+        let mut equals = hears.filter(|bound| bound.place.merit(address) == most);
+        let part = match equals.clone().count() {
+            0 | 1 => 0,
+            count => self.part(local, remote, count),
+        };
+        equals.nth(part).map(|bound| bound.socket)
+    }
+
+    /// Which of `count` parts of all peers `remote` is in.
+    pub(super) fn part(&self, local: SocketAddr, remote: SocketAddr, count: usize) -> usize {
+        (self.key.hash(&(local, remote)) % count.max(1) as u64) as usize
     }
 
     /// All sockets that hear what is sent to `local`, with whether they are bound to this very address; the last one
@@ -152,7 +198,8 @@ impl<T: Copy + PartialEq> Ports<T> {
         let offset = rng.next_u32();
         self.search(offset, |port| {
             let local = SocketAddr::new(place.local.ip(), port);
-            !self.is_taken(protocol, Place { local, ..place })
+            let place = Place { local, ..place };
+            !self.is_taken(protocol, place) && (protocol != Protocol::Tcp || self.occupants.is_free(place))
         })
     }
 
@@ -175,7 +222,7 @@ impl<T: Copy + PartialEq> Ports<T> {
     /// How many ports are taken.
     #[cfg(test)]
     pub(super) fn len(&self) -> usize {
-        self.bound.len()
+        self.bound.len() + self.occupants.len()
     }
 
     fn search(&self, offset: u32, is_free: impl Fn(u16) -> bool) -> Result<u16> {
@@ -207,6 +254,8 @@ mod tests {
         Place::one_family(at(text))
     }
 
+    const PEER: SocketAddr = SocketAddr::new(IpAddr::V4(std::net::Ipv4Addr::new(198, 51, 100, 1)), 9);
+
     const ALONE: Sharing = Sharing { reuse_address: false, reuse_port: false };
     const REUSE: Sharing = Sharing { reuse_address: true, reuse_port: false };
     const REUSE_PORT: Sharing = Sharing { reuse_address: false, reuse_port: true };
@@ -220,10 +269,10 @@ mod tests {
         assert_eq!(ports.bind(Protocol::Udp, place("192.0.2.1:80"), 3, ALONE), Ok(()));
         assert_eq!(ports.bind(Protocol::Udp, place("0.0.0.0:80"), 4, ALONE), Err(Error::AddressInUse));
         ports.listen(Protocol::Tcp, place("0.0.0.0:80"), 1, 11).unwrap();
-        assert_eq!(ports.listener(at("192.0.2.9:80")), Some(11));
-        assert_eq!(ports.listener(at("[fd69::1]:80")), None, "bound, and does not listen");
+        assert_eq!(ports.listener(at("192.0.2.9:80"), PEER), Some(11));
+        assert_eq!(ports.listener(at("[fd69::1]:80"), PEER), None, "bound, and does not listen");
         ports.release(Protocol::Tcp, place("0.0.0.0:80"), 11);
-        assert_eq!(ports.listener(at("192.0.2.9:80")), None);
+        assert_eq!(ports.listener(at("192.0.2.9:80"), PEER), None);
     }
 
     #[test]
@@ -275,6 +324,63 @@ mod tests {
         }
     }
 
+    /// `socket(7)`, and Linux's inet_csk_bind_conflict.
+    #[test]
+    fn a_port_with_connections_is_for_those_who_share_it_with_them() {
+        for (theirs, ours, shared) in [
+            (ALONE, ALONE, false),
+            (ALONE, REUSE, false),
+            (REUSE, ALONE, false),
+            (REUSE, REUSE, true),
+            (REUSE, REUSE_PORT, false),
+            (REUSE_PORT, REUSE_PORT, true),
+            (Sharing { reuse_address: true, reuse_port: true }, REUSE_PORT, true),
+        ] {
+            let mut ports = ports();
+            ports.occupy(at("192.0.2.1:80"), theirs);
+            let expected = if shared { Ok(()) } else { Err(Error::AddressInUse) };
+            for (text, overlaps) in [("192.0.2.1:80", true), ("0.0.0.0:80", true), ("192.0.2.2:80", false)] {
+                let expected = if overlaps { expected } else { Ok(()) };
+                assert_eq!(ports.bind(Protocol::Tcp, place(text), 1, ours), expected, "{theirs:?} {ours:?} {text}");
+                ports.release(Protocol::Tcp, place(text), 1);
+            }
+            assert_eq!(ports.bind(Protocol::Udp, place("192.0.2.1:80"), 1, ours), Ok(()));
+            ports.vacate(at("192.0.2.1:80"), theirs);
+            assert_eq!(ports.bind(Protocol::Tcp, place("192.0.2.1:80"), 1, ours), Ok(()));
+        }
+    }
+
+    #[test]
+    fn a_port_that_is_chosen_for_a_program_has_no_connections() {
+        let mut ports = ports();
+        for port in 40_000..40_003 {
+            ports.occupy(at(&format!("192.0.2.1:{port}")), REUSE);
+        }
+        let mut rng = StdRng::seed_from_u64(9);
+        assert_eq!(ports.random(Protocol::Tcp, place("0.0.0.0:0"), &mut rng), Ok(40_003));
+        ports.occupy(at("192.0.2.1:40003"), ALONE);
+        assert_eq!(ports.random(Protocol::Tcp, place("0.0.0.0:0"), &mut rng), Err(Error::AddressNotAvailable));
+        assert!(ports.random(Protocol::Udp, place("0.0.0.0:0"), &mut rng).is_ok());
+    }
+
+    #[test]
+    fn listeners_that_reuse_a_port_share_the_peers_and_each_peer_has_one() {
+        let mut ports = ports();
+        let all = place("0.0.0.0:80");
+        for socket in 0..4 {
+            ports.bind(Protocol::Tcp, all, socket, REUSE_PORT).unwrap();
+            ports.listen(Protocol::Tcp, all, socket, 10 + socket).unwrap();
+        }
+        let mut shares = [0; 4];
+        for port in 1..=1000 {
+            let peer = SocketAddr::new(PEER.ip(), port);
+            let listener = ports.listener(at("192.0.2.1:80"), peer).unwrap();
+            assert_eq!(ports.listener(at("192.0.2.1:80"), peer), Some(listener));
+            shares[listener as usize - 10] += 1;
+        }
+        assert!(shares.iter().all(|share| (150..350).contains(share)), "{shares:?}");
+    }
+
     #[test]
     fn the_listener_of_the_very_address_comes_before_the_wildcard() {
         let mut ports = ports();
@@ -283,8 +389,8 @@ mod tests {
         }
         ports.listen(Protocol::Tcp, place("0.0.0.0:53"), 1, 11).unwrap();
         ports.listen(Protocol::Tcp, place("192.0.2.2:53"), 2, 12).unwrap();
-        assert_eq!(ports.listener(at("192.0.2.2:53")), Some(12));
-        assert_eq!(ports.listener(at("192.0.2.3:53")), Some(11), "who is only bound hears nothing");
+        assert_eq!(ports.listener(at("192.0.2.2:53"), PEER), Some(12));
+        assert_eq!(ports.listener(at("192.0.2.3:53"), PEER), Some(11), "who is only bound hears nothing");
     }
 
     #[test]

@@ -10,6 +10,7 @@ use std::time::Duration;
 use smoltcp::wire::{TcpControl, TcpRepr, TcpSeqNumber};
 
 use super::header::Header;
+use super::ports::Sharing;
 use super::segment::{self, Segment};
 use super::timestamp::Timestamps;
 use crate::observe::{Fate, Numbers, Ownership, Rule, SocketId, TcpState, Time};
@@ -37,6 +38,7 @@ pub(super) struct Remnant {
     /// The window that we advertised last.
     pub(super) window: u16,
     pub(super) header: Header,
+    pub(super) sharing: Sharing,
     pub(super) timestamps: Option<Timestamps>,
     /// It had no segments, so no old ones can come.
     pub(super) was_joined: bool,

@@ -3,7 +3,8 @@
 use std::net::SocketAddr;
 
 use super::connection::CongestionControl;
-use super::header::Headers;
+use super::header::{Header, Headers};
+use super::ports::Sharing;
 use crate::config::Limits;
 
 /// A TCP connection gets no smaller buffers than this.
@@ -12,6 +13,8 @@ pub const LEAST_BUFFER: usize = 2048;
 /// The choices that are made before a connection begins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Terms {
+    /// SO_REUSEADDR, SO_REUSEPORT: with whom its connections share their port.
+    pub sharing: Sharing,
     /// IP_TTL, IP_TOS, IP_MTU_DISCOVER and those of IPv6.
     pub headers: Headers,
     /// TCP_MAXSEG: no larger segments, in either direction. Options are part of it (RFC 9293 §3.7.1).
@@ -42,7 +45,7 @@ impl Terms {
         self.max_segment.map_or(link, |most| most.min(link))
     }
 
-    pub(super) fn header(&self, remote: SocketAddr) -> super::header::Header {
+    pub(super) fn header(&self, remote: SocketAddr) -> Header {
         self.headers.towards(remote.ip())
     }
 }

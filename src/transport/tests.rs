@@ -66,7 +66,7 @@ impl Transport {
                 Owner::Connection(slot) => (self.connections[slot].local(), self.connections[slot].remote()),
                 Owner::Handshake(slot) => (self.handshakes[slot].agreed.local, self.handshakes[slot].agreed.remote),
                 Owner::Remnant(slot) => (self.remnants[slot].local, self.remnants[slot].remote),
-                Owner::Joined(_) => continue,
+                Owner::Joined(..) => continue,
             };
             assert_eq!((tuple.local, tuple.remote), (local, remote), "{owner:?}");
         }

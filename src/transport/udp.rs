@@ -8,7 +8,7 @@ use smoltcp::wire::UdpPacket;
 use super::address::{leave_host, this_host};
 use super::datagram::Datagram;
 use super::header::MtuDiscovery;
-use super::{Below, Bound, Life, Notice, Place, Sharing, Transport, segment};
+use super::{Below, Bound, Life, Notice, Place, QueuedError, Sharing, Transport, segment};
 use crate::error::{Error, Result};
 use crate::ip::{self, ErrorKind, Hop, IcmpError, Ip, Packet};
 use crate::observe::{Cast, Close, Fate, Protocol, Rule, Summary, Time};
@@ -91,18 +91,43 @@ impl Transport {
     }
 
     /// Of those that hear what `remote` sends to `local`: one connected to it before one that is not, then one bound
-    /// to the very address before one bound to all, then the last one bound, as in Linux.
+    /// to the very address before one bound to all, then the last one bound, as in Linux. Those that share it by
+    /// SO_REUSEPORT have a part of the peers each.
     fn best(&self, local: SocketAddr, remote: SocketAddr) -> Option<usize> {
-        let mut best = None;
-        for (owner, is_exact) in self.ports.hearers(Protocol::Udp, local) {
-            let Bound::Datagram(slot) = owner else { continue };
-            let socket = &self.datagrams[slot];
-            let merit = (socket.remote.is_some(), is_exact);
-            if socket.hears(remote) && best.is_none_or(|(most, _)| merit > most) {
-                best = Some((merit, slot));
+        let (mut best, mut equals) = (None, 0);
+        for (merit, slot) in self.hearers(local, remote) {
+            match best {
+                Some((most, _)) if merit < most => {}
+                Some((most, _)) if merit == most => equals += usize::from(self.datagrams[slot].sharing.reuse_port),
+                _ => {
+                    best = Some((merit, slot));
+                    equals = usize::from(self.datagrams[slot].sharing.reuse_port);
+                }
             }
         }
-        best.map(|(_, slot)| slot)
+        let (merit, last) = best?;
+        if equals < 2 {
+            return Some(last);
+        }
+        let spreads = |&(other, slot): &(_, usize)| other == merit && self.datagrams[slot].sharing.reuse_port;
+        let part = self.ports.part(local, remote, equals);
+        self.hearers(local, remote).filter(spreads).nth(part).map(|(_, slot)| slot)
+    }
+
+    /// The sockets that hear what `remote` sends to `local`, and how well it fits them.
+    fn hearers(&self, local: SocketAddr, remote: SocketAddr) -> impl Iterator<Item = ((bool, bool), usize)> {
+        self.ports.hearers(Protocol::Udp, local).filter_map(move |(owner, is_exact)| {
+            let Bound::Datagram(slot) = owner else { return None };
+            let socket = self.datagrams.get(slot).filter(|socket| socket.hears(remote))?;
+            Some(((socket.remote.is_some(), is_exact), slot))
+        })
+    }
+
+    /// With whom a UDP socket shares its port from here on.
+    pub fn set_datagram_sharing(&mut self, slot: usize, sharing: Sharing) {
+        let socket = &mut self.datagrams[slot];
+        socket.sharing = sharing;
+        self.ports.set_sharing(Protocol::Udp, socket.place, Bound::Datagram(slot), sharing);
     }
 
     /// Binds a UDP socket; port 0 stands for any that is free. Of those that share an address each gets what is sent
@@ -128,7 +153,9 @@ impl Transport {
         let slot = self.datagrams.vacant_key();
         self.ports.bind(Protocol::Udp, place, Bound::Datagram(slot), sharing)?;
         let id = self.new_id(Protocol::Udp);
-        self.datagrams.insert(Datagram::new(id, place, descriptor, &self.memory, now));
+        let mut datagram = Datagram::new(id, place, descriptor, &self.memory, now);
+        datagram.sharing = sharing;
+        self.datagrams.insert(datagram);
         self.lives.push_back(Life::Bound { socket: id, local: place.local, backlog: None });
         Ok(slot)
     }
@@ -312,8 +339,9 @@ impl Transport {
             below.ip.learn_path_mtu(now, error.destination.ip(), mtu);
         }
         if socket.wants_errors || (socket.remote.is_some() && error.told.is_hard) {
+            let queued = socket.wants_errors.then(|| QueuedError::of(error));
             let (descriptor, error) = (socket.descriptor, error.told.error);
-            self.notices.push_back(Notice::Undelivered { descriptor, error });
+            self.notices.push_back(Notice::Undelivered { descriptor, error, queued });
         }
         Fate { rule: Some(Rule::IcmpErrorDelivered), ..Fate::of(socket.owner()) }
     }

@@ -114,6 +114,7 @@ fn an_error_with_the_shortest_quote_names_the_connection() {
     let expected = |kind, from: &str, source: &str, destination: &str| IcmpError {
         kind,
         told: Told { error: Error::MessageTooLong, is_hard: true },
+        message: if addr(from).is_ipv4() { (3, 4) } else { (2, 0) },
         from: addr(from),
         source: source.parse().unwrap(),
         destination: destination.parse().unwrap(),

@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use super::{Pipe, Socket, lock};
 use crate::error::Error;
-use crate::socket::{CongestionControl, Keepalive, MtuDiscovery, OptionName, Outcome, SocketOption, TcpInfo, Verb};
+use crate::socket::{
+    CongestionControl, Keepalive, MtuDiscovery, OptionName, Outcome, QueuedError, SocketOption, TcpInfo, Verb,
+};
 
 /// Makes a setter and its getter of one option each.
 macro_rules! options {
@@ -338,6 +340,20 @@ impl Socket {
             Some(Pipe::Accepts(_)) | None => Ok(()),
         };
         Ok(error.err().map(io::Error::from))
+    }
+
+    /// The oldest error that waits for a program that asked for them all with [`Socket::set_receive_errors`], with who
+    /// said it of which packet (`recvmsg(2)` with MSG_ERRQUEUE). `None` if there is none. At most 64 wait
+    /// (`queued-errors`).
+    ///
+    /// # Errors
+    ///
+    /// `NetworkDown` if the stack has stopped.
+    pub fn take_queued_error(&self) -> io::Result<Option<QueuedError>> {
+        match self.call(Verb::TakeQueuedError { socket: self.inner.handle })? {
+            Outcome::QueuedError(error) => Ok(error.map(|error| *error)),
+            _ => Err(Error::InvalidInput.into()),
+        }
     }
 
     /// TCP_INFO: state, sequence numbers, windows, what came and went (RFC 4898).

@@ -48,6 +48,7 @@ impl Options {
     /// What a connection is begun with, or a listener.
     pub(in crate::socket) fn terms(&self) -> Terms {
         Terms {
+            sharing: self.sharing(),
             headers: self.headers(),
             max_segment: Some(self.max_segment).filter(|&size| size != UNBOUNDED).and_then(|size| size.try_into().ok()),
             receive_buffer: Some(self.receive_buffer / 2).filter(|_| self.receive_buffer != SYSTEMS),
@@ -59,6 +60,7 @@ impl Options {
 
     /// Tells a connection what differs from the defaults.
     pub(in crate::socket) fn apply_to_connection(self: &Arc<Options>, slot: usize, transport: &mut Transport) {
+        transport.set_connection_sharing(slot, self.sharing());
         let Some(connection) = transport.connection(slot) else { return };
         connection.set(TcpOption::Nodelay(self.nodelay));
         connection.set(self.keepalive());
@@ -81,6 +83,7 @@ impl Options {
         ] {
             transport.set_group_option(slot, option);
         }
+        transport.set_datagram_sharing(slot, self.sharing());
         let datagram = transport.datagram(slot);
         datagram.set_receive_errors(self.receive_errors);
         datagram.set_headers(self.headers());
@@ -113,7 +116,7 @@ impl Sockets {
         below: &Below<'_>,
     ) -> Result<Outcome> {
         let limits = self.limits.clone();
-        let Descriptor { domain, kind, options, bound, state, .. } =
+        let Descriptor { domain, kind, options, bound, errors, state, .. } =
             self.find_mut(socket).ok_or(Error::BadDescriptor)?;
         option.name().check_settable(*domain, *kind)?;
         let option = option.checked(*kind, &limits, below)?;
@@ -125,6 +128,13 @@ impl Sockets {
             Arc::make_mut(options).set(option);
         }
         let linger = options.linger;
+        if option == SocketOption::ReceiveErrors(false) {
+            // Linux: skb_errqueue_purge.
+            *errors = None;
+        }
+        if let Some(place) = bound {
+            transport.set_bound_sharing(**place, socket.descriptor, options.sharing());
+        }
         match *state {
             State::Stream { slot, .. } => {
                 options.apply_to_connection(slot, transport);

@@ -85,7 +85,7 @@ fn the_states_are_those_of_every_connection_and_the_port_waits_behind_it() {
     assert_eq!((alone.state(&client), alone.state(&server)), (TcpState::FinWait2, TcpState::CloseWait));
     let local = client.local;
     // Nobody else may use both ends while one of them is open.
-    assert_eq!(alone.connect(Some(local)).unwrap_err(), Error::AddressInUse);
+    assert_eq!(alone.connect(Some(local)).unwrap_err(), Error::AddressNotAvailable);
     drop(server);
     assert_eq!(alone.state(&client), TcpState::Closed);
     drop(client);

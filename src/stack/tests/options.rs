@@ -4,7 +4,9 @@ use smoltcp::wire::{Ipv4Packet, Ipv6Packet, TcpOption, TcpPacket};
 
 use super::*;
 use crate::error::Error;
-use crate::socket::{CongestionControl, Domain, Handle, Kind, MtuDiscovery, OptionName, SocketOption};
+use crate::socket::{
+    CongestionControl, Domain, ErrorOrigin, Handle, Kind, MtuDiscovery, OptionName, QueuedError, SocketOption,
+};
 
 fn open(net: &mut Net, domain: Domain, kind: Kind) -> Handle {
     match net.call_a(Verb::Open { domain, kind }) {
@@ -339,4 +341,193 @@ fn a_largest_segment_is_offered_and_kept_to_and_what_is_read_back_is_what_a_segm
         };
         assert_eq!((largest(Direction::Out), largest(Direction::In)), (Some(500), Some(500)));
     }
+}
+
+#[test]
+fn a_deferred_accept_waits_for_data_or_for_the_time_that_was_chosen() {
+    for (writes, accepted_after) in [(true, Duration::from_millis(500)), (false, Duration::from_secs(7))] {
+        let mut net = Net::new();
+        let socket = open(&mut net, Domain::Inet, Kind::Tcp);
+        set(&mut net, socket, SocketOption::DeferAccept(Duration::from_secs(5))).unwrap();
+        let rounded = SocketOption::DeferAccept(Duration::from_secs(7));
+        assert_eq!(get(&mut net, socket, OptionName::DeferAccept), Ok(rounded));
+        let listener = listen(&mut net, socket, at(A, 80));
+        let begin = net.now;
+        let b = net.connect_b(at(A, 80)).unwrap();
+        net.run(Duration::from_millis(500));
+        assert_eq!(listener.queue.try_accept().err(), Some(Error::WouldBlock));
+        assert_eq!(net.a.stack.counters().of(crate::observe::Rule::TcpDeferAccept), 1);
+        if writes {
+            b.pipe.try_write(b"hello").unwrap();
+        }
+        let mut a = None;
+        net.run_until(Duration::from_secs(10), |_| {
+            a = listener.queue.try_accept().ok();
+            a.is_some()
+        });
+        let took = net.now - begin;
+        assert!(took >= accepted_after && took < accepted_after + Duration::from_millis(100), "{took:?}");
+        b.pipe.try_write(b"more").unwrap();
+        net.run(Duration::from_secs(1));
+        let mut buffer = [0; 16];
+        let count = a.unwrap().pipe.try_read(&mut buffer).unwrap();
+        assert_eq!(&buffer[..count], if writes { &b"hellomore"[..] } else { b"more" });
+    }
+}
+
+#[test]
+fn a_peer_that_is_gone_before_its_connection_was_accepted_is_forgotten() {
+    let mut net = Net::new();
+    let socket = open(&mut net, Domain::Inet, Kind::Tcp);
+    set(&mut net, socket, SocketOption::DeferAccept(Duration::from_secs(1000))).unwrap();
+    let listener = listen(&mut net, socket, at(A, 80));
+    let b = net.connect_b(at(A, 80)).unwrap();
+    net.run(Duration::from_secs(1));
+    net.call_b(Verb::SetOption { socket: b.handle, option: SocketOption::Linger(Some(Duration::ZERO)) }).unwrap();
+    drop(b);
+    net.run(Duration::from_secs(2000));
+    assert_eq!(listener.queue.try_accept().err(), Some(Error::WouldBlock));
+    drop(listener);
+    net.run(Duration::from_secs(1));
+    let left = net.a.stack.transport.left();
+    assert!(
+        left.iter().filter(|(what, _)| ["handshakes", "tuples", "ports"].contains(what)).all(|(_, count)| *count == 0),
+        "{left:?}"
+    );
+}
+
+/// Two sockets of A with SO_REUSEADDR, bound to one port, each connected to another port of B.
+#[test]
+fn one_source_port_serves_connections_to_two_peers_and_not_two_to_one() {
+    let mut net = Net::new();
+    for port in [80, 81] {
+        std::mem::forget(net.call_b(Verb::OpenListener { local: at(B, port), backlog: 4, v6_only: true }).unwrap());
+    }
+    let mut pipes = Vec::new();
+    let mut sockets = Vec::new();
+    for _ in 0..3 {
+        let socket = open(&mut net, Domain::Inet, Kind::Tcp);
+        set(&mut net, socket, SocketOption::ReuseAddress(true)).unwrap();
+        net.call_a(Verb::Bind { socket, local: at(A, 4000) }).unwrap();
+        sockets.push(socket);
+    }
+    for (&socket, port) in sockets.iter().zip([80, 81]) {
+        pipes.push(connect(&mut net, socket, at(B, port)));
+        net.run(Duration::from_millis(100));
+        assert_eq!(pipes.last().unwrap().try_connected(), Ok(()));
+    }
+    let again = net.call_a(Verb::Connect { socket: sockets[2], remote: at(B, 80) });
+    assert_eq!(again.map(|_| ()), Err(Error::AddressNotAvailable));
+}
+
+/// Linux: inet_csk_bind_conflict counts connections and TIME-WAIT.
+#[test]
+fn a_port_with_a_connection_or_time_wait_left_of_it_is_for_those_who_reuse_it() {
+    let bind = |net: &mut Net, reuse: bool| {
+        let socket = open(net, Domain::Inet, Kind::Tcp);
+        set(net, socket, SocketOption::ReuseAddress(reuse)).unwrap();
+        let bound = net.call_a(Verb::Bind { socket, local: at("0.0.0.0", 80) }).map(|_| ());
+        net.call_a(Verb::Close { socket }).unwrap();
+        bound
+    };
+    for reuse in [true, false] {
+        let mut net = Net::new();
+        let socket = open(&mut net, Domain::Inet, Kind::Tcp);
+        set(&mut net, socket, SocketOption::ReuseAddress(reuse)).unwrap();
+        let listener = listen(&mut net, socket, at(A, 80));
+        let b = net.connect_b(at(A, 80)).unwrap();
+        net.settle();
+        let a = listener.queue.try_accept().unwrap();
+        assert_eq!(bind(&mut net, true), Err(Error::AddressInUse), "somebody listens");
+        drop(listener);
+        net.settle();
+        let shared = if reuse { Ok(()) } else { Err(Error::AddressInUse) };
+        assert_eq!(bind(&mut net, true), shared, "a connection is left");
+        assert_eq!(bind(&mut net, false), Err(Error::AddressInUse));
+        drop(a);
+        net.run(Duration::from_millis(100));
+        drop(b);
+        net.run(Duration::from_secs(1));
+        assert_eq!(bind(&mut net, true), shared, "TIME-WAIT is left");
+        assert_eq!(bind(&mut net, false), Err(Error::AddressInUse));
+        net.run(Duration::from_secs(61));
+        assert_eq!(bind(&mut net, false), Ok(()));
+    }
+}
+
+#[test]
+fn datagrams_are_spread_over_those_who_reuse_a_port_and_a_peer_stays_with_one() {
+    let mut net = Net::new();
+    let mut members = Vec::new();
+    for _ in 0..3 {
+        let Ok(Outcome::Datagram(socket)) = net.call_a(Verb::Open { domain: Domain::Inet, kind: Kind::Udp }) else {
+            panic!()
+        };
+        set(&mut net, socket.handle, SocketOption::ReusePort(true)).unwrap();
+        net.call_a(Verb::Bind { socket: socket.handle, local: at("0.0.0.0", 53) }).unwrap();
+        members.push(socket);
+    }
+    let peers: Vec<_> = (0..30).map(|_| net.bind_b(at("0.0.0.0", 0))).collect();
+    let mut shares = [0; 3];
+    for peer in &peers {
+        for _ in 0..4 {
+            peer.pipe.try_send(b"query", at(A, 53), None).unwrap();
+        }
+        net.settle();
+        let counts = [0, 1, 2]
+            .map(|member: usize| std::iter::from_fn(|| members[member].pipe.try_receive(&mut [0; 8]).ok()).count());
+        let whose = counts.iter().position(|&count| count == 4);
+        shares[whose.unwrap_or_else(|| panic!("a peer has one: {counts:?}"))] += 1;
+    }
+    assert!(shares.iter().all(|&share| share > 0), "{shares:?}");
+}
+
+#[test]
+fn who_asks_for_errors_is_told_who_said_what_of_which_packet() {
+    let mut net = Net::new();
+    let take = |net: &mut Net, socket| match net.call_a(Verb::TakeQueuedError { socket }) {
+        Ok(Outcome::QueuedError(error)) => error.map(|error| *error),
+        other => panic!("{other:?}"),
+    };
+    let socket = net.bind_a(at("0.0.0.0", 5000));
+    set(&mut net, socket.handle, SocketOption::ReceiveErrors(true)).unwrap();
+    set(&mut net, socket.handle, SocketOption::MtuDiscover(MtuDiscovery::Do)).unwrap();
+    socket.pipe.try_send(b"hello", at(B, 9), None).unwrap();
+    net.settle();
+    assert_eq!(socket.pipe.take_error(), Err(Error::ConnectionRefused));
+    socket.pipe.try_send(&[0; 1473], at(B, 9), None).unwrap();
+    net.settle();
+    let refused = QueuedError {
+        error: Error::ConnectionRefused,
+        origin: ErrorOrigin::Icmp,
+        r#type: 3,
+        code: 3,
+        info: 0,
+        offender: Some(B.parse().unwrap()),
+        destination: at(B, 9),
+    };
+    assert_eq!(take(&mut net, socket.handle), Some(refused));
+    let too_long = QueuedError {
+        error: Error::MessageTooLong,
+        origin: ErrorOrigin::Local,
+        r#type: 0,
+        code: 0,
+        info: 1500,
+        offender: None,
+        destination: at(B, 9),
+    };
+    assert_eq!(take(&mut net, socket.handle), Some(too_long));
+    assert_eq!(take(&mut net, socket.handle), None);
+    for _ in 0..100 {
+        let _ = socket.pipe.take_error();
+        socket.pipe.try_send(b"hello", at(B, 9), None).unwrap();
+        net.settle();
+    }
+    let waiting = std::iter::from_fn(|| take(&mut net, socket.handle)).count();
+    assert_eq!(waiting, 64, "queued-errors");
+    let _ = socket.pipe.take_error();
+    socket.pipe.try_send(b"hello", at(B, 9), None).unwrap();
+    net.settle();
+    set(&mut net, socket.handle, SocketOption::ReceiveErrors(false)).unwrap();
+    assert_eq!(take(&mut net, socket.handle), None, "who does not want them any more has none");
 }

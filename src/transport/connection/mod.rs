@@ -36,6 +36,7 @@ use rest::Rest;
 
 use super::challenge::PER_CONNECTION;
 use super::header::{Header, Headers};
+use super::ports::Sharing;
 use super::sequence::add;
 use super::timestamp::Timestamps;
 use crate::error::Error;
@@ -107,6 +108,8 @@ pub struct Connection {
     pub(in crate::transport) patience: Patience,
     /// SO_LINGER.
     linger: Option<Duration>,
+    /// With whom it shares its port.
+    pub(in crate::transport) sharing: Sharing,
     /// The payload of a segment that the path carries, once a router has said so.
     path_mss: u16,
     pub(in crate::transport) summary: Summary,
@@ -214,6 +217,7 @@ impl Connection {
             soft_error: None,
             patience: Patience::new(agreed.created),
             linger: None,
+            sharing: Sharing::default(),
             path_mss: u16::MAX,
             summary: Summary::default(),
             is_asked_for: false,

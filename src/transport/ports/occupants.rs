@@ -65,9 +65,8 @@ impl Occupants {
 
     /// Whether all that are at `place` share it with a socket of this `sharing` that does not listen yet.
     pub(super) fn allow(&self, place: Place, sharing: Sharing) -> bool {
-        self.at(place).all(|entry| {
-            KINDS.iter().zip(entry.counts).all(|(&kind, count)| count == 0 || sharing.allows(kind, false))
-        })
+        self.at(place)
+            .all(|entry| KINDS.iter().zip(entry.counts).all(|(&kind, count)| count == 0 || sharing.allows(kind, false)))
     }
 
     /// Whether none is at `place`.

@@ -9,7 +9,7 @@ use super::verbs::Ends;
 use crate::observe::{Close, Numbers, Protocol, Rule, SocketId, Summary, TcpState, Time};
 use crate::transport::header::Header;
 use crate::transport::remnant::Remnant;
-use crate::transport::{Alarm, Bound, FourTuple, Life, Owner, Transport};
+use crate::transport::{Alarm, Bound, FourTuple, Life, Owner, Sharing, Transport};
 
 /// Both sockets of a joined connection, and who accepts it.
 #[derive(Debug, Clone, Copy)]
@@ -28,7 +28,7 @@ impl Transport {
     pub fn can_join(&self, ends: &Ends) -> bool {
         ends.is_local
             && ends.local != ends.remote
-            && self.joinable(ends.remote).is_some()
+            && self.joinable(ends).is_some()
             && match self.tuples.get(&FourTuple { local: ends.remote, remote: ends.local }) {
                 None => true,
                 Some(&Owner::Remnant(slot)) => self.remnants[slot].was_joined,
@@ -36,8 +36,8 @@ impl Transport {
             }
     }
 
-    fn joinable(&self, at: SocketAddr) -> Option<usize> {
-        match self.ports.listener(at) {
+    fn joinable(&self, ends: &Ends) -> Option<usize> {
+        match self.ports.listener(ends.remote, ends.local) {
             Some(Bound::Listener(slot)) if !self.listeners[slot].is_full() => Some(slot),
             _ => None,
         }
@@ -48,14 +48,17 @@ impl Transport {
         if !self.can_join(ends) {
             return None;
         }
-        let slot = self.joinable(ends.remote)?;
+        let slot = self.joinable(ends)?;
         let (connector, acceptor) = (self.new_id(Protocol::Tcp), self.new_id(Protocol::Tcp));
         let Ends { local, remote, .. } = *ends;
         if let Some(&Owner::Remnant(slot)) = self.tuples.get(&FourTuple { local: remote, remote: local }) {
             self.forget_remnant(slot);
         }
-        self.tuples.insert(FourTuple { local, remote }, Owner::Joined(connector));
-        self.tuples.insert(FourTuple { local: remote, remote: local }, Owner::Joined(acceptor));
+        let accepts = self.listeners[slot].terms.sharing;
+        self.ports.occupy(local, ends.sharing);
+        self.ports.occupy(remote, accepts);
+        self.tuples.insert(FourTuple { local, remote }, Owner::Joined(connector, ends.sharing));
+        self.tuples.insert(FourTuple { local: remote, remote: local }, Owner::Joined(acceptor, accepts));
         self.joined += 2;
         let listener = &mut self.listeners[slot];
         listener.waiting += 1;
@@ -84,11 +87,16 @@ impl Transport {
     ) {
         self.lives.push_back(Life::Closed { socket: id, how, summary });
         self.joined -= 1;
-        self.tuples.remove(&FourTuple { local, remote });
+        let sharing = match self.tuples.remove(&FourTuple { local, remote }) {
+            Some(Owner::Joined(_, sharing)) => sharing,
+            _ => Sharing::default(),
+        };
         if how != Close::ByUs {
+            self.ports.vacate(local, sharing);
             return;
         }
         if self.remnants.len() >= self.limits.remnants {
+            self.ports.vacate(local, sharing);
             self.given_up.push_back(Rule::TcpRemnantLimit);
             return;
         }
@@ -102,6 +110,7 @@ impl Transport {
             rcv_nxt: TcpSeqNumber(0),
             window: 0,
             header: Header::default(),
+            sharing,
             timestamps: None,
             was_joined: true,
             expires: now,

@@ -58,6 +58,7 @@ impl Transport {
             handshake.send_cookie(now, below.packets);
             return Fate { numbers: Some(handshake.numbers()), ..nobody(Rule::TcpCookieSent) };
         }
+        handshake.defer = terms.defer;
         let numbers = Some(handshake.numbers());
         let due = handshake.send_syn_ack(now, Rule::TcpSynAck, below.packets);
         let handshake_slot = self.remember_handshake(handshake);
@@ -152,6 +153,9 @@ impl Transport {
         if ack.0 != handshake.agreed.isn.0.wrapping_add(1) {
             let fate = handshake.fate(None);
             return Fate { rule: Some(self.reset(now, segment, Rule::TcpRstSynReceived, below.packets)), ..fate };
+        }
+        if handshake.defers(segment) {
+            return handshake.fate(Some(Rule::TcpDeferAccept));
         }
         let listener = handshake.listener;
         if let Err(rule) = self.has_room(listener) {
@@ -265,7 +269,6 @@ impl Transport {
     /// Makes a connection of a SYN entry, as smoltcp would have if it had seen the SYN.
     fn connection_of(&mut self, now: Time, handshake: &Handshake, below: &Below<'_>) -> Result<usize, Error> {
         let agreed = handshake.agreed;
-        let tuple = FourTuple { local: agreed.local, remote: agreed.remote };
         // Its listener may have been told something else since.
         let terms = self.listeners.get(handshake.listener).map_or_else(Terms::default, |listener| listener.terms);
         let send_bytes = terms.send_bytes(&self.limits);
@@ -277,12 +280,12 @@ impl Transport {
         let buffers = self.memory.pair([usize::from(handshake.receive_window), send_bytes])?;
         let mut connection = Connection::new(buffers, agreed, TcpState::SynReceived);
         connection.set(TcpOption::Congestion(terms.congestion));
+        connection.sharing = terms.sharing;
         let mut interface = new_interface(isn::seed(agreed.isn), now);
         connection.replay_syn(now, &mut interface, &self.scratch)?;
         connection.note_handshake(handshake);
         connection.narrow(segment_payload(below.ip.path_mtu(agreed.remote.ip()), agreed.remote));
-        let slot = self.connections.insert(connection);
-        self.tuples.insert(tuple, Owner::Connection(slot));
+        let slot = self.keep(connection);
         if let Some(listener) = self.listeners.get_mut(handshake.listener) {
             listener.waiting += 1;
             let (listener_id, descriptor) = (listener.id, listener.descriptor);

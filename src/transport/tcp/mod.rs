@@ -59,13 +59,13 @@ impl Transport {
                 Ok(fate) => return fate,
                 Err(least_isn) => Some(least_isn),
             },
-            Some(&Owner::Joined(socket)) => {
+            Some(&Owner::Joined(socket, _)) => {
                 let owner = Ownership::FourTuple { socket };
                 return Fate { owner: Some(owner), ..Fate::nobody(Rule::TcpJoined) };
             }
             None => None,
         };
-        match self.ports.listener(segment.local) {
+        match self.ports.listener(segment.local, segment.remote) {
             Some(Bound::Listener(slot)) => self.receive_listener(now, slot, packet, &segment, least_isn, below),
             _ => self.receive_closed(now, &segment, below.packets),
         }
@@ -110,7 +110,7 @@ impl Transport {
                 (handshake.challenges.allow(now), handshake.agreed.header)
             }
             Some(&Owner::Remnant(slot)) => (true, self.remnants[slot].header),
-            Some(&Owner::Joined(_)) | None => (true, Header::default()),
+            Some(&Owner::Joined(..)) | None => (true, Header::default()),
         };
         if is_limited && !(is_allowed && self.challenges.allow(now)) {
             return Fate { rule: Some(Rule::TcpChallengeLimited), ..fate };

@@ -38,6 +38,7 @@ impl Transport {
         }
         if self.remnants.len() >= self.limits.remnants {
             self.tuples.remove(&tuple);
+            self.ports.vacate(remnant.local, remnant.sharing);
             self.given_up.push_back(Rule::TcpRemnantLimit);
             return;
         }
@@ -109,5 +110,6 @@ impl Transport {
     pub(in crate::transport) fn forget_remnant(&mut self, slot: usize) {
         let remnant = self.remnants.remove(slot);
         self.tuples.remove(&FourTuple { local: remnant.local, remote: remnant.remote });
+        self.ports.vacate(remnant.local, remnant.sharing);
     }
 }

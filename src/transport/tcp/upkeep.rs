@@ -9,7 +9,7 @@ use crate::error::Error;
 use crate::ip::Packets;
 use crate::observe::{Close, Fate, Rule, Summary, TcpState, Time};
 use crate::transport::connection::{Connection, Due, Next};
-use crate::transport::{Alarm, FourTuple, Life, Owner, Transport, segment};
+use crate::transport::{Alarm, FourTuple, Life, Owner, Sharing, Transport, segment};
 
 /// The end of a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,6 +39,27 @@ impl Transport {
             connection.descriptor = Some(descriptor);
         }
         self.mark(slot);
+    }
+
+    /// Takes a connection in, which counts at its port from here on.
+    pub(super) fn keep(&mut self, connection: Connection) -> usize {
+        let tuple = FourTuple { local: connection.local(), remote: connection.remote() };
+        self.ports.occupy(tuple.local, connection.sharing);
+        let slot = self.connections.insert(connection);
+        self.tuples.insert(tuple, Owner::Connection(slot));
+        slot
+    }
+
+    /// With whom a connection shares its port from here on (SO_REUSEADDR, SO_REUSEPORT).
+    pub fn set_connection_sharing(&mut self, slot: usize, sharing: Sharing) {
+        let Some(connection) = self.connections.get_mut(slot) else { return };
+        let tuple = FourTuple { local: connection.local(), remote: connection.remote() };
+        // Once it is gone it does not count any more.
+        if connection.sharing != sharing && self.tuples.get(&tuple) == Some(&Owner::Connection(slot)) {
+            self.ports.vacate(tuple.local, connection.sharing);
+            self.ports.occupy(tuple.local, sharing);
+            connection.sharing = sharing;
+        }
     }
 
     /// Puts a connection into the dirty list.
@@ -120,6 +141,7 @@ impl Transport {
                     && *entry.get() == Owner::Connection(slot)
                 {
                     entry.remove();
+                    self.ports.vacate(tuple.local, connection.sharing);
                 }
                 if is_drained {
                     self.connections.remove(slot);
@@ -200,6 +222,7 @@ impl Transport {
         }
         for remnant in self.remnants.drain() {
             self.tuples.remove(&FourTuple { local: remnant.local, remote: remnant.remote });
+            self.ports.vacate(remnant.local, remnant.sharing);
         }
         let slots: Vec<usize> = self.connections.iter().map(|(slot, _)| slot).collect();
         for slot in slots {

@@ -24,6 +24,8 @@ pub struct Ends {
     pub remote: SocketAddr,
     /// The peer is this very stack.
     pub(super) is_local: bool,
+    /// With whom it shares our port (SO_REUSEADDR, SO_REUSEPORT).
+    pub sharing: Sharing,
     /// Where an earlier connection of the same ends had got to.
     least_isn: Option<TcpSeqNumber>,
 }
@@ -47,6 +49,11 @@ impl Transport {
         let place = self.bindable(Protocol::Tcp, place, below, rng)?;
         self.ports.bind(Protocol::Tcp, place, Bound::Reserved(descriptor), sharing)?;
         Ok(place)
+    }
+
+    /// With whom a bound socket shares its port from here on.
+    pub fn set_bound_sharing(&mut self, place: Place, descriptor: usize, sharing: Sharing) {
+        self.ports.set_sharing(Protocol::Tcp, place, Bound::Reserved(descriptor), sharing);
     }
 
     /// Gives back what [`Transport::bind_tcp`] took.
@@ -76,7 +83,9 @@ impl Transport {
 
     /// Connections that come from here on are made on other terms.
     pub fn set_terms(&mut self, slot: usize, terms: Terms) {
-        self.listeners[slot].terms = terms;
+        let listener = &mut self.listeners[slot];
+        listener.terms = terms;
+        self.ports.set_sharing(Protocol::Tcp, listener.place, Bound::Listener(slot), terms.sharing);
     }
 
     fn backlog(&self, wanted: usize) -> usize {
@@ -166,9 +175,10 @@ impl Transport {
                 self.forget_remnant(slot);
                 Some(least_isn)
             }
-            Some(_) => return Err(Error::AddressInUse),
+            // As Linux has it (__inet_check_established).
+            Some(_) => return Err(Error::AddressNotAvailable),
         };
-        Ok(Ends { local, remote, is_local: hop.is_local, least_isn })
+        Ok(Ends { local, remote, is_local: hop.is_local, sharing: Sharing::default(), least_isn })
     }
 
     /// Asks for a connection between these ends.
@@ -190,12 +200,12 @@ impl Transport {
         let bytes = [terms.receive_bytes(&self.limits), terms.send_bytes(&self.limits)];
         let mut connection = Connection::new(self.memory.pair(bytes)?, agreed, TcpState::Closed);
         connection.set(TcpOption::Congestion(terms.congestion));
+        connection.sharing = terms.sharing;
         connection.descriptor = Some(descriptor);
         connection.narrow(segment_payload(below.ip.path_mtu(remote.ip()), remote));
         let mut interface = new_interface(isn::seed(agreed.isn), now);
         connection.connect(now, &mut interface, below.packets)?;
-        let slot = self.connections.insert(connection);
-        self.tuples.insert(FourTuple { local, remote }, Owner::Connection(slot));
+        let slot = self.keep(connection);
         self.mark(slot);
         Ok(slot)
     }
