@@ -6,6 +6,7 @@
 //! |---|---|
 //! | [`cli`] | arguments, help, the log's format, exit codes |
 //! | [`daemon`] | the composition root: one TAP, one stack, its services and its trace, on one thread |
+//! | [`tools`] | one file for each small program: nc, bench |
 //! | [`services`] | echo, discard, daytime, chargen, and HTTP with a page about its own connection |
 //! | [`net`] | what programs hold: a stack, TCP and UDP sockets, blocking and async |
 //! | [`engine`] | the one loop around a stack: device, clock, calls |
@@ -36,5 +37,6 @@ pub mod pipe;
 pub mod services;
 pub mod socket;
 pub mod stack;
+pub mod tools;
 pub mod trace;
 pub mod transport;

@@ -3,9 +3,9 @@
 //! | code | meaning |
 //! |---|---|
 //! | 0 | done; a daemon that was asked to stop has told its peers |
-//! | 1 | something broke: the interface vanished, the system refused something |
+//! | 1 | something broke: the interface vanished, the system refused something; a tool could not reach the other end |
 //! | 2 | something must be set right first: the arguments, the TAP, an address; the sentence says how |
-//! | 130, 143 | a second SIGINT or SIGTERM did not wait for the end (128 and the signal's number, as shells do) |
+//! | 130, 143 | SIGINT or SIGTERM ended a tool, or a second one did not wait for a daemon's end (128 and the signal's number, as shells do) |
 
 use std::process::ExitCode;
 
@@ -21,7 +21,7 @@ pub fn of_arguments(error: &clap::Error) -> ExitCode {
     ExitCode::from(if error.use_stderr() { MISTAKE } else { DONE })
 }
 
-/// For the end of a daemon.
+/// For the end of a daemon or a tool.
 pub fn of_daemon(ended: &Result<Ended, Failure>) -> ExitCode {
     ExitCode::from(match ended {
         Ok(Ended::Asked) => DONE,

@@ -2,12 +2,14 @@
 //!
 //! - [`arguments`]: what can be typed, and the help that teaches it.
 //! - [`exit`]: the one map of exit codes.
+//! - [`network`]: the flags that the daemon and the tools share.
 //! - [`logging`]: what is written to stderr, and how.
 //! - [`stderr`]: how it is written without ever waiting for whoever reads.
 
 pub mod arguments;
 pub mod exit;
 pub mod logging;
+pub mod network;
 pub mod stderr;
 
 use std::ffi::OsString;
@@ -17,7 +19,8 @@ use std::time::Duration;
 
 use clap::Parser;
 
-use crate::daemon;
+use crate::daemon::{self, Ended, Failure};
+use crate::tools::{bench, nc};
 use arguments::{Arguments, Command, list_of_limits};
 use stderr::Patient;
 
@@ -45,16 +48,28 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
             return exit::of_arguments(&error);
         }
     };
-    let arguments = match arguments.command {
-        Command::Daemon(arguments) => arguments,
+    match arguments.command {
+        Command::Daemon(arguments) => explained(arguments.verbose.saturating_add(1), || daemon::run(arguments.into())),
+        Command::Nc(arguments) => explained(arguments.verbose, || nc::run(arguments.into())),
+        Command::Bench(arguments) => explained(0, || bench::loopback(arguments.into(), say).map(|()| Ended::Asked)),
         Command::Limits => {
             let _ = io::stdout().lock().write_all(list_of_limits().as_bytes());
-            return ExitCode::SUCCESS;
+            ExitCode::SUCCESS
         }
-    };
+    }
+}
+
+/// A line on stdout, which may have nobody to read it.
+fn say(line: &str) {
+    let mut stdout = io::stdout().lock();
+    let _ = writeln!(stdout, "{line}").and_then(|()| stdout.flush());
+}
+
+/// Runs what explains itself on stderr.
+fn explained(verbose: u8, run: impl FnOnce() -> Result<Ended, Failure>) -> ExitCode {
     let patient = Patient::new(io::stderr()).ok();
-    logging::install(arguments.verbose, patient.clone());
-    let ended = daemon::run(arguments.into());
+    logging::install(verbose, patient.clone());
+    let ended = run();
     if let Err(failure) = &ended {
         // Not eprintln, which panics where stderr is closed.
         let _ = match patient.clone() {

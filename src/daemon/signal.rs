@@ -24,13 +24,19 @@ impl Signal {
 }
 
 /// From here on these signals do not kill, they are told.
-pub(super) struct Signals {
+#[derive(Debug)]
+pub struct Signals {
     interrupt: unix::Signal,
     terminate: unix::Signal,
 }
 
 impl Signals {
-    pub(super) fn new() -> io::Result<Signals> {
+    /// Catches both.
+    ///
+    /// # Errors
+    ///
+    /// If the system refuses.
+    pub fn new() -> io::Result<Signals> {
         Ok(Signals {
             interrupt: unix::signal(SignalKind::interrupt())?,
             terminate: unix::signal(SignalKind::terminate())?,
@@ -38,7 +44,7 @@ impl Signals {
     }
 
     /// Waits for the next one.
-    pub(super) async fn next(&mut self) -> Signal {
+    pub async fn next(&mut self) -> Signal {
         tokio::select! {
             _ = self.interrupt.recv() => Signal::Interrupt,
             _ = self.terminate.recv() => Signal::Terminate,

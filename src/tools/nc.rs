@@ -1,0 +1,189 @@
+//! `tapsock nc`: a socket from a shell, as netcat does it.
+//!
+//! What comes in on stdin goes out of the socket, and what comes out of the socket goes to stdout. At the end of stdin
+//! our direction is shut down, and the other goes on until the peer ends it too.
+
+use std::io::{self, ErrorKind, Read, Write};
+use std::net::{IpAddr, Shutdown, SocketAddr};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use super::attach::{Attachment, any_of, unreachable};
+use crate::daemon::{Ended, Failure};
+use crate::net::{Socket, Stack, TcpListener, TcpStream, UdpSocket};
+
+/// What is read from stdin at once, and so what becomes one datagram: netcat's choice.
+const CHUNK: usize = 16 * 1024;
+/// The largest datagram there is.
+const LARGEST: usize = 65_535;
+/// How long the end waits for the peer to acknowledge what was sent.
+const FAREWELL: Duration = Duration::from_secs(5);
+
+/// What was typed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Settings {
+    /// Where the stack is.
+    pub attachment: Attachment,
+    /// Whom to call, or, with `listen`, the address to wait at.
+    pub host: Option<IpAddr>,
+    /// And the port there.
+    pub port: u16,
+    /// Wait for a call instead of calling.
+    pub listen: bool,
+    /// Datagrams instead of a stream.
+    pub udp: bool,
+    /// Only see whether somebody accepts.
+    pub zero: bool,
+    /// How long to wait for the connection, and later for anything to happen.
+    pub timeout: Option<Duration>,
+}
+
+/// Runs until both directions have ended, the time is over or a signal comes.
+///
+/// # Errors
+///
+/// [`Failure`]: nobody could be reached, or the connection broke.
+pub fn run(settings: Settings) -> Result<Ended, Failure> {
+    let attachment = settings.attachment.clone();
+    attachment.run(move |stack| {
+        let Some(socket) = open(stack, &settings)? else { return Ok(()) };
+        let is_stream = !settings.udp;
+        if is_stream {
+            // The stack goes with the socket: what was sent must have arrived by then.
+            socket.set_linger(Some(FAREWELL)).map_err(|error| unreachable("the stack", &error))?;
+        }
+        carry(socket, is_stream, settings.timeout)
+    })
+}
+
+/// A socket that is connected; `None` if that was all there was to see.
+fn open(stack: &Stack, settings: &Settings) -> Result<Option<Socket>, Failure> {
+    let host = settings.host.unwrap_or(IpAddr::V6(std::net::Ipv6Addr::UNSPECIFIED));
+    let address = SocketAddr::new(host, settings.port);
+    let failed = |error: io::Error| unreachable(address, &error);
+    let socket: Socket = match (settings.udp, settings.listen) {
+        (false, false) => {
+            let stream = match settings.timeout {
+                Some(timeout) => TcpStream::connect_timeout(stack, &address, timeout),
+                None => TcpStream::connect(stack, address),
+            };
+            let stream = stream.map_err(failed)?;
+            log::info!("connected to {address}");
+            if settings.zero {
+                return Ok(None);
+            }
+            stream.into()
+        }
+        (false, true) => {
+            let listener = TcpListener::bind(stack, address).map_err(failed)?;
+            log::info!("waiting at {}", listener.local_addr().map_err(failed)?);
+            let (stream, peer) = listener.accept().map_err(failed)?;
+            log::info!("{peer} calls");
+            stream.into()
+        }
+        (true, false) => {
+            let socket = UdpSocket::bind(stack, SocketAddr::new(any_of(host), 0)).map_err(failed)?;
+            socket.connect(address).map_err(failed)?;
+            socket.into()
+        }
+        (true, true) => {
+            let socket = UdpSocket::bind(stack, address).map_err(failed)?;
+            log::info!("waiting at {}", socket.local_addr().map_err(failed)?);
+            let mut datagram = vec![0; LARGEST];
+            let (length, peer) = socket.recv_from(&mut datagram).map_err(failed)?;
+            log::info!("{peer} writes");
+            // From here on nobody else is heard.
+            socket.connect(peer).map_err(failed)?;
+            let _ = print(&datagram[..length]);
+            socket.into()
+        }
+    };
+    Ok(Some(socket))
+}
+
+/// When something was last carried, in either direction.
+#[derive(Clone)]
+struct Activity(Arc<Mutex<Instant>>);
+
+impl Activity {
+    fn note(&self) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
+    }
+
+    fn age(&self) -> Duration {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).elapsed()
+    }
+}
+
+/// Both directions, until the peer has ended its own.
+fn carry(socket: Socket, is_stream: bool, timeout: Option<Duration>) -> Result<(), Failure> {
+    let activity = Activity(Arc::new(Mutex::new(Instant::now())));
+    let name = socket.peer_addr().map_or_else(|_| "the peer".to_owned(), |peer| peer.to_string());
+    let socket = Arc::new(socket);
+    let (sender, noted) = (Arc::downgrade(&socket), activity.clone());
+    // Nobody waits for it, and it keeps nothing open: reading from a terminal may take for ever.
+    thread::spawn(move || send_stdin(&sender, is_stream, &noted));
+    socket.set_read_timeout(timeout).map_err(|error| unreachable(&name, &error))?;
+    let mut buffer = vec![0; LARGEST];
+    loop {
+        match socket.recv(&mut buffer) {
+            Ok(0) if is_stream => return Ok(()),
+            Ok(count) => {
+                activity.note();
+                if print(&buffer[..count]).is_err() {
+                    // Whoever read has gone, as `head` does.
+                    return Ok(());
+                }
+            }
+            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) && timeout.is_some() => {
+                if timeout.is_some_and(|timeout| activity.age() >= timeout) {
+                    log::info!("nothing has happened for a while");
+                    return Ok(());
+                }
+            }
+            Err(error) => return Err(unreachable(&name, &error)),
+        }
+    }
+}
+
+fn send_stdin(socket: &Weak<Socket>, is_stream: bool, activity: &Activity) {
+    let mut input = io::stdin().lock();
+    let mut buffer = vec![0; CHUNK];
+    loop {
+        let count = match input.read(&mut buffer) {
+            Ok(count) => count,
+            Err(error) if error.kind() == ErrorKind::Interrupted => continue,
+            Err(_) => 0,
+        };
+        let Some(socket) = socket.upgrade() else { return };
+        if count == 0 {
+            if is_stream {
+                // Whoever has no connection any more needs not be told.
+                let _ = socket.shutdown(Shutdown::Write);
+            }
+            return;
+        }
+        activity.note();
+        let sent =
+            if is_stream { send_all(&socket, &buffer[..count]) } else { socket.send(&buffer[..count]).map(|_| ()) };
+        if let Err(error) = sent {
+            // The reading side meets the end of the connection too, and says it.
+            log::info!("cannot send: {error}");
+            return;
+        }
+    }
+}
+
+fn send_all(socket: &Socket, mut bytes: &[u8]) -> io::Result<()> {
+    while !bytes.is_empty() {
+        bytes = &bytes[socket.send(bytes)?..];
+    }
+    Ok(())
+}
+
+fn print(bytes: &[u8]) -> io::Result<()> {
+    let mut stdout = io::stdout().lock();
+    stdout.write_all(bytes)?;
+    stdout.flush()
+}
