@@ -5,8 +5,8 @@
 //! | module | owns |
 //! |---|---|
 //! | [`cli`] | arguments, help, the log's format, exit codes |
+//! | [`tools`] | subcommands that use the stack as a program does: ping, traceroute, nc, bench |
 //! | [`daemon`] | the composition root: one TAP, one stack, its services and its trace, on one thread |
-//! | [`tools`] | one file for each small program: nc, bench |
 //! | [`services`] | echo, discard, daytime, chargen, and HTTP with a page about its own connection |
 //! | [`net`] | what programs hold: a stack, TCP and UDP sockets, blocking and async |
 //! | [`engine`] | the one loop around a stack: device, clock, calls |
@@ -30,6 +30,7 @@ pub mod engine;
 pub mod error;
 pub mod ip;
 pub mod link;
+pub mod loopback;
 pub mod memory;
 pub mod net;
 pub mod observe;

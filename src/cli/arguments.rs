@@ -1,16 +1,16 @@
 //! What can be typed.
 
+use std::fmt;
 use std::net::IpAddr;
 use std::str::FromStr;
 use std::time::Duration;
 
 use clap::{ArgAction, Args, Parser, Subcommand};
 
-use super::network::Network;
-use crate::config::{Limits, Size};
-use crate::daemon::{Service, Settings, UnknownService};
-use crate::tools::attach::Attachment;
-use crate::tools::{bench, nc};
+use super::nc::{Bench, Nc};
+use super::tools::{Ping, Traceroute};
+use crate::config::{Chosen, Cidr, Config, Invalid, Limits, Loopback, Mac, Size};
+use crate::daemon::{Attachment, Service, Settings, UnknownService};
 
 /// A userspace TCP/IP stack on a Linux TAP that explains every packet.
 ///
@@ -34,11 +34,18 @@ pub enum Command {
     /// no root if the TAP belongs to the user. Changes nothing on the host, so nothing is left behind.
     #[command(after_help = TRY)]
     Daemon(Daemon),
+    /// Ask a host whether it is there, by ICMP echo
+    ///
+    /// Runs a small stack of its own on the TAP, as one more host there: no daemon may be attached to it.
+    Ping(Ping),
+    /// Find the routers on the way to a host
+    ///
+    /// Runs a small stack of its own on the TAP, as one more host there: no daemon may be attached to it.
+    Traceroute(Traceroute),
     /// A socket from the shell: stdin goes out, what comes in goes to stdout
     ///
     /// Calls HOST, or waits for a call with -l, by a stack of its own that lives as long. At the end of stdin it says so
     /// to the peer and goes on to listen; it ends when the peer has ended too.
-    #[command(after_help = NC, allow_missing_positional = true)]
     Nc(Nc),
     /// Measure this machine
     #[command(subcommand)]
@@ -79,22 +86,12 @@ What to see:
 
 Exit codes: 0 after Ctrl-C or SIGTERM, 1 if something broke, 2 if something must be set right first.";
 
-const NC: &str = "\
-What to try, with tap0 as tap-up.sh makes it (a daemon on it must be stopped: a TAP has one user):
-  nc -l 192.168.69.100 4950                     the host waits …
-  echo hello | tapsock nc 192.168.69.100 4950   … and hears from 192.168.69.1
-  tapsock nc -l 4950                            wait for the host's nc 192.168.69.1 4950
-  tapsock nc -vv -w 2 192.168.69.100 4951       see every packet of a call that nobody takes
-
-Exit codes: 0 when both directions have ended, 1 if nobody could be reached or the connection broke, 2 if something
-must be set right first, 130 after Ctrl-C.";
-
 /// The arguments of `tapsock daemon`.
 #[derive(Debug, Args)]
 pub struct Daemon {
-    /// Where the stack is.
+    /// Where, and as whom.
     #[command(flatten)]
-    pub network: Network,
+    pub attached: Attached,
 
     /// The services to offer, separated by commas: echo, discard, daytime, chargen, http; or all, or none
     #[arg(long, value_name = "LIST", default_value = "all")]
@@ -105,79 +102,87 @@ pub struct Daemon {
     pub verbose: u8,
 }
 
-/// The arguments of `tapsock nc`.
+/// The arguments of everything that runs a stack on a TAP.
 #[derive(Debug, Args)]
-pub struct Nc {
-    /// The host to call, by its IP address; with -l the own address to wait at, all of them if it is left out
-    #[arg(value_name = "HOST", required_unless_present = "listen")]
-    pub host: Option<IpAddr>,
+pub struct Attached {
+    /// The TAP to attach to: it exists and is up (scripts/tap-up.sh)
+    #[arg(long, value_name = "NAME", default_value = "tap0")]
+    pub tap: String,
 
-    /// The port there
-    #[arg(value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
-    pub port: u16,
+    /// An address of the stack with its prefix length, dhcp or slaac; may be given several times
+    ///
+    /// The host needs another address of the same network on its side of the TAP. dhcp asks a DHCP server there for an
+    /// IPv4 address and a gateway; slaac makes IPv6 addresses from what a router there advertises. What is given here
+    /// replaces the defaults of both families.
+    #[arg(long = "addr", value_name = "CIDR|dhcp|slaac", default_values_t = default_addresses())]
+    pub addresses: Vec<Address>,
 
-    /// Wait for a call instead of calling
-    #[arg(short, long)]
-    pub listen: bool,
+    /// Where packets for other networks go: one address of each family
+    ///
+    /// Usually the host's side of the TAP, 192.168.69.100; tap-up.sh --masquerade lets them out.
+    #[arg(long = "gateway", value_name = "IP")]
+    pub gateways: Vec<IpAddr>,
 
-    /// UDP: what is read from stdin at once becomes one datagram
-    #[arg(short, long)]
-    pub udp: bool,
+    /// The stack's Ethernet address
+    #[arg(long, default_value_t = Config::default().mac)]
+    pub mac: Mac,
 
-    /// Only see whether somebody accepts, and say nothing
-    #[arg(short, long, conflicts_with_all = ["listen", "udp"])]
-    pub zero: bool,
+    /// How long to ask whether somebody has an address before it is used; 0 uses it at once
+    #[arg(long, value_name = "MS", default_value_t = 1000, value_parser = clap::value_parser!(u64).range(..=60_000))]
+    pub probe: u64,
 
-    /// Give up a call after so long, and end when nothing has happened for so long
-    #[arg(short = 'w', long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=86_400))]
-    pub timeout: Option<u64>,
+    /// How sockets of the stack reach each other, at 127.0.0.1, ::1 or its own addresses: fast or wire
+    ///
+    /// fast joins the two programs' pipes, and no packet exists. wire builds, checksums, traces, parses and verifies
+    /// each packet: see it with -v, marked lo. Neither ever reaches the TAP.
+    #[arg(long, value_name = "fast|wire", default_value_t)]
+    pub loopback: Loopback,
 
-    /// Where the stack is.
-    #[command(flatten)]
-    pub network: Network,
-
-    /// Say what happens: -v connections, -vv one line for each packet, -vvv all its layers. RUST_LOG, if it is set, wins
-    #[arg(short, long, action = ArgAction::Count)]
-    pub verbose: u8,
+    /// A bound other than its default; may be given several times ('tapsock limits' lists them)
+    ///
+    /// Values may end in K, M or G: --limit syn-entries=4K --limit reassembly-bytes=16M
+    #[arg(long = "limit", value_name = "NAME=VALUE")]
+    pub limits: Vec<Chosen>,
 }
 
-impl From<Nc> for nc::Settings {
-    fn from(arguments: Nc) -> nc::Settings {
-        nc::Settings {
-            attachment: arguments.network.into(),
-            host: arguments.host,
-            port: arguments.port,
-            listen: arguments.listen,
-            udp: arguments.udp,
-            zero: arguments.zero,
-            timeout: arguments.timeout.map(Duration::from_secs),
+/// Where an address comes from, as typed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Address {
+    /// A person.
+    Fixed(Cidr),
+    /// A DHCP server.
+    Dhcp,
+    /// Router advertisements.
+    Slaac,
+}
+
+impl FromStr for Address {
+    type Err = Invalid;
+
+    fn from_str(text: &str) -> Result<Address, Invalid> {
+        match text {
+            "dhcp" => Ok(Address::Dhcp),
+            "slaac" => Ok(Address::Slaac),
+            text if text.contains('/') => text.parse().map(Address::Fixed),
+            text => Err(Invalid(format!(
+                "'{text}' is not an address with a prefix; write it like 192.168.69.1/24 or fd69::1/64, or say dhcp or slaac"
+            ))),
         }
     }
 }
 
-/// What can be measured.
-#[derive(Debug, Subcommand)]
-pub enum Bench {
-    /// Two sockets of one machine: ours, smoltcp's, and the kernel's ways, side by side
-    ///
-    /// Needs no TAP and no privilege. Prints bytes a second in writes of 64 KiB, 4 KiB and 64 B, and how long one byte
-    /// takes there and back.
-    Loopback {
-        /// How often each figure is taken; the median counts
-        #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u16).range(1..=1000))]
-        runs: u16,
-
-        /// How long each time
-        #[arg(long, value_name = "MS", default_value_t = 100, value_parser = clap::value_parser!(u16).range(1..))]
-        span: u16,
-    },
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Address::Fixed(cidr) => cidr.fmt(f),
+            Address::Dhcp => f.write_str("dhcp"),
+            Address::Slaac => f.write_str("slaac"),
+        }
+    }
 }
 
-impl From<Bench> for bench::Settings {
-    fn from(arguments: Bench) -> bench::Settings {
-        let Bench::Loopback { runs, span } = arguments;
-        bench::Settings { runs: runs.into(), span: Duration::from_millis(span.into()) }
-    }
+fn default_addresses() -> Vec<Address> {
+    Config::default().addresses.into_iter().map(Address::Fixed).collect()
 }
 
 /// A list of services as typed.
@@ -207,8 +212,36 @@ impl FromStr for Services {
 
 impl From<Daemon> for Settings {
     fn from(arguments: Daemon) -> Settings {
-        let Attachment { tap, config } = arguments.network.into();
+        let Attachment { tap, config } = arguments.attached.into();
         Settings { tap, config, services: arguments.services.0 }
+    }
+}
+
+impl From<Attached> for Attachment {
+    fn from(arguments: Attached) -> Attachment {
+        let fixed = arguments.addresses.iter().filter_map(|&address| match address {
+            Address::Fixed(cidr) => Some(cidr),
+            Address::Dhcp | Address::Slaac => None,
+        });
+        let fixed = fixed.collect();
+        let mut limits = Limits::default();
+        for chosen in &arguments.limits {
+            chosen.apply(&mut limits);
+        }
+        Attachment {
+            tap: arguments.tap,
+            config: Config {
+                addresses: fixed,
+                dhcp: arguments.addresses.contains(&Address::Dhcp),
+                slaac: arguments.addresses.contains(&Address::Slaac),
+                gateways: arguments.gateways,
+                mac: arguments.mac,
+                probe: Duration::from_millis(arguments.probe),
+                loopback: arguments.loopback,
+                limits,
+                ..Config::default()
+            },
+        }
     }
 }
 
@@ -239,7 +272,6 @@ mod tests {
     use clap::CommandFactory;
 
     use super::*;
-    use crate::config::{Config, Loopback, Mac};
 
     fn parse(line: &str) -> Result<Settings, String> {
         let words = std::iter::once("tapsock").chain(line.split_whitespace());
@@ -247,7 +279,7 @@ mod tests {
         match arguments.command {
             Command::Daemon(arguments) => Ok(arguments.into()),
             Command::Limits => Err(list_of_limits()),
-            Command::Nc(_) | Command::Bench(_) => Err("not a daemon".into()),
+            other => panic!("{other:?}"),
         }
     }
 
@@ -334,28 +366,6 @@ mod tests {
         ] {
             let error = parse(line).unwrap_err();
             assert!(error.contains(sentence), "{line}: {error}");
-        }
-    }
-
-    fn nc(line: &str) -> Result<nc::Settings, String> {
-        let words = ["tapsock", "nc"].into_iter().chain(line.split_whitespace());
-        match Arguments::try_parse_from(words).map_err(|error| error.to_string())?.command {
-            Command::Nc(arguments) => Ok(arguments.into()),
-            _ => Err("not nc".into()),
-        }
-    }
-
-    #[test]
-    fn nc_is_told_whom_to_call_or_where_to_wait() {
-        let settings = nc("-u -w 3 --tap tap7 fd69::100 53").unwrap();
-        assert_eq!((settings.host, settings.port), (Some("fd69::100".parse().unwrap()), 53));
-        assert!(settings.udp && !settings.listen && settings.timeout == Some(Duration::from_secs(3)));
-        assert_eq!(settings.attachment.tap, "tap7");
-        let settings = nc("-l 4950").unwrap();
-        assert_eq!((settings.host, settings.port, settings.listen), (None, 4950, true));
-        assert_eq!(nc("-l 10.0.0.1 4950").unwrap().host, Some("10.0.0.1".parse().unwrap()));
-        for mistake in ["", "4950", "10.0.0.1 0", "somewhere 80", "-z -l 80", "10.0.0.1 80 81"] {
-            assert!(nc(mistake).is_err(), "{mistake}");
         }
     }
 

@@ -1,16 +1,17 @@
 //! The command line: arguments as typed, then [settings](crate::daemon::Settings), then the daemon, then an exit code.
 //!
 //! - [`arguments`]: what can be typed, and the help that teaches it.
+//! - [`tools`]: the same for ping and traceroute; [`nc`]: for nc and bench.
 //! - [`exit`]: the one map of exit codes.
-//! - [`network`]: the flags that the daemon and the tools share.
 //! - [`logging`]: what is written to stderr, and how.
 //! - [`stderr`]: how it is written without ever waiting for whoever reads.
 
 pub mod arguments;
 pub mod exit;
 pub mod logging;
-pub mod network;
+pub mod nc;
 pub mod stderr;
+pub mod tools;
 
 use std::ffi::OsString;
 use std::io::{self, Write};
@@ -20,7 +21,6 @@ use std::time::Duration;
 use clap::Parser;
 
 use crate::daemon::{self, Ended, Failure};
-use crate::tools::{bench, nc};
 use arguments::{Arguments, Command, list_of_limits};
 use stderr::Patient;
 
@@ -50,8 +50,22 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     };
     match arguments.command {
         Command::Daemon(arguments) => explained(arguments.verbose.saturating_add(1), || daemon::run(arguments.into())),
-        Command::Nc(arguments) => explained(arguments.verbose, || nc::run(arguments.into())),
-        Command::Bench(arguments) => explained(0, || bench::loopback(arguments.into(), say).map(|()| Ended::Asked)),
+        Command::Ping(arguments) => {
+            let (ping, attachment) = arguments.into();
+            exit::of_tool(&crate::tools::ping::run(&ping, &attachment, &mut io::stdout()))
+        }
+        Command::Traceroute(arguments) => {
+            let (traceroute, attachment) = arguments.into();
+            exit::of_tool(&crate::tools::traceroute::run(&traceroute, &attachment, &mut io::stdout()))
+        }
+        Command::Nc(arguments) => {
+            let verbose = arguments.verbose;
+            let (nc, attachment) = arguments.into();
+            explained(verbose, || crate::tools::nc::run(nc, &attachment))
+        }
+        Command::Bench(arguments) => {
+            explained(0, || crate::tools::bench::loopback(arguments.into(), say).map(|()| Ended::Asked))
+        }
         Command::Limits => {
             let _ = io::stdout().lock().write_all(list_of_limits().as_bytes());
             ExitCode::SUCCESS

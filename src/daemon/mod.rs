@@ -10,6 +10,7 @@
 //! connection with a RST and prints what the stack has counted; a second one does not wait for that.
 
 mod address;
+mod attach;
 mod signal;
 mod summary;
 
@@ -21,7 +22,8 @@ use sd_notify::NotifyState;
 use tokio::task::JoinHandle;
 
 pub use crate::services::{Service, UnknownService};
-pub use signal::{Signal, Signals};
+pub use attach::{Attachment, Interrupt, with_stack};
+pub use signal::Signal;
 
 use crate::config::Config;
 use crate::device::Tap;
@@ -29,6 +31,7 @@ use crate::engine::Stopped;
 use crate::net::{Stack, StartError};
 use crate::services;
 use crate::trace;
+use signal::Signals;
 
 /// What a person chose.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -90,32 +93,7 @@ fn refuse_too_few_sockets(settings: &Settings) -> Result<(), Failure> {
     )))
 }
 
-/// Whether a stack on this TAP could be reached: its configuration, beside what the host has.
-///
-/// # Errors
-///
-/// [`Failure::Mistake`] with what to choose otherwise.
-pub fn check_addresses(tap: &str, config: &Config) -> Result<(), Failure> {
-    config.validate().map_err(|invalid| Failure::Mistake(invalid.to_string()))?;
-    address::refuse_those_of_the_host(config)?;
-    address::refuse_the_mac_of_the_host(tap, config.mac)
-}
-
-/// Waits until the stack has its addresses, and says what is missing if that takes long.
-///
-/// # Errors
-///
-/// [`Failure::Mistake`] if a neighbour has one of them.
-pub async fn await_addresses(stack: &Stack, tap: &str, config: &Config) -> Result<(), Failure> {
-    let duplicates = tokio::select! {
-        ready = stack.ready() => ready.map_err(|error| refused("the stack's start", &error))?,
-        never = address::hint(stack, tap) => match never {},
-    };
-    address::refuse_those_of_neighbours(config, tap, &duplicates)
-}
-
-/// The system did not give something that is always there.
-pub fn refused(what: &str, error: &io::Error) -> Failure {
+fn refused(what: &str, error: &io::Error) -> Failure {
     Failure::Broken(format!("the system refused {what}: {error}"))
 }
 
@@ -135,8 +113,10 @@ pub fn refused(what: &str, error: &io::Error) -> Failure {
 ///
 /// [`Failure`]; nothing was changed that would have to be restored.
 pub fn run(settings: Settings) -> Result<Ended, Failure> {
+    settings.config.validate().map_err(|invalid| Failure::Mistake(invalid.to_string()))?;
     refuse_too_few_sockets(&settings)?;
-    check_addresses(&settings.tap, &settings.config)?;
+    address::refuse_those_of_the_host(&settings.config)?;
+    address::refuse_the_mac_of_the_host(&settings.tap, settings.config.mac)?;
     // A connection that panics is ended alone; what is said about it stands among what else happened.
     std::panic::set_hook(Box::new(|bug| {
         log::error!(target: "tapsock::panic", "a bug in tapsock, please report it: {bug}");
@@ -171,7 +151,11 @@ async fn live(settings: Settings) -> Result<Ended, Failure> {
 
 /// From the first question about an address to `ready`.
 async fn begin(stack: &Stack, tap: &str, config: &Config, services: &[Service]) -> Result<(), Failure> {
-    await_addresses(stack, tap, config).await?;
+    let duplicates = tokio::select! {
+        ready = stack.ready() => ready.map_err(|error| refused("the stack's start", &error))?,
+        never = address::hint(stack, tap) => match never {},
+    };
+    address::refuse_those_of_neighbours(config, tap, &duplicates)?;
     services::run(stack.clone(), services).await.map_err(|error| Failure::Broken(error.to_string()))?;
     announce();
     Ok(())

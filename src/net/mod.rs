@@ -3,7 +3,8 @@
 //! - [`Stack`] and [`Builder`]: a stack on a TAP, on one end of an in-memory pair, or with no link at all.
 //! - [`Socket`]: every domain, type and protocol, like the `socket2` crate.
 //! - [`TcpListener`], [`TcpStream`], [`UdpSocket`]: blocking, like `std::net`.
-//! - [`tokio`]: the same three for async programs, like `tokio::net`.
+//! - [`IcmpSocket`], [`RawSocket`]: echo requests, and whole packets.
+//! - [`tokio`]: the same for async programs, like `tokio::net`.
 //!
 //! A socket lives in the engine; what a program holds is its end of the pipe. [`TcpStream::info`] is a plain
 //! snapshot of what lies behind it.
@@ -24,6 +25,7 @@
 
 mod address;
 mod builder;
+mod packet;
 mod socket;
 mod stack;
 mod tcp;
@@ -33,7 +35,8 @@ mod udp;
 
 pub use address::SockAddr;
 pub use builder::{Builder, StartError};
-pub use socket::{Flags, Socket};
+pub use packet::{IcmpSocket, RawSocket};
+pub use socket::{Flags, Message, Socket};
 pub use stack::Stack;
 pub use tcp::{TcpListener, TcpStream};
 pub use udp::UdpSocket;

@@ -28,7 +28,7 @@ pub use datagram::{Addresses, DatagramEnd, Datagrams, HeaderFields, Received};
 pub use doorbell::{Bell, Doorbell};
 pub use link::Joint;
 pub use readiness::{Interest, Readiness};
-pub use stream::{JoinedMemory, Stream, StreamEnd};
+pub use stream::{JoinedEnd, Stream, StreamEnd};
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 

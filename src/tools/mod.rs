@@ -1,10 +1,26 @@
-//! Programs in small: each is a subcommand that brings a stack of its own, uses it and goes.
+//! One file per subcommand that uses the stack as a program does.
 //!
-//! - [`nc`]: a socket from a shell.
-//! - [`bench`](mod@bench): how fast this machine moves bytes from one socket to another.
-//!
-//! [`attach`] gives a tool its stack on a TAP, with the checks and the sentences of the daemon.
+//! - `ping`: echo requests, one a second, and what became of them.
+//! - `traceroute`: which routers a packet passes.
+//! - `nc`: a socket from a shell.
+//! - `bench`: how fast this machine moves bytes from one socket to another.
+//! - `host`: whom a person means.
+//! - `report`: what an ICMP error says about a packet of ours.
 
-pub mod attach;
 pub mod bench;
+mod host;
 pub mod nc;
+pub mod ping;
+mod report;
+pub mod traceroute;
+
+pub use host::Family;
+
+/// How a tool ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// The host answered.
+    Reached,
+    /// It did not.
+    NotReached,
+}

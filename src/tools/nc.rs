@@ -3,14 +3,17 @@
 //! What comes in on stdin goes out of the socket, and what comes out of the socket goes to stdout. At the end of stdin
 //! our direction is shut down, and the other goes on until the peer ends it too.
 
+use std::fmt::Display;
 use std::io::{self, ErrorKind, Read, Write};
-use std::net::{IpAddr, Shutdown, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, Shutdown, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::attach::{Attachment, any_of, unreachable};
-use crate::daemon::{Ended, Failure};
+use tokio::sync::oneshot;
+
+use super::host::{Family, resolve};
+use crate::daemon::{Attachment, Ended, Failure, with_stack};
 use crate::net::{Socket, Stack, TcpListener, TcpStream, UdpSocket};
 
 /// What is read from stdin at once, and so what becomes one datagram: netcat's choice.
@@ -22,11 +25,9 @@ const FAREWELL: Duration = Duration::from_secs(5);
 
 /// What was typed.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Settings {
-    /// Where the stack is.
-    pub attachment: Attachment,
+pub struct Nc {
     /// Whom to call, or, with `listen`, the address to wait at.
-    pub host: Option<IpAddr>,
+    pub host: Option<String>,
     /// And the port there.
     pub port: u16,
     /// Wait for a call instead of calling.
@@ -44,33 +45,51 @@ pub struct Settings {
 /// # Errors
 ///
 /// [`Failure`]: nobody could be reached, or the connection broke.
-pub fn run(settings: Settings) -> Result<Ended, Failure> {
-    let attachment = settings.attachment.clone();
-    attachment.run(move |stack| {
-        let Some(socket) = open(stack, &settings)? else { return Ok(()) };
-        let is_stream = !settings.udp;
-        if is_stream {
-            // The stack goes with the socket: what was sent must have arrived by then.
-            socket.set_linger(Some(FAREWELL)).map_err(|error| unreachable("the stack", &error))?;
+pub fn run(nc: Nc, attachment: &Attachment) -> Result<Ended, Failure> {
+    let host = match &nc.host {
+        Some(host) => resolve(host, Family::Any, &attachment.config)?,
+        None => Ipv6Addr::UNSPECIFIED.into(),
+    };
+    with_stack(attachment, async |stack, mut interrupt| {
+        let (done, ended) = oneshot::channel();
+        // It blocks, and must not hold up the stack. It may go on when nobody waits for it any more: the process ends.
+        thread::spawn(move || {
+            let _ = done.send(call_or_wait(&stack, &nc, host));
+        });
+        tokio::select! {
+            ended = ended => ended.unwrap_or_else(|_| Err(Failure::Broken("nc panicked: a bug, please report it".into()))),
+            signal = interrupt.wait() => Ok(Ended::Interrupted(signal)),
         }
-        carry(socket, is_stream, settings.timeout)
     })
 }
 
+fn call_or_wait(stack: &Stack, nc: &Nc, host: IpAddr) -> Result<Ended, Failure> {
+    let Some(socket) = open(stack, nc, SocketAddr::new(host, nc.port))? else { return Ok(Ended::Asked) };
+    if !nc.udp {
+        // The stack goes with the socket: what was sent must have arrived by then.
+        socket.set_linger(Some(FAREWELL)).map_err(|error| unreachable("the stack", &error))?;
+    }
+    carry(socket, !nc.udp, nc.timeout)?;
+    Ok(Ended::Asked)
+}
+
+/// What a failed attempt to reach `remote` means to a person.
+fn unreachable(remote: impl Display, error: &io::Error) -> Failure {
+    Failure::Broken(format!("{remote}: {error}"))
+}
+
 /// A socket that is connected; `None` if that was all there was to see.
-fn open(stack: &Stack, settings: &Settings) -> Result<Option<Socket>, Failure> {
-    let host = settings.host.unwrap_or(IpAddr::V6(std::net::Ipv6Addr::UNSPECIFIED));
-    let address = SocketAddr::new(host, settings.port);
+fn open(stack: &Stack, nc: &Nc, address: SocketAddr) -> Result<Option<Socket>, Failure> {
     let failed = |error: io::Error| unreachable(address, &error);
-    let socket: Socket = match (settings.udp, settings.listen) {
+    let socket: Socket = match (nc.udp, nc.listen) {
         (false, false) => {
-            let stream = match settings.timeout {
+            let stream = match nc.timeout {
                 Some(timeout) => TcpStream::connect_timeout(stack, &address, timeout),
                 None => TcpStream::connect(stack, address),
             };
             let stream = stream.map_err(failed)?;
             log::info!("connected to {address}");
-            if settings.zero {
+            if nc.zero {
                 return Ok(None);
             }
             stream.into()
@@ -83,7 +102,11 @@ fn open(stack: &Stack, settings: &Settings) -> Result<Option<Socket>, Failure> {
             stream.into()
         }
         (true, false) => {
-            let socket = UdpSocket::bind(stack, SocketAddr::new(any_of(host), 0)).map_err(failed)?;
+            let any: SocketAddr = match address {
+                SocketAddr::V4(_) => (Ipv4Addr::UNSPECIFIED, 0).into(),
+                SocketAddr::V6(_) => (Ipv6Addr::UNSPECIFIED, 0).into(),
+            };
+            let socket = UdpSocket::bind(stack, any).map_err(failed)?;
             socket.connect(address).map_err(failed)?;
             socket.into()
         }

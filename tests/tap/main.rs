@@ -18,6 +18,7 @@ mod mistakes;
 mod nc;
 mod nmap;
 mod ping;
+mod probes;
 mod scripts;
 mod services;
 mod storm;

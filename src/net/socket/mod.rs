@@ -1,8 +1,10 @@
 //! One handle for every domain, type and protocol, shaped like the `socket2` crate.
 
+mod message;
 mod options;
 mod transfer;
 
+pub use message::Message;
 pub use transfer::Flags;
 
 use std::future::poll_fn;
@@ -128,7 +130,22 @@ impl Socket {
     /// Errno ESOCKTNOSUPPORT if the domain has no such type, EPROTONOSUPPORT if the type has no such protocol; EMFILE.
     pub fn new(stack: &Stack, domain: Domain, r#type: Type, protocol: Option<Protocol>) -> io::Result<Socket> {
         let kind = Kind::of(domain, r#type, protocol)?;
-        match stack.call_blocking(Verb::Open { domain, kind })? {
+        Socket::of_open(stack, (domain, kind), stack.call_blocking(Verb::Open { domain, kind })?)
+    }
+
+    /// [`Socket::new`] for async programs.
+    pub(super) async fn open(
+        stack: &Stack,
+        domain: Domain,
+        r#type: Type,
+        protocol: Option<Protocol>,
+    ) -> io::Result<Socket> {
+        let kind = Kind::of(domain, r#type, protocol)?;
+        Socket::of_open(stack, (domain, kind), stack.call(Verb::Open { domain, kind }).await?)
+    }
+
+    fn of_open(stack: &Stack, (domain, kind): (Domain, Kind), opened: Outcome) -> io::Result<Socket> {
+        match opened {
             Outcome::Fresh(handle) => Ok(Socket::made(stack, handle, (domain, kind), None, Addresses::default())),
             Outcome::Datagram(DatagramSocket { handle, pipe, .. }) => {
                 let pipe = Some(Pipe::Datagrams(pipe));
@@ -312,6 +329,14 @@ impl Socket {
         }
         match self.call(Verb::LocalAddress { socket: self.inner.handle })? {
             Outcome::Address(local) => Ok(local.into()),
+            _ => Err(Error::InvalidInput.into()),
+        }
+    }
+
+    /// [`Socket::local_addr`] for async programs.
+    pub(super) async fn ask_local_addr(&self) -> io::Result<SocketAddr> {
+        match self.inner.stack.call(Verb::LocalAddress { socket: self.inner.handle }).await? {
+            Outcome::Address(local) => Ok(local),
             _ => Err(Error::InvalidInput.into()),
         }
     }
