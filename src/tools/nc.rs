@@ -1,11 +1,13 @@
 //! `tapsock nc`: a socket from a shell, as netcat does it.
 //!
 //! What comes in on stdin goes out of the socket, and what comes out of the socket goes to stdout. At the end of stdin
-//! our direction is shut down, and the other goes on until the peer ends it too.
+//! our direction is shut down, and the other goes on until the peer ends it too. If the peer ends first, the rest of a file
+//! or a pipe is still sent.
 
 use std::fmt::Display;
-use std::io::{self, ErrorKind, Read, Write};
+use std::io::{self, ErrorKind, IsTerminal, Read, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, Shutdown, SocketAddr};
+use std::sync::mpsc::{self, RecvTimeoutError};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -145,13 +147,23 @@ fn carry(socket: Socket, is_stream: bool, timeout: Option<Duration>) -> Result<(
     let name = socket.peer_addr().map_or_else(|_| "the peer".to_owned(), |peer| peer.to_string());
     let socket = Arc::new(socket);
     let (sender, noted) = (Arc::downgrade(&socket), activity.clone());
-    // Nobody waits for it, and it keeps nothing open: reading from a terminal may take for ever.
-    thread::spawn(move || send_stdin(&sender, is_stream, &noted));
+    let (finished, input_ends) = mpsc::channel::<()>();
+    // It keeps nothing open: reading from a terminal may take for ever.
+    thread::spawn(move || {
+        send_stdin(&sender, is_stream, &noted);
+        drop(finished);
+    });
     socket.set_read_timeout(timeout).map_err(|error| unreachable(&name, &error))?;
     let mut buffer = vec![0; LARGEST];
     loop {
         match socket.recv(&mut buffer) {
-            Ok(0) if is_stream => return Ok(()),
+            Ok(0) if is_stream => {
+                // A person at a terminal has nobody to type for any more; a file is still sent to its end.
+                if !io::stdin().is_terminal() {
+                    await_end(&input_ends, &activity, timeout);
+                }
+                return Ok(());
+            }
             Ok(count) => {
                 activity.note();
                 if print(&buffer[..count]).is_err() {
@@ -168,6 +180,15 @@ fn carry(socket: Socket, is_stream: bool, timeout: Option<Duration>) -> Result<(
             Err(error) => return Err(unreachable(&name, &error)),
         }
     }
+}
+
+/// Waits until stdin has ended and is sent, or the time is over.
+fn await_end(input_ends: &mpsc::Receiver<()>, activity: &Activity, timeout: Option<Duration>) {
+    let Some(timeout) = timeout else {
+        let _ = input_ends.recv();
+        return;
+    };
+    while activity.age() < timeout && input_ends.recv_timeout(timeout) == Err(RecvTimeoutError::Timeout) {}
 }
 
 fn send_stdin(socket: &Weak<Socket>, is_stream: bool, activity: &Activity) {
