@@ -214,7 +214,7 @@ impl Socket {
     /// `NetworkDown` when the stack stops.
     pub fn accept(&self) -> io::Result<(Socket, SockAddr)> {
         let queue = self.queue()?;
-        let socket = self.wait_read(|context| queue.poll_accept(context), || queue.try_accept())?;
+        let socket = self.wait_read(|context| queue.poll_accept(context))?;
         Ok(self.accepted(socket))
     }
 
@@ -304,12 +304,22 @@ impl Socket {
     ///
     /// `NotConnected`.
     pub fn shutdown(&self, how: Shutdown) -> io::Result<()> {
+        let (read, write) = (how != Shutdown::Write, how != Shutdown::Read);
         match self.inner.pipe.get() {
             Some(Pipe::Stream(pipe)) => {
-                if matches!(how, Shutdown::Read | Shutdown::Both) {
+                if read {
                     pipe.shutdown_read();
                 }
-                if matches!(how, Shutdown::Write | Shutdown::Both) {
+                if write {
+                    pipe.shutdown_write();
+                }
+                Ok(())
+            }
+            Some(Pipe::Datagrams(pipe)) if lock(&self.inner.addresses).peer.is_some() => {
+                if read {
+                    pipe.shutdown_read();
+                }
+                if write {
                     pipe.shutdown_write();
                 }
                 Ok(())
@@ -345,10 +355,10 @@ impl Socket {
     ///
     /// # Errors
     ///
-    /// `NotConnected`.
+    /// `NotConnected`, also once both directions are over.
     pub fn peer_addr(&self) -> io::Result<SockAddr> {
         if let Some(Pipe::Stream(pipe)) = self.inner.pipe.get()
-            && pipe.is_connecting()
+            && (pipe.is_connecting() || pipe.is_over())
         {
             return Err(Error::NotConnected.into());
         }
