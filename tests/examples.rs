@@ -123,6 +123,23 @@ fn a_group_is_heard_by_its_members_and_by_nobody_else() {
     );
 }
 
+#[test]
+fn a_ping_is_answered_by_a_host_without_any_program() {
+    let output = output("ping");
+    for (line, sequence) in output.lines().zip(1..) {
+        let begin = format!("25 bytes from 10.0.0.2: seq {sequence}, \"is anybody there?\", after ");
+        assert!(line.starts_with(&begin), "{output}");
+    }
+    assert_eq!(output.lines().count(), 3, "{output}");
+}
+
+#[test]
+fn a_traceroute_ends_at_the_host_that_complains_about_the_port() {
+    let output = output("traceroute");
+    assert!(output.starts_with(" 1  10.0.0.2  arrived: nobody listens here, after "), "{output}");
+    assert_eq!(output.lines().count(), 1, "{output}");
+}
+
 #[cfg(feature = "axum")]
 #[test]
 fn axum_serves_on_our_listener_as_it_is() {

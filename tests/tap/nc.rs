@@ -6,7 +6,7 @@ use std::net::{TcpListener, TcpStream, UdpSocket};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use crate::host::{Said, V4, V6, command, finish, run, shell, tap_up};
+use crate::host::{Said, V4, V6, command, example, finish, run, shell, tap_up};
 use crate::namespace::alone;
 
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -152,5 +152,20 @@ fn ctrl_c_tells_the_peer_and_ends_at_once() {
         shell(&format!("kill -INT {}", listener.id())).well();
         assert_eq!(stream.read(&mut [0; 8]).unwrap_err().kind(), ErrorKind::ConnectionReset);
         assert_eq!(ended(listener).code, Some(130));
+    });
+}
+
+#[test]
+fn the_example_on_a_tap_greets_the_hosts_nc() {
+    alone(|| {
+        tap_up();
+        let mut server = command(example("on_a_tap").to_str().unwrap()).stdout(Stdio::piped()).spawn().unwrap();
+        let mut lines = BufReader::new(server.stdout.take().unwrap()).lines().map_while(Result::ok);
+        assert_eq!(lines.next().as_deref(), Some("waiting at 0.0.0.0:4950"));
+        let heard = shell(&format!("timeout 30 nc {V4} 4950 </dev/null")).well();
+        assert!(heard.starts_with("Hello, 192.168.69.100:"), "{heard}");
+        assert!(lines.next().unwrap().starts_with("192.168.69.100:"));
+        server.kill().unwrap();
+        server.wait().unwrap();
     });
 }

@@ -157,7 +157,7 @@ mod tests {
         for row in lines[2..].chunks(2) {
             let figures: Vec<_> = row[0][24..].split_whitespace().collect();
             assert_eq!(figures.len(), COLUMNS.len(), "{}", row[0]);
-            let is_figure = |figure: &&str| **figure == "-" || figure.parse::<f64>().is_ok_and(|value| value >= 0.0);
+            let is_figure = |figure: &&str| *figure == "-" || figure.parse::<f64>().is_ok_and(|value| value >= 0.0);
             assert!(figures.iter().all(is_figure), "{}", row[0]);
             assert!(row[1].contains("×1.00"), "the first against itself: {}", row[1]);
         }
