@@ -1,57 +1,66 @@
-//! Is anybody there? Echo requests, as `ping` sends them.
+//! Is anybody there? What `ping` does, in a few lines.
 //!
 //! ```text
 //! cargo run --example ping
 //! ```
 //!
-//! An echo is not for a program: the host itself answers it. So there is no port in it, but an identifier that tells the
-//! replies of one `ping` from those of another; the socket has it where others have a port. See that a message goes and
-//! comes with its 8 bytes of header, that checksum and identifier are the stack's work, and that nobody needs to listen.
+//! An echo socket sends ICMP echo requests and receives the replies to them. It has no port: what tells its replies from
+//! those of others is the identifier in each message, which the stack writes, and the checksum too. The sequence number
+//! and the data are the program's. See a host that answers, and one that does not exist.
 #![allow(clippy::print_stdout)]
 
 use std::error::Error;
+use std::io::ErrorKind;
 use std::net::IpAddr;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use tapsock::config::{Config, Mac};
+use tapsock::config::Config;
 use tapsock::net::{Builder, IcmpSocket, Stack};
 
 const ECHO_REQUEST: u8 = 8;
 const ECHO_REPLY: u8 = 0;
 
-fn host(address: &str, mac: u8) -> Result<Builder, Box<dyn Error>> {
-    let config = Config { addresses: vec![address.parse()?], mac: Mac([2, 0, 0, 0, 0, mac]), ..Config::default() };
+fn host(address: &str, number: u8) -> Result<Builder, Box<dyn Error>> {
+    let mut config = Config { addresses: vec![address.parse()?], ..Config::default() };
+    config.mac.0[5] = number;
     Ok(Stack::builder().config(config))
 }
 
-/// Type, code, checksum, identifier, sequence number (RFC 792), and data.
-fn request(sequence: u16) -> Vec<u8> {
-    let mut message = vec![ECHO_REQUEST, 0, 0, 0, 0, 0];
-    message.extend(sequence.to_be_bytes());
-    message.extend(b"is anybody there?");
-    message
+fn ping(stack: &Stack, peer: IpAddr) -> Result<(), Box<dyn Error>> {
+    let socket = IcmpSocket::bind(stack, "0.0.0.0:0".parse()?)?;
+    socket.connect(peer)?;
+    // Also what may pass is to be told: a host that does not answer now may do so later.
+    socket.set_receive_errors(true)?;
+    socket.set_read_timeout(Some(Duration::from_secs(10)))?;
+    for sequence in 1..=3 {
+        // Type, code, two bytes of checksum, two of identifier, two of sequence number, and data.
+        let mut request = vec![ECHO_REQUEST, 0, 0, 0, 0, 0, 0, sequence];
+        request.extend_from_slice(b"anybody there?");
+        socket.send(&request)?;
+        let mut reply = [0; 1500];
+        match socket.recv_message(&mut reply) {
+            Ok(message) => {
+                assert_eq!((reply[0], reply[7]), (ECHO_REPLY, sequence));
+                let hops = message.hop_limit.unwrap_or_default();
+                println!("{} bytes from {}: icmp_seq={sequence} ttl={hops}", message.count, message.peer.ip());
+            }
+            Err(error) if error.kind() == ErrorKind::HostUnreachable => {
+                println!("{peer}: host unreachable");
+                break;
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(())
 }
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let (here, there) = host("10.0.0.1/24", 1)?.pair(host("10.0.0.2/24", 2)?)?;
-    here.wait_ready()?;
-    there.wait_ready()?;
-
-    let socket = IcmpSocket::bind(&here, "0.0.0.0:0".parse()?)?;
-    socket.set_read_timeout(Some(Duration::from_secs(2)))?;
-    let peer: IpAddr = "10.0.0.2".parse()?;
-    for sequence in 1..=3 {
-        let sent = Instant::now();
-        socket.send_to(&request(sequence), peer)?;
-        let mut buffer = [0; 1500];
-        let (count, from) = socket.recv_from(&mut buffer)?;
-        if let [ECHO_REPLY, _, _, _, _, _, high, low, data @ ..] = &buffer[..count] {
-            let sequence = u16::from_be_bytes([*high, *low]);
-            let text = String::from_utf8_lossy(data);
-            println!("{count} bytes from {from}: seq {sequence}, \"{text}\", after {} µs", sent.elapsed().as_micros());
-        }
-    }
-    here.shut_down();
-    there.shut_down();
+    let (left, right) = host("10.0.0.1/24", 1)?.pair(host("10.0.0.2/24", 2)?)?;
+    left.wait_ready()?;
+    right.wait_ready()?;
+    ping(&left, "10.0.0.2".parse()?)?;
+    ping(&left, "10.0.0.3".parse()?)?;
+    left.shut_down();
+    right.shut_down();
     Ok(())
 }

@@ -92,6 +92,19 @@ fn datagrams_stay_whole_and_a_house_without_anybody_sends_them_back() {
 }
 
 #[test]
+fn a_ping_is_answered_by_who_is_there() {
+    assert_lines(
+        &output("ping"),
+        &[
+            "22 bytes from 10.0.0.2: icmp_seq=1 ttl=64",
+            "22 bytes from 10.0.0.2: icmp_seq=2 ttl=64",
+            "22 bytes from 10.0.0.2: icmp_seq=3 ttl=64",
+            "10.0.0.3: host unreachable",
+        ],
+    );
+}
+
+#[test]
 fn a_broadcast_needs_a_right_and_reaches_all_who_share_the_port() {
     assert_lines(
         &output("broadcaster"),
@@ -121,16 +134,6 @@ fn a_group_is_heard_by_its_members_and_by_nobody_else() {
             "Ann hears  Bob: one need not be a member to speak",
         ],
     );
-}
-
-#[test]
-fn a_ping_is_answered_by_a_host_without_any_program() {
-    let output = output("ping");
-    for (line, sequence) in output.lines().zip(1..) {
-        let begin = format!("25 bytes from 10.0.0.2: seq {sequence}, \"is anybody there?\", after ");
-        assert!(line.starts_with(&begin), "{output}");
-    }
-    assert_eq!(output.lines().count(), 3, "{output}");
 }
 
 #[test]

@@ -14,6 +14,8 @@ use crate::net::{Stack, TcpListener, TcpStream};
 
 /// The largest read.
 const READ: usize = 64 * 1024;
+/// How often to ask before another thread may have the processor.
+const PATIENCE: u32 = 1000;
 /// How much a pipe holds: the most that an ordinary user may ask for.
 const PIPE: i32 = 1 << 20;
 
@@ -186,14 +188,20 @@ impl Ends {
     }
 }
 
-/// Whether there was a byte, and not the end.
+/// Whether there was a byte, and not the end. Where there are fewer processors than threads that ask again and again,
+/// they make way for each other.
 fn read_byte(end: &mut dyn Carries, byte: &mut [u8; 1], is_over: &AtomicBool) -> io::Result<bool> {
+    let mut turns = 0_u32;
     loop {
         match end.read(byte) {
             Ok(count) => return Ok(count > 0),
             Err(error) if error.kind() == ErrorKind::WouldBlock => {
                 if is_over.load(Ordering::Relaxed) {
                     return Ok(false);
+                }
+                turns = turns.wrapping_add(1);
+                if turns.is_multiple_of(PATIENCE) {
+                    thread::yield_now();
                 }
                 std::hint::spin_loop();
             }
