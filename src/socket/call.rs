@@ -22,8 +22,8 @@ impl Sockets {
             Verb::Disconnect { socket } => self.disconnect(socket, transport),
             Verb::Close { socket } => self.close(socket, transport),
             Verb::LocalAddress { socket } => self.local_address(now, socket, transport, below, rng),
-            Verb::SetOption { socket, option } => self.set_option(socket, option, transport),
-            Verb::GetOption { socket, name } => self.get_option(socket, name),
+            Verb::SetOption { socket, option } => self.set_option(socket, option, transport, below),
+            Verb::GetOption { socket, name } => self.get_option(socket, name, transport, below),
             Verb::OpenListener { local, backlog, v6_only } => {
                 self.open_listener(now, local, (backlog, v6_only), transport, below, rng)
             }
@@ -40,11 +40,17 @@ impl Sockets {
             }
             Verb::JoinGroup { socket, group, interface } => self
                 .group_member(now, socket, interface, transport, below, rng)
-                .and_then(|slot| transport.join_group(now, slot, group, below))
+                .and_then(|slot| match self.is_packet(socket) {
+                    true => transport.join_packet_group(now, slot, group, below),
+                    false => transport.join_group(now, slot, group, below),
+                })
                 .map(|()| Outcome::Done),
             Verb::LeaveGroup { socket, group, interface } => self
                 .group_member(now, socket, interface, transport, below, rng)
-                .and_then(|slot| transport.leave_group(now, slot, group, below))
+                .and_then(|slot| match self.is_packet(socket) {
+                    true => transport.leave_packet_group(now, slot, group, below),
+                    false => transport.leave_group(now, slot, group, below),
+                })
                 .map(|()| Outcome::Done),
             Verb::Linger { socket } => match self.linger(ticket, socket, transport) {
                 Some(result) => result,
@@ -67,6 +73,9 @@ impl Sockets {
     ) -> Result<usize> {
         if interface.is_some_and(|address| !address.is_loopback() && !below.ip.is_own(address)) {
             return Err(Error::AddressNotAvailable);
+        }
+        if self.is_packet(socket) {
+            return self.bound_packet(now, socket, transport, below, rng);
         }
         self.bound_datagram(now, socket, transport, below, rng)
     }
