@@ -187,14 +187,14 @@ impl Sockets {
     ) -> Result<Option<Stream>> {
         let mut ends = transport.ends(now, local, remote, below)?;
         let bell = self.doorbell.bell(socket.descriptor);
-        let (capacity, memory) = (self.limits.pipe, self.memory.clone());
+        let (limits, memory) = (self.limits.clone(), self.memory.clone());
         let descriptor = self.find_mut(socket).ok_or(Error::BadDescriptor)?;
         ends.sharing = descriptor.options.sharing();
         let State::Idle { end } = &mut descriptor.state else { return Err(Error::InvalidInput) };
         let (pipe, end) = match end.take() {
             Some(end) => (None, end),
             None => {
-                let (pipe, end) = Stream::new(capacity, &memory, bell)?;
+                let (pipe, end) = Stream::with_capacities(descriptor.options.pipe_capacities(&limits), &memory, bell)?;
                 (Some(pipe), end)
             }
         };

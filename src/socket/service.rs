@@ -97,7 +97,9 @@ impl Sockets {
         let Some(connection) = transport.connection(slot) else { return };
         let (id, local, remote) = (connection.id(), connection.local(), connection.remote());
         let descriptor = self.table.vacant_key();
-        let Ok((pipe, end)) = Stream::new(self.limits.pipe, &self.memory, self.doorbell.bell(descriptor)) else {
+        let Some(parent) = self.table.get(listener) else { return };
+        let capacities = parent.options.pipe_capacities(&self.limits);
+        let Ok((pipe, end)) = Stream::with_capacities(capacities, &self.memory, self.doorbell.bell(descriptor)) else {
             // Nobody will ever hold it: it ends as a connection whose program is gone does.
             connection.abort();
             transport.mark(slot);
@@ -106,7 +108,6 @@ impl Sockets {
             }
             return;
         };
-        let Some(parent) = self.table.get(listener) else { return };
         // An accepted socket has what its listener was told (`accept(2)`, Linux).
         let (domain, options) = (parent.domain, Arc::clone(&parent.options));
         if !Arc::ptr_eq(&options, &self.defaults) {
@@ -231,8 +232,9 @@ impl Sockets {
     ) {
         self.end_linger(slot, descriptor, transport);
         let entry = descriptor.and_then(|descriptor| self.table.get_mut(descriptor));
+        let bounds = entry.as_ref().map_or([usize::MAX; 2], |entry| entry.options.buffer_bounds());
         if let Some(State::Stream { end, .. }) = entry.map(|entry| &mut entry.state)
-            && move_bytes(now, slot, end, transport) == Hold::LetGo
+            && move_bytes(now, slot, end, bounds, transport) == Hold::LetGo
         {
             self.release(descriptor, slot, transport);
         }
@@ -349,7 +351,14 @@ enum Hold {
     LetGo,
 }
 
-fn move_bytes(now: Time, slot: usize, end: &mut StreamEnd, transport: &mut Transport) -> Hold {
+/// `most_unread`, `most_unsent`: what may wait at the near end of the pipe, and in the connection (SO_RCVBUF, SO_SNDBUF).
+fn move_bytes(
+    now: Time,
+    slot: usize,
+    end: &mut StreamEnd,
+    [most_unread, most_unsent]: [usize; 2],
+    transport: &mut Transport,
+) -> Hold {
     let is_short = transport.memory().is_exhausted();
     let Some(connection) = transport.connection(slot) else { return Hold::Keep };
     // A program that drops its end says first that it is gone, then that it writes no more: if the latter is seen, so is
@@ -359,7 +368,7 @@ fn move_bytes(now: Time, slot: usize, end: &mut StreamEnd, transport: &mut Trans
     connection.receive(|bytes| {
         // Asked before: a program may read these bytes and drop its end at once.
         is_discarded |= end.is_reading_over() && !bytes.is_empty();
-        end.deliver(bytes)
+        end.deliver_within(bytes, most_unread)
     });
     let is_dropped = end.is_dropped();
     if is_dropped && (is_discarded || end.unread() > 0 || connection.unread() > 0 || connection.is_abortive()) {
@@ -371,7 +380,7 @@ fn move_bytes(now: Time, slot: usize, end: &mut StreamEnd, transport: &mut Trans
     if connection.is_at_end() {
         end.end_of_stream();
     }
-    connection.send(|buffer| end.take(buffer));
+    connection.send_within(most_unsent, |buffer| end.take(buffer));
     if is_writing_over && end.unsent() == 0 {
         connection.close();
         if is_dropped {

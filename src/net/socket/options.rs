@@ -117,6 +117,16 @@ options! {
 impl Socket {
     fn set(&self, option: SocketOption) -> io::Result<()> {
         self.call(Verb::SetOption { socket: self.inner.handle, option })?;
+        // The queues of a socket of messages are at this end.
+        if let Some(Pipe::Datagrams(pipe)) = self.inner.pipe.get() {
+            match (option, self.get(option.name())?) {
+                (SocketOption::ReceiveBuffer(_), SocketOption::ReceiveBuffer(bytes)) => {
+                    pipe.set_receive_capacity(bytes)
+                }
+                (SocketOption::SendBuffer(_), SocketOption::SendBuffer(bytes)) => pipe.set_send_capacity(bytes),
+                _ => {}
+            }
+        }
         Ok(())
     }
 

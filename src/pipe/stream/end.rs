@@ -68,6 +68,19 @@ impl StreamEnd {
         count
     }
 
+    /// [`StreamEnd::deliver`], as long as no more than `most` bytes wait to be read.
+    pub fn deliver_within(&mut self, bytes: &[u8], most: usize) -> usize {
+        let room = most.saturating_sub(self.unread());
+        if bytes.len() <= room || self.is_reading_over() {
+            return self.deliver(bytes);
+        }
+        let count = self.deliver(&bytes[..room]);
+        self.link.incoming(APPLICATION).writers.register_bell();
+        // The reader may have made room between the lines above.
+        let room = most.saturating_sub(self.unread()).min(bytes.len() - count);
+        if room > 0 { count + self.deliver(&bytes[count..count + room]) } else { count }
+    }
+
     /// Moves bytes that the application wrote into `buffer`.
     pub fn take(&mut self, buffer: &mut [u8]) -> usize {
         let outgoing = self.link.outgoing(APPLICATION);

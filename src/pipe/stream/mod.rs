@@ -52,7 +52,24 @@ impl Stream {
     /// # Ok::<(), tapsock::error::Error>(())
     /// ```
     pub fn new(capacity: usize, memory: &Memory, bell: Bell) -> Result<(Stream, StreamEnd)> {
-        let link = Arc::new(Link::new(memory.pair([capacity; 2])?.map(Ring::new), bell));
+        Stream::with_capacities([capacity; 2], memory, bell)
+    }
+
+    /// The same with two rings of different sizes: for what the application reads, and for what it writes.
+    ///
+    /// # Errors
+    ///
+    /// If there is no memory for them.
+    ///
+    /// # Panics
+    ///
+    /// If one of them is 0.
+    pub fn with_capacities(
+        [incoming, outgoing]: [usize; 2],
+        memory: &Memory,
+        bell: Bell,
+    ) -> Result<(Stream, StreamEnd)> {
+        let link = Arc::new(Link::new(memory.pair([outgoing, incoming])?.map(Ring::new), bell));
         Ok((Stream::at(&link, Side::Left), StreamEnd::new(link)))
     }
 

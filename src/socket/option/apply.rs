@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::check::{syn_acks, usual_buffers};
 use super::{OptionName, Options, SYSTEMS, SocketOption, UNBOUNDED};
+use crate::config::Limits;
 use crate::error::{Error, Result};
 use crate::socket::{Descriptor, Domain, Handle, Outcome, Sockets, State};
 use crate::transport::{
@@ -43,6 +44,16 @@ impl Options {
             v4: header(self.ttl, self.tos, self.mtu_discover),
             v6: header(self.unicast_hops, self.traffic_class, self.mtu_discover_v6),
         }
+    }
+
+    /// The rings between a connection and its program: for what is read, and for what is written.
+    pub(in crate::socket) fn pipe_capacities(&self, limits: &Limits) -> [usize; 2] {
+        self.buffer_bounds().map(|bytes| bytes.min(limits.pipe))
+    }
+
+    /// What may wait at most at each end of those rings; without a choice, whatever fits.
+    pub(in crate::socket) fn buffer_bounds(&self) -> [usize; 2] {
+        [self.receive_buffer, self.send_buffer].map(|bytes| if bytes == SYSTEMS { usize::MAX } else { bytes / 2 })
     }
 
     /// What a connection is begun with, or a listener.

@@ -298,11 +298,21 @@ impl Connection {
 
     /// Hands bytes over to be sent: `fill` writes into what it is given and says how many bytes it wrote.
     /// Ends when it writes none or nothing more fits.
-    pub fn send(&mut self, mut fill: impl FnMut(&mut [u8]) -> usize) {
+    pub fn send(&mut self, fill: impl FnMut(&mut [u8]) -> usize) {
+        self.send_within(usize::MAX, fill);
+    }
+
+    /// [`Connection::send`], as long as no more than `most` bytes wait to be acknowledged (SO_SNDBUF).
+    pub fn send_within(&mut self, most: usize, mut fill: impl FnMut(&mut [u8]) -> usize) {
         while self.socket().can_send() {
+            let room = most.saturating_sub(self.socket().send_queue());
+            if room == 0 {
+                return;
+            }
             let was_empty = self.socket().send_queue() == 0;
             let filled = self.socket_mut().send(|buffer| {
-                let count = fill(buffer);
+                let length = buffer.len().min(room);
+                let count = fill(&mut buffer[..length]);
                 (count, count)
             });
             match filled {
