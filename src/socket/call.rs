@@ -121,11 +121,7 @@ impl Sockets {
 
     fn take_queued_error(&mut self, socket: Handle) -> Result<Outcome> {
         let entry = self.find_mut(socket).ok_or(Error::BadDescriptor)?;
-        let error = entry.errors.as_mut().and_then(|errors| errors.pop_front());
-        if entry.errors.as_ref().is_some_and(|errors| errors.is_empty()) {
-            entry.errors = None;
-        }
-        Ok(Outcome::QueuedError(error.map(Box::new)))
+        Ok(Outcome::QueuedError(entry.errors.pop_front().map(Box::new)))
     }
 
     fn info(&self, now: Time, socket: Handle, transport: &mut Transport) -> Result<Outcome> {

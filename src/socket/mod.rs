@@ -72,7 +72,7 @@ struct Descriptor {
     /// What a TCP socket has bound itself to.
     bound: Option<Box<Place>>,
     /// Errors that its program asked for and has not fetched (IP_RECVERR), the oldest first.
-    errors: Option<Box<VecDeque<QueuedError>>>,
+    errors: VecDeque<QueuedError>,
     state: State,
 }
 
@@ -156,8 +156,15 @@ impl Sockets {
     fn insert(&mut self, domain: Domain, kind: Kind, options: Arc<Options>, state: State) -> Handle {
         let number = self.next_number;
         self.next_number += 1;
-        let descriptor =
-            self.table.insert(Descriptor { number, domain, kind, options, bound: None, errors: None, state });
+        let descriptor = self.table.insert(Descriptor {
+            number,
+            domain,
+            kind,
+            options,
+            bound: None,
+            errors: VecDeque::new(),
+            state,
+        });
         Handle { descriptor, number }
     }
 

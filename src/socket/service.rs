@@ -202,12 +202,11 @@ impl Sockets {
     /// Keeps an error for a program that asked for it; when too many wait the newcomer is lost.
     pub(super) fn queue_error(&mut self, descriptor: usize, error: Option<QueuedError>) {
         let limit = self.limits.queued_errors;
-        if let (Some(error), Some(entry)) = (error, self.table.get_mut(descriptor)) {
-            let errors = entry.errors.get_or_insert_default();
-            if errors.len() < limit {
-                let destination = address::shown(entry.domain, error.destination);
-                errors.push_back(QueuedError { destination, ..error });
-            }
+        if let (Some(error), Some(entry)) = (error, self.table.get_mut(descriptor))
+            && entry.errors.len() < limit
+        {
+            let destination = address::shown(entry.domain, error.destination);
+            entry.errors.push_back(QueuedError { destination, ..error });
         }
     }
 

@@ -121,9 +121,11 @@ impl Socket {
         if let Some(Pipe::Datagrams(pipe)) = self.inner.pipe.get() {
             match (option, self.get(option.name())?) {
                 (SocketOption::ReceiveBuffer(_), SocketOption::ReceiveBuffer(bytes)) => {
-                    pipe.set_receive_capacity(bytes)
+                    pipe.set_receive_capacity(bytes);
                 }
-                (SocketOption::SendBuffer(_), SocketOption::SendBuffer(bytes)) => pipe.set_send_capacity(bytes),
+                (SocketOption::SendBuffer(_), SocketOption::SendBuffer(bytes)) => {
+                    pipe.set_send_capacity(bytes);
+                }
                 _ => {}
             }
         }

@@ -141,7 +141,7 @@ impl Sockets {
         let linger = options.linger;
         if option == SocketOption::ReceiveErrors(false) {
             // Linux: skb_errqueue_purge.
-            *errors = None;
+            errors.clear();
         }
         if let Some(place) = bound {
             transport.set_bound_sharing(**place, socket.descriptor, options.sharing());
