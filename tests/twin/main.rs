@@ -20,6 +20,7 @@
 
 mod check;
 mod sock;
+mod watch;
 mod world;
 
 mod accept;
@@ -29,6 +30,7 @@ mod connect;
 mod datagram;
 mod open;
 mod option;
+mod readiness;
 mod shutdown;
 mod stream;
 
@@ -61,6 +63,7 @@ const THEMES: &[(&str, Bodies)] = &[
     ("shutdown", shutdown::BODIES),
     ("close", close::BODIES),
     ("datagram", datagram::BODIES),
+    ("readiness", readiness::BODIES),
     ("option", option::BODIES),
 ];
 

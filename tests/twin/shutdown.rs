@@ -23,6 +23,8 @@ pub(crate) const BODIES: Bodies = bodies![
     shutdown_of_both_is_both,
     shutdown_twice_is_harmless,
     an_unconnected_socket_has_nothing_to_shut_down,
+    shutting_down_a_listener_ends_it,
+    shutting_down_a_listener_wakes_who_accepts,
 ];
 
 fn the_peer_reads_what_was_written_and_then_the_end(world: &World) {
@@ -138,4 +140,29 @@ fn an_unconnected_socket_has_nothing_to_shut_down(world: &World) {
             }
         }
     }
+}
+
+fn shutting_down_a_listener_ends_it(world: &World) {
+    let (listener, address) = world.listener();
+    listener.shutdown(Shutdown::Both).unwrap();
+    assert!(!listener.is_listener().unwrap());
+    fails(listener.accept(), Error::InvalidInput);
+    eventually("a refusal", || {
+        let refused = world.tcp_client().connect(address);
+        refused.is_err_and(|error| error.raw_os_error() == Some(Error::ConnectionRefused.errno()))
+    });
+    // It may listen again.
+    listener.listen(1).unwrap();
+    world.tcp_client().connect(address).unwrap();
+    listener.accept().unwrap();
+}
+
+fn shutting_down_a_listener_wakes_who_accepts(world: &World) {
+    let (listener, _) = world.listener();
+    thread::scope(|scope| {
+        let accepts = scope.spawn(|| listener.accept());
+        thread::sleep(Duration::from_millis(20));
+        listener.shutdown(Shutdown::Both).unwrap();
+        fails(accepts.join().unwrap(), Error::InvalidInput);
+    });
 }
