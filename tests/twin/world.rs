@@ -99,6 +99,7 @@ impl Side {
 /// Two sides that reach each other, and a family to do it by.
 #[derive(Debug, Clone)]
 pub(crate) struct World {
+    pub(crate) mode: Mode,
     pub(crate) family: Family,
     pub(crate) server: Side,
     pub(crate) client: Side,
@@ -170,7 +171,12 @@ impl World {
             Mode::Wire => WIRE.clone(),
             Mode::Fast => FAST.clone(),
         };
-        World { family, server, client }
+        World { mode, family, server, client }
+    }
+
+    /// Whether there are no packets between the sides.
+    pub(crate) fn is_joined(&self) -> bool {
+        self.mode == Mode::Fast
     }
 
     pub(crate) fn domain(&self) -> Domain {
