@@ -159,7 +159,8 @@ impl Sockets {
         rng: &mut StdRng,
     ) -> Result<Outcome> {
         let place = self.bound_tcp(socket, transport, below, rng)?;
-        let slot = transport.listen(place, backlog, socket.descriptor)?;
+        let terms = self.find(socket).ok_or(Error::BadDescriptor)?.options.terms();
+        let slot = transport.listen(place, backlog, terms, socket.descriptor)?;
         let descriptor = self.find_mut(socket).ok_or(Error::BadDescriptor)?;
         if let State::Shut { end } = std::mem::replace(&mut descriptor.state, State::Idle { end: None }) {
             end.reopen();
