@@ -28,6 +28,7 @@ mod bind;
 mod close;
 mod connect;
 mod datagram;
+mod multicast;
 mod open;
 mod option;
 mod readiness;
@@ -65,6 +66,7 @@ const THEMES: &[(&str, Bodies)] = &[
     ("datagram", datagram::BODIES),
     ("readiness", readiness::BODIES),
     ("option", option::BODIES),
+    ("multicast", multicast::BODIES),
 ];
 
 /// The environment says so to a process that has entered the namespace.
