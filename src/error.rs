@@ -44,6 +44,8 @@ macro_rules! errors {
 }
 
 errors! {
+    /// ENOENT: there is nothing of this name.
+    NotFound = 2, "there is nothing of this name";
     /// EINTR: the stack was told to stop while the call waited.
     Interrupted = 4, "the call was interrupted";
     /// EBADF: the socket is closed.
@@ -52,6 +54,8 @@ errors! {
     WouldBlock = 11, "the call would have to wait";
     /// EACCES: a broadcast without permission; a router or a host says that it is forbidden.
     PermissionDenied = 13, "permission denied";
+    /// ENODEV: there is no such interface.
+    NoDevice = 19, "there is no such interface";
     /// EINVAL: the call does not fit the socket's state or its arguments.
     InvalidInput = 22, "invalid argument";
     /// EMFILE: the limit on sockets is reached.

@@ -32,7 +32,7 @@ pub use kind::{Domain, Kind, Protocol, Type};
 pub use option::{OptionName, SocketOption};
 pub use verb::{Call, Completion, DatagramSocket, Handle, ListenerSocket, Outcome, StreamSocket, Verb};
 
-pub use crate::transport::{Keepalive, TcpInfo};
+pub use crate::transport::{CongestionControl, Keepalive, MtuDiscovery, TcpInfo};
 
 use std::collections::VecDeque;
 use std::sync::Arc;
