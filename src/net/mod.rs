@@ -4,6 +4,7 @@
 //! - [`Socket`]: every domain, type and protocol, like the `socket2` crate.
 //! - [`TcpListener`], [`TcpStream`], [`UdpSocket`]: blocking, like `std::net`.
 //! - [`IcmpSocket`], [`RawSocket`]: echo requests, and whole packets.
+//! - [`Poller`]: waits for many sockets at once, like epoll.
 //! - [`tokio`]: the same for async programs, like `tokio::net`.
 //!
 //! # A tour
@@ -85,6 +86,7 @@
 mod address;
 mod builder;
 mod packet;
+mod poller;
 mod socket;
 mod stack;
 mod tcp;
@@ -95,11 +97,13 @@ mod udp;
 pub use address::SockAddr;
 pub use builder::{Builder, StartError};
 pub use packet::{IcmpSocket, RawSocket};
+pub use poller::{Event, Poller, Trigger};
 pub use socket::{Flags, Message, Socket};
 pub use stack::Stack;
 pub use tcp::{TcpListener, TcpStream};
 pub use udp::UdpSocket;
 
+pub use crate::pipe::{Interest, Readiness};
 pub use crate::socket::{Domain, Keepalive, MtuDiscovery, Protocol, TcpInfo, Type};
 
 /// How many connections may wait to be accepted when the program did not say (std's choice for Linux).

@@ -2,6 +2,7 @@
 
 mod message;
 mod options;
+mod ready;
 mod transfer;
 
 pub use message::Message;
@@ -12,7 +13,7 @@ use std::io;
 use std::net::{Shutdown, SocketAddr};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
 use super::timeout::Timeout;
@@ -56,6 +57,8 @@ pub(super) struct Inner {
     kind: Kind,
     /// A TCP socket gets it when it listens or connects.
     pipe: OnceLock<Pipe>,
+    /// Those who wait for something to happen to it, until there is a pipe that they can watch.
+    watchers: Mutex<Vec<Waker>>,
     addresses: Mutex<Addresses>,
     is_nonblocking: AtomicBool,
     read_timeout: Timeout,
@@ -96,6 +99,7 @@ impl Socket {
             domain,
             kind,
             pipe: pipe.map_or_else(OnceLock::new, OnceLock::from),
+            watchers: Mutex::default(),
             addresses: Mutex::new(addresses),
             is_nonblocking: AtomicBool::new(false),
             read_timeout: Timeout::default(),
@@ -193,7 +197,7 @@ impl Socket {
             self.call(Verb::Listen { socket: self.inner.handle, backlog })?
         {
             lock(&self.inner.addresses).local = Some(local);
-            self.inner.pipe.set(Pipe::Accepts(queue)).map_err(|_| Error::InvalidInput)?;
+            self.set_pipe(Pipe::Accepts(queue))?;
         }
         Ok(())
     }
@@ -268,7 +272,7 @@ impl Socket {
         let remote = address.inet()?;
         let outcome = self.call(Verb::Connect { socket: self.inner.handle, remote })?;
         if let Outcome::Connecting(Some(pipe)) = outcome {
-            self.inner.pipe.set(Pipe::Stream(pipe)).map_err(|_| Error::InvalidInput)?;
+            self.set_pipe(Pipe::Stream(pipe))?;
         }
         // Which address it got is known to the engine, and asked of it when somebody wants to know.
         *lock(&self.inner.addresses) = Addresses { local: None, peer: Some(remote) };
@@ -298,7 +302,7 @@ impl Socket {
         Ok(())
     }
 
-    /// `shutdown(2)`: closes one direction or both.
+    /// `shutdown(2)`: closes one direction or both. A listener stops to listen when its reading is shut down.
     ///
     /// # Errors
     ///
@@ -324,6 +328,12 @@ impl Socket {
                 }
                 Ok(())
             }
+            // It does not listen any more, whoever waits to accept is told, and it may listen again.
+            Some(Pipe::Accepts(queue)) if read => {
+                queue.shut_down();
+                Ok(())
+            }
+            Some(Pipe::Accepts(_)) => Ok(()),
             _ => Err(Error::NotConnected.into()),
         }
     }
@@ -418,12 +428,18 @@ impl Socket {
     ///
     /// None; socket2's signature.
     pub fn is_listener(&self) -> io::Result<bool> {
-        Ok(matches!(self.inner.pipe.get(), Some(Pipe::Accepts(_))))
+        Ok(matches!(self.inner.pipe.get(), Some(Pipe::Accepts(queue)) if !queue.is_shut()))
     }
 
     /// The stack it belongs to.
     pub fn stack(&self) -> &Stack {
         &self.inner.stack
+    }
+}
+
+impl AsRef<Socket> for Socket {
+    fn as_ref(&self) -> &Socket {
+        self
     }
 }
 
