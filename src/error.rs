@@ -44,6 +44,10 @@ macro_rules! errors {
 }
 
 errors! {
+    /// EPERM: a Unix socket hears another one only.
+    NotPermitted = 1, "the operation is not permitted";
+    /// ENOENT: no Unix socket has this path.
+    NotFound = 2, "there is no socket of this name";
     /// EINTR: the stack was told to stop while the call waited.
     Interrupted = 4, "the call was interrupted";
     /// EBADF: the socket is closed.
@@ -66,6 +70,8 @@ errors! {
     DestinationRequired = 89, "a destination address is required";
     /// EMSGSIZE: the datagram does not fit.
     MessageTooLong = 90, "the datagram is too long";
+    /// EPROTOTYPE: the Unix socket of this name is of another type.
+    WrongType = 91, "the socket of this name is of another type";
     /// ENOPROTOOPT: the host does not speak the protocol.
     ProtocolNotAvailable = 92, "the host does not speak the protocol";
     /// EPROTONOSUPPORT: this type of socket has no such protocol.

@@ -11,6 +11,8 @@ pub enum Domain {
     Inet,
     /// AF_INET6: IPv6, and IPv4 unless IPV6_V6ONLY is set (`ipv6(7)`, RFC 3493 §3.7).
     Inet6,
+    /// AF_UNIX: names of this stack, and no network (`unix(7)`).
+    Unix,
 }
 
 /// What a socket carries.
@@ -36,6 +38,10 @@ pub enum Type {
 pub struct Protocol(u8);
 
 impl Protocol {
+    /// None: what Unix sockets say they have.
+    pub const UNSPECIFIED: Protocol = Protocol(0);
+    /// PF_UNIX, which Unix sockets may be asked for with: no protocol of IP, though the number is that of ICMP.
+    pub const UNIX: Protocol = Protocol(1);
     /// ICMP (RFC 792).
     pub const ICMP: Protocol = Protocol(1);
     /// TCP (RFC 9293).
@@ -64,6 +70,12 @@ pub enum Kind {
     Tcp,
     /// A UDP socket.
     Udp,
+    /// A stream between two programs of this stack (`unix(7)`).
+    UnixStream,
+    /// Messages between programs of this stack, any number of them at one name.
+    UnixDatagram,
+    /// Messages in order between two programs of this stack.
+    UnixSeqPacket,
 }
 
 impl Kind {
@@ -82,7 +94,9 @@ impl Kind {
     /// As Linux: [`Error::TypeNotSupported`] if the domain has no such type, [`Error::ProtocolNotSupported`] if the
     /// type has no such protocol.
     pub fn of(domain: Domain, kind: Type, protocol: Option<Protocol>) -> Result<Kind> {
-        let _ = domain;
+        if domain == Domain::Unix {
+            return Kind::of_unix(kind, protocol);
+        }
         match (kind, protocol) {
             (Type::Stream, None | Some(Protocol::TCP)) => Ok(Kind::Tcp),
             (Type::Dgram, None | Some(Protocol::UDP)) => Ok(Kind::Udp),
@@ -91,11 +105,25 @@ impl Kind {
         }
     }
 
+    /// Linux: `unix_create`.
+    fn of_unix(kind: Type, protocol: Option<Protocol>) -> Result<Kind> {
+        if protocol.is_some_and(|protocol| ![Protocol::UNSPECIFIED, Protocol::UNIX].contains(&protocol)) {
+            return Err(Error::ProtocolNotSupported);
+        }
+        match kind {
+            Type::Stream => Ok(Kind::UnixStream),
+            // What was written for BSD asks for SOCK_RAW and means this.
+            Type::Dgram | Type::Raw => Ok(Kind::UnixDatagram),
+            Type::SeqPacket => Ok(Kind::UnixSeqPacket),
+        }
+    }
+
     /// Its type.
     pub fn r#type(self) -> Type {
         match self {
-            Kind::Tcp => Type::Stream,
-            Kind::Udp => Type::Dgram,
+            Kind::Tcp | Kind::UnixStream => Type::Stream,
+            Kind::Udp | Kind::UnixDatagram => Type::Dgram,
+            Kind::UnixSeqPacket => Type::SeqPacket,
         }
     }
 
@@ -104,6 +132,7 @@ impl Kind {
         match self {
             Kind::Tcp => Protocol::TCP,
             Kind::Udp => Protocol::UDP,
+            Kind::UnixStream | Kind::UnixDatagram | Kind::UnixSeqPacket => Protocol::UNSPECIFIED,
         }
     }
 }
@@ -113,6 +142,9 @@ impl fmt::Display for Kind {
         f.write_str(match self {
             Kind::Tcp => "TCP",
             Kind::Udp => "UDP",
+            Kind::UnixStream => "Unix stream",
+            Kind::UnixDatagram => "Unix datagram",
+            Kind::UnixSeqPacket => "Unix seqpacket",
         })
     }
 }
