@@ -2,9 +2,8 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
 
-use atomic_waker::AtomicWaker;
-
-use super::{Bell, lock, stream};
+use super::waiters::Waiters;
+use super::{Bell, lock};
 use crate::error::{Error, Result};
 
 #[derive(Debug)]
@@ -19,7 +18,7 @@ struct Queue<T> {
 #[derive(Debug)]
 struct Shared<T> {
     queue: Mutex<Queue<T>>,
-    acceptor: AtomicWaker,
+    acceptors: Waiters,
 }
 
 /// The application's end of a listening socket: the queue of connections that wait to be accepted.
@@ -41,7 +40,7 @@ impl<T> Accepts<T> {
     pub fn new(bell: Bell) -> (Accepts<T>, AcceptEnd<T>) {
         let bell = Arc::new(bell);
         let queue = Mutex::new(Queue { waiting: VecDeque::new(), closed: false, dropped: false });
-        let shared = Arc::new(Shared { queue, acceptor: AtomicWaker::new() });
+        let shared = Arc::new(Shared { queue, acceptors: Waiters::default() });
         (Accepts { shared: Arc::clone(&shared), bell: Arc::clone(&bell) }, AcceptEnd { shared, bell })
     }
 
@@ -63,9 +62,21 @@ impl<T> Accepts<T> {
         }
     }
 
+    /// Whether a connection waits, or the stack has stopped: then accepting does not have to wait (`accept(2)`).
+    pub fn is_ready(&self) -> bool {
+        let queue = lock(&self.shared.queue);
+        queue.closed || !queue.waiting.is_empty()
+    }
+
+    /// [`Accepts::is_ready`], or wakes the task later.
+    pub fn poll_ready(&self, context: &mut Context<'_>) -> Poll<()> {
+        let ready = || if self.is_ready() { Ok(()) } else { Err(Error::WouldBlock) };
+        self.shared.acceptors.poll(context, ready).map(|_| ())
+    }
+
     /// [`Accepts::try_accept`], or wakes the task later.
     pub fn poll_accept(&self, context: &mut Context<'_>) -> Poll<Result<T>> {
-        stream::poll(&self.shared.acceptor, context, || self.try_accept())
+        self.shared.acceptors.poll(context, || self.try_accept())
     }
 }
 
@@ -85,7 +96,7 @@ impl<T> AcceptEnd<T> {
     /// Lets a connection wait to be accepted.
     pub fn deliver(&self, connection: T) {
         lock(&self.shared.queue).waiting.push_back(connection);
-        self.shared.acceptor.wake();
+        self.shared.acceptors.wake(None);
     }
 
     /// How many wait.
@@ -96,7 +107,7 @@ impl<T> AcceptEnd<T> {
     /// The stack stops.
     pub fn finish(&self) {
         lock(&self.shared.queue).closed = true;
-        self.shared.acceptor.wake();
+        self.shared.acceptors.wake(None);
     }
 
     /// Takes what still waits, when nobody will accept it any more.

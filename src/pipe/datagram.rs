@@ -1,12 +1,12 @@
 use std::collections::VecDeque;
+use std::io::{IoSlice, IoSliceMut};
 use std::net::{IpAddr, SocketAddr};
-use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
 
-use atomic_waker::AtomicWaker;
-
-use super::{Bell, lock, stream};
+use super::link::{Joint, Link, Side};
+use super::readiness::{Interest, Readiness};
+use super::{Bell, lock};
 use crate::error::{Error, Result};
 use crate::memory::{Charge, Memory};
 
@@ -23,131 +23,273 @@ const fn largest(is_v4: bool) -> usize {
 }
 
 /// Whom a datagram is from or for.
-#[derive(Debug, Clone, Copy)]
-struct Addresses {
-    peer: SocketAddr,
-    local: Option<IpAddr>,
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Addresses {
+    /// The other host's.
+    pub peer: SocketAddr,
+    /// Ours, if it is known or chosen.
+    pub local: Option<IpAddr>,
+}
+
+/// A datagram that was received.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Received<A = Addresses> {
+    /// How many bytes of it are in the buffer.
+    pub count: usize,
+    /// How many it had (MSG_TRUNC). The rest is lost.
+    pub length: usize,
+    /// Who sent it, and to whom.
+    pub addresses: A,
 }
 
 /// Datagrams in order. Each has memory of its own, so that a socket through which one large datagram went keeps
 /// nothing of it.
 #[derive(Debug)]
-struct Queue {
-    datagrams: VecDeque<(Addresses, Box<[u8]>)>,
+struct Queue<A> {
+    datagrams: VecDeque<(A, Box<[u8]>)>,
     bytes: usize,
     capacity: usize,
     /// `bytes`, where all that buffers use is counted.
     charge: Charge,
 }
 
-impl Queue {
-    fn new(capacity: usize, memory: &Memory) -> Mutex<Queue> {
+impl<A> Queue<A> {
+    fn new(capacity: usize, memory: &Memory) -> Mutex<Queue<A>> {
         Mutex::new(Queue { datagrams: VecDeque::new(), bytes: 0, capacity, charge: memory.account() })
     }
 
-    /// Says whether there was room.
-    fn push(&mut self, addresses: Addresses, bytes: &[u8]) -> bool {
-        let cost = bytes.len() + COST;
-        if self.datagrams.len() >= DATAGRAMS || self.bytes + cost > self.capacity {
-            return false;
-        }
-        self.bytes += cost;
-        self.charge.set(self.bytes);
-        self.datagrams.push_back((addresses, bytes.into()));
-        true
+    fn has_room(&self, length: usize) -> bool {
+        self.datagrams.len() < DATAGRAMS && self.bytes + length + COST <= self.capacity
     }
 
-    fn pop(&mut self) -> Option<(Addresses, Box<[u8]>)> {
+    fn push(&mut self, addresses: A, bytes: Box<[u8]>) {
+        self.count(self.bytes + bytes.len() + COST);
+        self.datagrams.push_back((addresses, bytes));
+    }
+
+    fn pop(&mut self) -> Option<(A, Box<[u8]>)> {
         let (addresses, bytes) = self.datagrams.pop_front()?;
-        self.bytes -= bytes.len() + COST;
-        self.charge.set(self.bytes);
+        self.count(self.bytes - (bytes.len() + COST));
         Some((addresses, bytes))
     }
+
+    fn count(&mut self, bytes: usize) {
+        self.bytes = bytes;
+        self.charge.set(bytes);
+    }
 }
 
+type Shared<A> = Arc<Link<Mutex<Queue<A>>>>;
+
+/// The application's end of a socket whose messages keep their boundaries: UDP, and with other addresses whatever else
+/// does.
 #[derive(Debug)]
-struct Shared {
-    incoming: Mutex<Queue>,
-    outgoing: Mutex<Queue>,
-    error: AtomicI32,
-    /// The stack has stopped.
-    closed: AtomicBool,
-    /// The application's end is gone.
-    dropped: AtomicBool,
-    /// The stack holds a datagram that did not fit: receiving must ring the bell.
-    stack_waits: AtomicBool,
-    reader: AtomicWaker,
-    writer: AtomicWaker,
+pub struct Datagrams<A = Addresses> {
+    link: Shared<A>,
+    side: Side,
 }
 
-/// The application's end of a datagram socket.
+/// The stack's end of such a socket.
 #[derive(Debug)]
-pub struct Datagrams {
-    shared: Arc<Shared>,
-    bell: Arc<Bell>,
-    capacity: usize,
+pub struct DatagramEnd<A = Addresses> {
+    link: Shared<A>,
 }
 
-/// The stack's end of a datagram socket.
-#[derive(Debug)]
-pub struct DatagramEnd {
-    shared: Arc<Shared>,
-    bell: Arc<Bell>,
-}
+/// What is on the other side.
+const APPLICATION: Side = Side::Left;
 
-impl Datagrams {
+impl<A: Clone> Datagrams<A> {
     /// Two queues of `capacity` bytes, with a little for each datagram besides its payload. None of it is taken
     /// before datagrams come; what is taken counts in `memory`.
-    pub fn new(capacity: usize, memory: &Memory, bell: Bell) -> (Datagrams, DatagramEnd) {
-        let bell = Arc::new(bell);
-        let shared = Arc::new(Shared {
-            incoming: Queue::new(capacity, memory),
-            outgoing: Queue::new(capacity, memory),
-            error: AtomicI32::new(0),
-            closed: AtomicBool::new(false),
-            dropped: AtomicBool::new(false),
-            stack_waits: AtomicBool::new(false),
-            reader: AtomicWaker::new(),
-            writer: AtomicWaker::new(),
-        });
-        (Datagrams { shared: Arc::clone(&shared), bell: Arc::clone(&bell), capacity }, DatagramEnd { shared, bell })
+    pub fn new(capacity: usize, memory: &Memory, bell: Bell) -> (Datagrams<A>, DatagramEnd<A>) {
+        let link = Arc::new(Link::new([Queue::new(capacity, memory), Queue::new(capacity, memory)], bell));
+        (Datagrams { link: Arc::clone(&link), side: Side::Left }, DatagramEnd { link })
     }
 
-    /// Takes an ICMP error that a datagram caused, if nobody was told yet (SO_ERROR).
+    /// Two applications' ends, joined: what one sends the other receives, as with a pair of SOCK_SEQPACKET
+    /// (`unix(7)`). A message is copied when it is sent and when it is received. The bells ring when an end is shut
+    /// down or dropped, and for nothing else.
+    ///
+    /// ```
+    /// use tapsock::{memory::Memory, pipe::{Datagrams, Doorbell}};
+    /// let (memory, doorbell) = (Memory::new(1 << 20), Doorbell::default());
+    /// let (a, b) = Datagrams::joined(4096, &memory, [doorbell.bell(0), doorbell.bell(1)]);
+    /// a.try_send_message(&[std::io::IoSlice::new(b"hello")], ())?;
+    /// drop(a);
+    /// let mut buffer = [0; 16];
+    /// let mut buffers = [std::io::IoSliceMut::new(&mut buffer)];
+    /// assert_eq!(b.try_receive_message(&mut buffers, false)?.map(|message| message.length), Some(5));
+    /// assert_eq!(b.try_receive_message(&mut buffers, false)?, None, "the end");
+    /// # Ok::<(), tapsock::error::Error>(())
+    /// ```
+    pub fn joined(capacity: usize, memory: &Memory, bells: [Bell; 2]) -> (Datagrams<A>, Datagrams<A>) {
+        let [left, right] = bells;
+        let (application, end) = Datagrams::new(capacity, memory, left);
+        (application, end.join(right))
+    }
+
+    /// Takes one message, or with `peek` a copy of it (MSG_PEEK); `None` when nothing more will come.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::WouldBlock`] if there is none; what the socket is to be told, once; [`Error::NetworkDown`] after the
+    /// stack has stopped.
+    pub fn try_receive_message(&self, buffers: &mut [IoSliceMut<'_>], peek: bool) -> Result<Option<Received<A>>> {
+        self.link.take_error(self.side)?;
+        let is_over = self.link.is_reading_over(self.side);
+        let incoming = self.link.incoming(self.side);
+        let mut queue = lock(&incoming.queue);
+        let taken;
+        let next = if peek {
+            queue.datagrams.front()
+        } else {
+            taken = queue.pop();
+            taken.as_ref()
+        };
+        let Some((addresses, bytes)) = next else {
+            return match is_over {
+                false => Err(Error::WouldBlock),
+                true if self.is_stopped() => Err(Error::NetworkDown),
+                true => Ok(None),
+            };
+        };
+        let count = scatter(bytes, buffers);
+        let received = Received { count, length: bytes.len(), addresses: addresses.clone() };
+        drop(queue);
+        if !peek {
+            incoming.writers.wake(self.link.bell(self.side));
+        }
+        Ok(Some(received))
+    }
+
+    /// Sends the bytes of all buffers as one message.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::MessageTooLong`] if the queue cannot hold it; [`Error::WouldBlock`] while too many wait;
+    /// [`Error::BrokenPipe`] if this direction is over; what the socket is to be told, once; [`Error::NetworkDown`]
+    /// after the stack has stopped.
+    pub fn try_send_message(&self, buffers: &[IoSlice<'_>], addresses: A) -> Result<()> {
+        self.link.take_error(self.side)?;
+        if self.link.is_writing_over(self.side) {
+            return Err(if self.is_stopped() { Error::NetworkDown } else { Error::BrokenPipe });
+        }
+        let length = buffers.iter().map(|buffer| buffer.len()).sum();
+        let outgoing = self.link.outgoing(self.side);
+        let mut queue = lock(&outgoing.queue);
+        if length + COST > queue.capacity {
+            return Err(Error::MessageTooLong);
+        }
+        // At the limit on memory one may still go its way: the stack takes it at once.
+        let is_short = queue.charge.is_exhausted() && !queue.datagrams.is_empty();
+        if is_short || !queue.has_room(length) {
+            return Err(Error::WouldBlock);
+        }
+        queue.push(addresses, gather(buffers, length));
+        drop(queue);
+        outgoing.readers.wake(None);
+        self.link.ring_stack(self.side);
+        if self.link.is_joined() && self.link.is_gone(self.side.other()) && !lock(&outgoing.queue).datagrams.is_empty()
+        {
+            // It went while we wrote.
+            self.link.reset(self.side.other());
+        }
+        Ok(())
+    }
+
+    fn is_stopped(&self) -> bool {
+        !self.link.is_joined() && self.link.is_dead()
+    }
+
+    /// [`Datagrams::try_receive_message`], or wakes the task later.
+    pub fn poll_receive_message(
+        &self,
+        context: &mut Context<'_>,
+        buffers: &mut [IoSliceMut<'_>],
+        peek: bool,
+    ) -> Poll<Result<Option<Received<A>>>> {
+        self.link.incoming(self.side).readers.poll(context, || self.try_receive_message(buffers, peek))
+    }
+
+    /// [`Datagrams::try_send_message`], or wakes the task later.
+    pub fn poll_send_message(
+        &self,
+        context: &mut Context<'_>,
+        buffers: &[IoSlice<'_>],
+        addresses: &A,
+    ) -> Poll<Result<()>> {
+        let send = || self.try_send_message(buffers, addresses.clone());
+        self.link.outgoing(self.side).writers.poll(context, send)
+    }
+
+    /// Takes what the socket is to be told, if nobody was told yet (SO_ERROR).
     ///
     /// # Errors
     ///
     /// That.
     pub fn take_error(&self) -> Result<()> {
-        match self.shared.error.swap(0, Ordering::AcqRel) {
-            0 => Ok(()),
-            errno => Err(Error::from_errno(errno).unwrap_or(Error::ConnectionRefused)),
+        self.link.take_error(self.side)
+    }
+
+    /// The length of the next message (FIONREAD); `None` if there is none.
+    pub fn next_length(&self) -> Option<usize> {
+        lock(&self.link.incoming(self.side).queue).datagrams.front().map(|(_, bytes)| bytes.len())
+    }
+
+    /// How many bytes may wait to be received, from here on (SO_RCVBUF). What waits already stays.
+    pub fn set_receive_capacity(&self, capacity: usize) {
+        let incoming = self.link.incoming(self.side);
+        lock(&incoming.queue).capacity = capacity;
+        incoming.writers.wake(self.link.bell(self.side));
+    }
+
+    /// How many bytes may wait to be sent, from here on (SO_SNDBUF).
+    pub fn set_send_capacity(&self, capacity: usize) {
+        let outgoing = self.link.outgoing(self.side);
+        lock(&outgoing.queue).capacity = capacity;
+        outgoing.writers.wake(None);
+    }
+
+    /// Nothing more will be sent; what waits still is.
+    pub fn shutdown_write(&self) {
+        self.link.shut_down_write(self.side);
+    }
+
+    /// Nothing more will be received.
+    pub fn shutdown_read(&self) {
+        self.link.shut_down_read(self.side);
+    }
+
+    /// What a call would find at this moment (`poll(2)`).
+    pub fn readiness(&self) -> Readiness {
+        let (link, side) = (&*self.link, self.side);
+        let (is_reading_over, is_writing_over) = (link.is_reading_over(side), link.is_writing_over(side));
+        let error = link.error(side).is_some();
+        Readiness {
+            readable: is_reading_over || error || self.next_length().is_some(),
+            writable: is_writing_over || error || lock(&link.outgoing(side).queue).has_room(0),
+            hang_up: is_reading_over && is_writing_over,
+            error,
         }
     }
 
+    /// [`Datagrams::readiness`] once `interest` is met; until then the task is woken later.
+    pub fn poll_ready(&self, context: &mut Context<'_>, interest: Interest) -> Poll<Readiness> {
+        self.link.poll_ready(self.side, context, interest, || self.readiness())
+    }
+}
+
+impl Datagrams {
     /// Takes one datagram: how many bytes of it fitted into `buffer` (the rest is lost), who sent it, and to
     /// which of our addresses.
     ///
     /// # Errors
     ///
     /// [`Error::WouldBlock`] if there is none; an ICMP error that a datagram of ours caused, once;
-    /// [`Error::NetworkDown`] after the stack has stopped.
+    /// [`Error::NetworkDown`] after the stack has stopped; [`Error::BrokenPipe`] after [`Datagrams::shutdown_read`].
     pub fn try_receive(&self, buffer: &mut [u8]) -> Result<(usize, SocketAddr, Option<IpAddr>)> {
-        self.take_error()?;
-        let next = lock(&self.shared.incoming).pop();
-        match next {
-            Some((addresses, bytes)) => {
-                let count = bytes.len().min(buffer.len());
-                buffer[..count].copy_from_slice(&bytes[..count]);
-                let received = (count, addresses.peer, addresses.local);
-                if self.shared.stack_waits.swap(false, Ordering::AcqRel) {
-                    self.bell.ring();
-                }
-                Ok(received)
-            }
-            None if self.shared.closed.load(Ordering::Acquire) => Err(Error::NetworkDown),
-            None => Err(Error::WouldBlock),
-        }
+        let received = self.try_receive_message(&mut [IoSliceMut::new(buffer)], false)?.ok_or(Error::BrokenPipe)?;
+        Ok((received.count, received.addresses.peer, received.addresses.local))
     }
 
     /// Hands one datagram to the stack, to be sent from `local` if it is given.
@@ -157,22 +299,11 @@ impl Datagrams {
     /// [`Error::MessageTooLong`] if IP or the queue cannot hold it; [`Error::WouldBlock`] while too many wait; an ICMP error that an earlier
     /// one caused, once; [`Error::NetworkDown`] after the stack has stopped.
     pub fn try_send(&self, bytes: &[u8], peer: SocketAddr, local: Option<IpAddr>) -> Result<()> {
-        self.take_error()?;
-        if self.shared.closed.load(Ordering::Acquire) {
-            return Err(Error::NetworkDown);
-        }
-        if bytes.len() > largest(peer.is_ipv4()) || bytes.len() + COST > self.capacity {
+        if bytes.len() > largest(peer.is_ipv4()) {
+            self.take_error()?;
             return Err(Error::MessageTooLong);
         }
-        let mut outgoing = lock(&self.shared.outgoing);
-        // At the limit on memory one datagram may still go its way: the stack takes it at once.
-        let is_short = outgoing.charge.is_exhausted() && !outgoing.datagrams.is_empty();
-        if is_short || !outgoing.push(Addresses { peer, local }, bytes) {
-            return Err(Error::WouldBlock);
-        }
-        drop(outgoing);
-        self.bell.ring();
-        Ok(())
+        self.try_send_message(&[IoSlice::new(bytes)], Addresses { peer, local })
     }
 
     /// [`Datagrams::try_receive`], or wakes the task later.
@@ -181,7 +312,7 @@ impl Datagrams {
         context: &mut Context<'_>,
         buffer: &mut [u8],
     ) -> Poll<Result<(usize, SocketAddr, Option<IpAddr>)>> {
-        stream::poll(&self.shared.reader, context, || self.try_receive(buffer))
+        self.link.incoming(self.side).readers.poll(context, || self.try_receive(buffer))
     }
 
     /// [`Datagrams::try_send`], or wakes the task later.
@@ -192,70 +323,139 @@ impl Datagrams {
         peer: SocketAddr,
         local: Option<IpAddr>,
     ) -> Poll<Result<()>> {
-        stream::poll(&self.shared.writer, context, || self.try_send(bytes, peer, local))
+        self.link.outgoing(self.side).writers.poll(context, || self.try_send(bytes, peer, local))
     }
 }
 
-impl Drop for Datagrams {
+/// Copies as much of `bytes` as fits.
+fn scatter(mut bytes: &[u8], buffers: &mut [IoSliceMut<'_>]) -> usize {
+    let before = bytes.len();
+    for buffer in buffers {
+        let (here, rest) = bytes.split_at(bytes.len().min(buffer.len()));
+        buffer[..here.len()].copy_from_slice(here);
+        bytes = rest;
+    }
+    before - bytes.len()
+}
+
+fn gather(buffers: &[IoSlice<'_>], length: usize) -> Box<[u8]> {
+    match buffers {
+        [one] => one[..].into(),
+        _ => {
+            let mut bytes = Vec::with_capacity(length);
+            buffers.iter().for_each(|buffer| bytes.extend_from_slice(buffer));
+            bytes.into()
+        }
+    }
+}
+
+impl<A> Drop for Datagrams<A> {
     fn drop(&mut self) {
-        self.shared.dropped.store(true, Ordering::Release);
-        self.bell.ring();
+        self.link.drop_end(self.side, || lock(&self.link.incoming(self.side).queue).datagrams.is_empty());
+    }
+}
+
+impl<A> DatagramEnd<A> {
+    /// Looks after the socket: what the application does from here on rings again.
+    pub fn answer(&self) {
+        if let Some(bell) = self.link.bell(APPLICATION) {
+            bell.reset();
+        }
+    }
+
+    /// Makes this end another application's, as [`Datagrams::joined`] does. What waits stays.
+    pub fn join(self, bell: Bell) -> Datagrams<A> {
+        self.link.join(Joint::Unix, bell);
+        Datagrams { link: self.link, side: Side::Right }
+    }
+
+    /// Queues a received message, whose memory goes with it. If there is no room, it comes back, and the bell rings when
+    /// there is.
+    ///
+    /// # Errors
+    ///
+    /// The message.
+    pub fn deliver_owned(&self, bytes: Box<[u8]>, addresses: A) -> std::result::Result<(), Box<[u8]>> {
+        let incoming = self.link.incoming(APPLICATION);
+        let mut queue = lock(&incoming.queue);
+        if !queue.has_room(bytes.len()) {
+            incoming.writers.register_bell();
+            return Err(bytes);
+        }
+        queue.push(addresses, bytes);
+        drop(queue);
+        incoming.readers.wake(None);
+        Ok(())
+    }
+
+    /// Takes a message that the application sent, with its memory; `None` if there is none.
+    pub fn take_owned(&self) -> Option<(Box<[u8]>, A)> {
+        let outgoing = self.link.outgoing(APPLICATION);
+        let (addresses, bytes) = lock(&outgoing.queue).pop()?;
+        outgoing.writers.wake(None);
+        Some((bytes, addresses))
+    }
+
+    /// Puts a message that was taken last back in front of the others: it cannot go yet.
+    pub fn give_back(&self, bytes: Box<[u8]>, addresses: A) {
+        let mut queue = lock(&self.link.outgoing(APPLICATION).queue);
+        let total = queue.bytes + bytes.len() + COST;
+        queue.count(total);
+        queue.datagrams.push_front((addresses, bytes));
+    }
+
+    /// Whether the application has sent what the stack has not taken.
+    pub fn has_unsent(&self) -> bool {
+        !lock(&self.link.outgoing(APPLICATION).queue).datagrams.is_empty()
+    }
+
+    /// Asks the engine to come back in its next round.
+    pub fn ring(&self) {
+        self.link.ring(APPLICATION);
+    }
+
+    /// The next call of the application is told this.
+    pub fn fail(&self, error: Error) {
+        self.link.set_error(APPLICATION, error);
+        self.link.incoming(APPLICATION).readers.wake(None);
+        self.link.outgoing(APPLICATION).writers.wake(None);
+    }
+
+    /// The stack stops.
+    pub fn finish(&self) {
+        self.link.stop();
+    }
+
+    /// Whether the application receives nothing more.
+    pub fn is_reading_over(&self) -> bool {
+        self.link.is_reading_over(APPLICATION)
+    }
+
+    /// Whether the application has dropped its end.
+    pub fn is_dropped(&self) -> bool {
+        self.link.is_gone(APPLICATION)
     }
 }
 
 impl DatagramEnd {
-    /// Looks after the socket: what the application does from here on rings again.
-    pub fn answer(&self) {
-        self.bell.reset();
-    }
-
     /// Queues a received datagram, which the limit on memory has let in; `false` if there is no room, and then the bell rings when there is.
     pub fn deliver(&self, bytes: &[u8], peer: SocketAddr, local: IpAddr) -> bool {
-        let mut incoming = lock(&self.shared.incoming);
-        if !incoming.push(Addresses { peer, local: Some(local) }, bytes) {
-            self.shared.stack_waits.store(true, Ordering::Release);
+        let incoming = self.link.incoming(APPLICATION);
+        let mut queue = lock(&incoming.queue);
+        if !queue.has_room(bytes.len()) {
+            incoming.writers.register_bell();
             return false;
         }
-        drop(incoming);
-        self.shared.reader.wake();
+        queue.push(Addresses { peer, local: Some(local) }, bytes.into());
+        drop(queue);
+        incoming.readers.wake(None);
         true
     }
 
     /// Takes a datagram that the application sent and gives it to `send`; `None` if there is none.
     pub fn take<R>(&self, send: impl FnOnce(&[u8], SocketAddr, Option<IpAddr>) -> R) -> Option<R> {
-        let (addresses, bytes) = lock(&self.shared.outgoing).pop()?;
-        let result = send(&bytes, addresses.peer, addresses.local);
-        self.shared.writer.wake();
-        Some(result)
-    }
-
-    /// Whether the application has sent what the stack has not taken.
-    pub fn has_unsent(&self) -> bool {
-        !lock(&self.shared.outgoing).datagrams.is_empty()
-    }
-
-    /// Asks the engine to come back in its next round.
-    pub fn ring(&self) {
-        self.bell.ring();
-    }
-
-    /// The next call of the application is told this.
-    pub fn fail(&self, error: Error) {
-        self.shared.error.store(error.errno(), Ordering::Release);
-        self.shared.reader.wake();
-        self.shared.writer.wake();
-    }
-
-    /// The stack stops.
-    pub fn finish(&self) {
-        self.shared.closed.store(true, Ordering::Release);
-        self.shared.reader.wake();
-        self.shared.writer.wake();
-    }
-
-    /// Whether the application has dropped its end.
-    pub fn is_dropped(&self) -> bool {
-        self.shared.dropped.load(Ordering::Acquire)
+        let (bytes, addresses) = self.take_owned()?;
+        Some(send(&bytes, addresses.peer, addresses.local))
     }
 }
 
@@ -309,6 +509,72 @@ mod tests {
         let (_application, stack) = Datagrams::new(1 << 20, &memory(), Doorbell::default().bell(0));
         let delivered = (0..1000).filter(|_| stack.deliver(b"", peer, peer.ip())).count();
         assert_eq!(delivered, DATAGRAMS);
+    }
+
+    #[test]
+    fn a_message_longer_than_the_buffer_says_how_long_it_was() {
+        let doorbell = Doorbell::default();
+        let (a, b) = Datagrams::joined(4096, &memory(), [doorbell.bell(0), doorbell.bell(1)]);
+        let mut buffer = [0; 3];
+        assert_eq!(a.try_send_message(&[IoSlice::new(b"he"), IoSlice::new(b"llo")], 7), Ok(()));
+        let expected = Received { count: 3, length: 5, addresses: 7 };
+        for peek in [true, false] {
+            assert_eq!(b.try_receive_message(&mut [IoSliceMut::new(&mut buffer)], peek), Ok(Some(expected)));
+            assert_eq!(&buffer, b"hel");
+        }
+        assert_eq!(b.try_receive_message(&mut [IoSliceMut::new(&mut buffer)], false), Err(Error::WouldBlock));
+    }
+
+    /// What the kernel does with a pair of SOCK_SEQPACKET, as measured.
+    #[test]
+    fn joined_messages_end_as_the_kernels_do() {
+        let doorbell = Doorbell::default();
+        let pair = || Datagrams::joined(4096, &memory(), [doorbell.bell(0), doorbell.bell(1)]);
+        let send = |end: &Datagrams<()>| end.try_send_message(&[IoSlice::new(b"x")], ());
+        let receive = |end: &Datagrams<()>| {
+            end.try_receive_message(&mut [IoSliceMut::new(&mut [0; 8])], false).map(|got| got.map(|got| got.length))
+        };
+        let (a, b) = pair();
+        assert_eq!(send(&b), Ok(()));
+        drop(b);
+        assert_eq!((send(&a), receive(&a), receive(&a)), (Err(Error::BrokenPipe), Ok(Some(1)), Ok(None)));
+        let (a, b) = pair();
+        assert_eq!((send(&a), send(&b)), (Ok(()), Ok(())));
+        drop(b);
+        assert!(a.readiness().error && a.readiness().hang_up);
+        assert_eq!(receive(&a), Err(Error::ConnectionReset), "before what waits");
+        assert_eq!((receive(&a), receive(&a), send(&a)), (Ok(Some(1)), Ok(None), Err(Error::BrokenPipe)));
+        let (a, b) = pair();
+        b.shutdown_read();
+        assert_eq!((send(&a), send(&b), receive(&a)), (Err(Error::BrokenPipe), Ok(()), Ok(Some(1))));
+        a.shutdown_write();
+        assert_eq!(receive(&b), Ok(None));
+    }
+
+    #[test]
+    fn a_datagram_can_be_handed_on_with_its_memory() {
+        let doorbell = Doorbell::default();
+        let (sender, from) = Datagrams::new(4096, &memory(), doorbell.bell(0));
+        let (receiver, to) = Datagrams::new(1100, &memory(), doorbell.bell(1));
+        let addresses = Addresses { peer: "127.0.0.1:9".parse().unwrap(), local: None };
+        for _ in 0..2 {
+            assert_eq!(sender.try_send(&[7; 1000], addresses.peer, None), Ok(()));
+        }
+        let (bytes, _) = from.take_owned().unwrap();
+        let place = bytes.as_ptr();
+        assert_eq!(to.deliver_owned(bytes, addresses), Ok(()));
+        let (bytes, _) = from.take_owned().unwrap();
+        let bytes = to.deliver_owned(bytes, addresses).unwrap_err();
+        from.give_back(bytes, addresses);
+        let mut rung = Vec::new();
+        doorbell.answer(&mut rung);
+        rung.clear();
+        let queue = &receiver.link.incoming(receiver.side).queue;
+        assert_eq!(lock(queue).datagrams[0].1.as_ptr(), place, "it was not copied");
+        assert_eq!(receiver.try_receive(&mut [0; 1000]).map(|got| got.0), Ok(1000));
+        doorbell.answer(&mut rung);
+        assert_eq!(rung, [1], "there is room again");
+        assert_eq!(from.take_owned().map(|(bytes, _)| bytes.len()), Some(1000));
     }
 
     #[test]

@@ -81,6 +81,7 @@ impl Bell {
 
     /// The engine looks after the socket now: what happens from here on rings again.
     pub fn reset(&self) {
-        self.rung.store(false, Ordering::Release);
+        // A swap like that of `ring`: whoever found the bell rung has written before, and it is seen from here on.
+        self.rung.swap(false, Ordering::AcqRel);
     }
 }

@@ -3,8 +3,10 @@
 //! A socket is read and written like a file, by a program that runs on another thread than the stack. The
 //! two meet here and nowhere else:
 //!
-//! - [`Stream`] and [`StreamEnd`]: two byte rings, one each way. The application's end is locked, so that
+//! - [`Stream`] and [`StreamEnd`]: two byte rings, one each way. Each end of a ring has a lock of its own, so that
 //!   `&TcpStream` may be used by several threads; the stack's end belongs to the engine.
+//! - [`Stream::joined`]: two applications' ends and no stack in between: the bytes of one program to another of the same
+//!   stack take this way, and it is no longer than a pipe's.
 //! - [`Datagrams`] and [`DatagramEnd`]: the same for whole datagrams with their addresses.
 //! - [`Accepts`] and [`AcceptEnd`]: the queue of connections that wait to be accepted.
 //! - [`Doorbell`]: how an application tells a sleeping engine which socket needs it.
@@ -14,14 +16,19 @@
 mod accept;
 mod datagram;
 mod doorbell;
+mod link;
+mod readiness;
 mod ring;
 mod stream;
 pub mod wait;
+mod waiters;
 
 pub use accept::{AcceptEnd, Accepts};
-pub use datagram::{DatagramEnd, Datagrams};
+pub use datagram::{Addresses, DatagramEnd, Datagrams, Received};
 pub use doorbell::{Bell, Doorbell};
-pub use stream::{Stream, StreamEnd};
+pub use link::Joint;
+pub use readiness::{Interest, Readiness};
+pub use stream::{JoinedMemory, Stream, StreamEnd};
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 

@@ -6,8 +6,10 @@
 mod congestion;
 mod end;
 mod exchange;
+mod feed;
 mod gaps;
 mod info;
+mod note;
 mod patience;
 mod recovery;
 mod resend;

@@ -1,0 +1,166 @@
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use super::super::Bell;
+use super::super::link::{Joint, Link, Side};
+use super::super::ring::Ring;
+use super::{LOW_WATER, Stream};
+use crate::error::Error;
+
+/// The stack's end of a stream socket.
+pub struct StreamEnd {
+    link: Arc<Link<Ring>>,
+    /// The application was told, or will be, what the connection died of.
+    is_broken: bool,
+}
+
+/// What is on the other side.
+const APPLICATION: Side = Side::Left;
+
+impl StreamEnd {
+    pub(super) fn new(link: Arc<Link<Ring>>) -> StreamEnd {
+        StreamEnd { link, is_broken: false }
+    }
+
+    /// Looks after the socket: what the application does from here on rings again.
+    pub fn answer(&self) {
+        if let Some(bell) = self.link.bell(APPLICATION) {
+            bell.reset();
+        }
+    }
+
+    /// The peer has been asked. An earlier try on the same pipe is forgotten.
+    pub fn begin_connect(&mut self) {
+        self.is_broken = false;
+        self.link.begin_connect();
+    }
+
+    /// The connection stands.
+    pub fn connected(&self) {
+        self.link.end_connect();
+    }
+
+    /// Makes this end another application's: from here on the two are joined and there is no stack in between. What is
+    /// in the rings stays there.
+    pub fn join(self, joint: Joint, bell: Bell) -> Stream {
+        self.link.join(joint, bell);
+        Stream::at(&self.link, Side::Right)
+    }
+
+    /// Puts received bytes into the ring and says how many fitted. If not all did, reading rings the bell.
+    /// Bytes for an application that does not read any more are accepted and discarded.
+    pub fn deliver(&mut self, bytes: &[u8]) -> usize {
+        if self.is_reading_over() {
+            return bytes.len();
+        }
+        let incoming = self.link.incoming(APPLICATION);
+        let mut count = incoming.queue.writer().push(bytes);
+        if count < bytes.len() {
+            incoming.writers.register_bell();
+            // The reader may have emptied the ring between the two lines above.
+            count += incoming.queue.writer().push(&bytes[count..]);
+        }
+        if count > 0 {
+            incoming.readers.wake(None);
+        }
+        count
+    }
+
+    /// Moves bytes that the application wrote into `buffer`.
+    pub fn take(&mut self, buffer: &mut [u8]) -> usize {
+        let outgoing = self.link.outgoing(APPLICATION);
+        let mut reader = outgoing.queue.reader();
+        let count = reader.pop(buffer);
+        let room = reader.room();
+        drop(reader);
+        if count > 0 && room >= outgoing.queue.capacity() / LOW_WATER {
+            outgoing.writers.wake(None);
+        }
+        count
+    }
+
+    /// Bytes that the application wrote and the stack has not taken.
+    pub fn unsent(&self) -> usize {
+        self.link.outgoing(APPLICATION).queue.len()
+    }
+
+    /// Bytes that the stack delivered and the application has not read.
+    pub fn unread(&self) -> usize {
+        self.link.incoming(APPLICATION).queue.len()
+    }
+
+    /// Whether the rings hold memory that was written.
+    pub fn holds_memory(&self) -> bool {
+        [self.link.incoming(APPLICATION), self.link.outgoing(APPLICATION)].iter().any(|way| way.queue.holds_memory())
+    }
+
+    /// Gives the memory of empty rings back to the kernel. Says whether nothing is left to be given back.
+    pub fn rest(&mut self) -> bool {
+        self.link.incoming(APPLICATION).queue.rest();
+        self.link.outgoing(APPLICATION).queue.rest();
+        let is_done = !self.holds_memory();
+        if !is_done {
+            // What the application has still to read: reading it brings the stack back here.
+            self.link.incoming(APPLICATION).writers.register_bell();
+        }
+        is_done
+    }
+
+    /// Nothing will come after what is in the ring.
+    pub fn end_of_stream(&self) {
+        let incoming = self.link.incoming(APPLICATION);
+        if !incoming.over.load(Ordering::Acquire) {
+            incoming.whole.store(true, Ordering::Release);
+            incoming.over.store(true, Ordering::Release);
+            incoming.readers.wake(None);
+        }
+    }
+
+    /// The connection is dead: both directions are over, and the next call is told why, once. If the peer had closed
+    /// its direction before, nothing that could be read is missing: reading goes on to say so, and only writing
+    /// fails, as on Linux.
+    pub fn fail(&mut self, error: Error) {
+        self.break_off(error);
+        self.finish();
+    }
+
+    /// The connection is dead, and there is still something to be read. Writing fails from here on.
+    pub fn break_off(&mut self, error: Error) {
+        if !std::mem::replace(&mut self.is_broken, true) {
+            let is_whole = self.link.incoming(APPLICATION).whole.load(Ordering::Acquire);
+            // A RST behind the peer's FIN says that nobody reads (Linux: tcp_reset).
+            let told = if is_whole && error == Error::ConnectionReset { Error::BrokenPipe } else { error };
+            self.link.set_error(APPLICATION, told);
+            let outgoing = self.link.outgoing(APPLICATION);
+            outgoing.over.store(true, Ordering::Release);
+            outgoing.writers.wake(None);
+        }
+    }
+
+    /// Both directions are over.
+    pub fn finish(&self) {
+        self.link.finish();
+    }
+
+    /// Whether the application has said that it will not write any more.
+    pub fn is_writing_over(&self) -> bool {
+        self.link.outgoing(APPLICATION).over.load(Ordering::Acquire)
+    }
+
+    /// Whether the application has said that it will not read any more.
+    pub fn is_reading_over(&self) -> bool {
+        self.link.incoming(APPLICATION).shut.load(Ordering::Acquire)
+    }
+
+    /// Whether the application has dropped its end.
+    pub fn is_dropped(&self) -> bool {
+        self.link.is_gone(APPLICATION)
+    }
+}
+
+impl fmt::Debug for StreamEnd {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("StreamEnd").field("link", &self.link).finish_non_exhaustive()
+    }
+}
