@@ -3,7 +3,9 @@
 //! - [`Stack`] and [`Builder`]: a stack on a TAP or on one end of an in-memory pair.
 //! - [`Socket`]: every domain, type and protocol, like the `socket2` crate.
 //! - [`TcpListener`], [`TcpStream`], [`UdpSocket`]: blocking, like `std::net`.
-//! - [`tokio`]: the same three for async programs, like `tokio::net`.
+//! - [`UnixListener`], [`UnixStream`], [`UnixDatagram`]: like `std::os::unix::net`, with names of the stack's own: no
+//!   network, and no file.
+//! - [`tokio`]: the same for async programs, like `tokio::net`.
 //!
 //! A socket lives in the engine; what a program holds is its end of the pipe. [`TcpStream::info`] is a plain
 //! snapshot of what lies behind it.
@@ -30,6 +32,7 @@ mod tcp;
 mod timeout;
 pub mod tokio;
 mod udp;
+mod unix;
 
 pub use address::SockAddr;
 pub use builder::{Builder, StartError};
@@ -37,6 +40,7 @@ pub use socket::{Flags, Socket};
 pub use stack::Stack;
 pub use tcp::{TcpListener, TcpStream};
 pub use udp::UdpSocket;
+pub use unix::{UnixDatagram, UnixListener, UnixStream};
 
 pub use crate::socket::{Domain, Keepalive, Protocol, TcpInfo, Type};
 

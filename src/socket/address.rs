@@ -44,11 +44,11 @@ impl Address {
         }
     }
 
-    pub(super) fn inet(&self) -> Result<SocketAddr> {
+    pub(super) fn into_inet(self) -> Result<SocketAddr> {
         self.as_socket().ok_or(Error::FamilyNotSupported)
     }
 
-    pub(super) fn unix(self) -> Result<UnixAddress> {
+    pub(super) fn into_unix(self) -> Result<UnixAddress> {
         match self {
             Address::Inet(_) => Err(Error::InvalidInput),
             Address::Unix(name) => Ok(name),

@@ -64,7 +64,7 @@ impl From<u8> for Protocol {
 }
 
 /// A kind of socket that this stack has.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Kind {
     /// A TCP connection, or what waits for them.
     Tcp,

@@ -8,11 +8,12 @@
 //! |---|---|
 //! | `kind` | domain, type and protocol: which sockets there are |
 //! | `verb` | what is asked, and what is given |
-//! | `address` | IPv4 addresses as an IPv6 socket shows them |
+//! | `address` | addresses of every domain; IPv4 addresses as an IPv6 socket shows them |
 //! | `option` | the options, with their defaults |
 //! | `open` | socket, bind, listen, connect, close |
 //! | `call` | every other verb |
 //! | `service` | bytes between pipes and the transport |
+//! | `unix` | Unix-domain sockets |
 //!
 //! smoltcp's types stop here: what the rooms above see is std's addresses and this module's plain types.
 
@@ -22,10 +23,13 @@ mod kind;
 mod open;
 mod option;
 mod service;
+mod unix;
 mod verb;
 
+pub use address::Address;
 pub use kind::{Domain, Kind, Protocol, Type};
 pub use option::{OptionName, SocketOption};
+pub use unix::{Recipient, UnixAddress, UnixName, UnixPipe, UnixSocket};
 pub use verb::{Call, Completion, DatagramSocket, Handle, ListenerSocket, Outcome, StreamSocket, Verb};
 
 pub use crate::transport::{Keepalive, TcpInfo};
@@ -51,6 +55,7 @@ pub struct Sockets {
     memory: Memory,
     limits: Limits,
     next_number: u64,
+    names: unix::Names,
     /// What a socket has that was told nothing: one record for all of them.
     defaults: Arc<Options>,
 }
@@ -90,6 +95,7 @@ enum State {
         slot: Option<usize>,
         end: DatagramEnd,
     },
+    Unix(Box<unix::Unix>),
 }
 
 impl State {
@@ -121,6 +127,7 @@ impl Sockets {
             memory,
             limits: limits.clone(),
             next_number: 1,
+            names: unix::Names::default(),
             defaults: Arc::new(Options::default()),
         }
     }
@@ -150,6 +157,11 @@ impl Sockets {
 impl Sockets {
     /// What it holds, by name.
     pub(crate) fn left(&self) -> Vec<(&'static str, usize)> {
-        vec![("descriptors", self.table.len()), ("completions", self.completions.len()), ("rung", self.rung.len())]
+        vec![
+            ("descriptors", self.table.len()),
+            ("completions", self.completions.len()),
+            ("rung", self.rung.len()),
+            ("names", self.names.len()),
+        ]
     }
 }

@@ -7,7 +7,7 @@ use rand::rngs::StdRng;
 
 use super::option::Options;
 use super::{
-    Connecting, DatagramSocket, Descriptor, Domain, Handle, Kind, ListenerSocket, Outcome, Sockets, State,
+    Address, Connecting, DatagramSocket, Descriptor, Domain, Handle, Kind, ListenerSocket, Outcome, Sockets, State,
     StreamSocket, address,
 };
 use crate::error::{Error, Result};
@@ -33,6 +33,9 @@ impl Sockets {
                 let (pipe, end) = Datagrams::new(self.limits.datagram_buffer, &self.memory, bell);
                 let handle = self.insert(domain, kind, options, State::Datagram { slot: None, end });
                 Ok(Outcome::Datagram(DatagramSocket { handle, local: address::wildcard(domain), pipe }))
+            }
+            Kind::UnixStream | Kind::UnixDatagram | Kind::UnixSeqPacket => {
+                Ok(Outcome::Unix(Box::new(self.open_unix(kind)?)))
             }
         }
     }
@@ -64,7 +67,7 @@ impl Sockets {
             // `bind(2)`: it has an address already.
             _ => return Err(Error::InvalidInput),
         };
-        Ok(Outcome::Address(address::shown(*domain, got)))
+        Ok(Outcome::Address(address::shown(*domain, got).into()))
     }
 
     /// Where a TCP socket is bound; one that did not choose gets any port.
@@ -123,6 +126,7 @@ impl Sockets {
                 return Ok(Outcome::Done);
             }
             State::Datagram { .. } => return Err(Error::NotSupported),
+            State::Unix(_) => return self.listen_unix(socket, backlog),
             State::Idle { .. } | State::Stream { .. } => return Err(Error::InvalidInput),
         }
         let place = self.bound_tcp(socket, transport, below, rng)?;
@@ -155,6 +159,7 @@ impl Sockets {
                 let slot = self.bound_datagram(now, socket, transport, below, rng)?;
                 transport.connect_udp(slot, remote, below).map(|()| Outcome::Done)
             }
+            State::Unix(_) => Err(Error::InvalidInput),
         }
     }
 
@@ -200,6 +205,7 @@ impl Sockets {
                 }
                 Ok(Outcome::Done)
             }
+            State::Unix(_) => self.disconnect_unix(socket),
             _ => Err(Error::NotSupported),
         }
     }
@@ -263,7 +269,7 @@ impl Sockets {
             descriptor.options = Arc::new(options);
         }
         match self.bind(now, handle, local, transport, below, rng) {
-            Ok(Outcome::Address(local)) => Ok(Outcome::Datagram(DatagramSocket { local, ..opened })),
+            Ok(Outcome::Address(Address::Inet(local))) => Ok(Outcome::Datagram(DatagramSocket { local, ..opened })),
             other => {
                 self.remove(handle.descriptor, transport);
                 other

@@ -54,6 +54,7 @@ impl Sockets {
                 // It has nothing to ring by.
                 Some(State::Idle { end: None }) => {}
                 Some(State::Datagram { .. }) => self.service_datagram(now, descriptor, transport, below, rng),
+                Some(State::Unix(_)) => self.answer_unix(descriptor),
                 // It rang while its socket was going away.
                 None => {}
             }
@@ -284,6 +285,7 @@ impl Sockets {
                 State::Idle { end: Some(mut end) } => end.fail(Error::NetworkDown),
                 State::Listener { end, .. } => end.finish(),
                 State::Datagram { end, .. } => end.finish(),
+                State::Unix(unix) => unix.stop(),
                 State::Stream { mut end, connecting, lingering, .. } => {
                     end.fail(Error::NetworkDown);
                     self.completions.extend(lingering.map(|ticket| Completion { ticket, result: Ok(Outcome::Done) }));

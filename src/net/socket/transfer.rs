@@ -49,6 +49,8 @@ impl Socket {
     fn stream(&self) -> Result<&Stream> {
         match self.inner.pipe.get() {
             Some(Pipe::Stream(pipe)) => Ok(pipe),
+            // `unix_stream_read_generic` in Linux.
+            _ if self.inner.unix.is_some() => Err(Error::InvalidInput),
             _ => Err(Error::NotConnected),
         }
     }
@@ -72,7 +74,7 @@ impl Socket {
         block_on(poll_fn(|context| poll(context)), self.inner.read_timeout.deadline()).unwrap_or(Err(Error::WouldBlock))
     }
 
-    fn wait_write<T>(
+    pub(super) fn wait_write<T>(
         &self,
         is_nonblocking: bool,
         mut poll: impl FnMut(&mut Context<'_>) -> Poll<Result<T>>,
@@ -85,7 +87,7 @@ impl Socket {
             .unwrap_or(Err(Error::WouldBlock))
     }
 
-    fn is_nonblocking(&self) -> bool {
+    pub(super) fn is_nonblocking(&self) -> bool {
         self.inner.is_nonblocking.load(std::sync::atomic::Ordering::Acquire)
     }
 
@@ -104,6 +106,9 @@ impl Socket {
     ///
     /// As [`Socket::recv`].
     pub fn recv_with_flags(&self, buffer: &mut [u8], flags: Flags) -> io::Result<usize> {
+        if self.has_unix_messages() {
+            return self.receive_unix(&mut [IoSliceMut::new(buffer)], flags).map(|(received, _)| received.count);
+        }
         if matches!(self.inner.pipe.get(), Some(Pipe::Datagrams(_))) {
             return self.recv_from_with_flags(buffer, flags).map(|(count, _)| count);
         }
@@ -145,6 +150,10 @@ impl Socket {
     ///
     /// As [`Socket::recv`].
     pub fn recv_from_with_flags(&self, buffer: &mut [u8], flags: Flags) -> io::Result<(usize, SockAddr)> {
+        if self.has_unix_messages() {
+            let (received, from) = self.receive_unix(&mut [IoSliceMut::new(buffer)], flags)?;
+            return Ok((received.count, from.into()));
+        }
         if let Some(Pipe::Stream(_)) | None = self.inner.pipe.get() {
             let count = self.recv_with_flags(buffer, flags)?;
             return Ok((count, self.peer_addr()?));
@@ -206,6 +215,9 @@ impl Socket {
     /// As [`Socket::send`].
     pub fn send_with_flags(&self, bytes: &[u8], flags: Flags) -> io::Result<usize> {
         let is_nonblocking = flags.contains(Flags::DONTWAIT) || self.is_nonblocking();
+        if self.has_unix_messages() {
+            return Ok(self.send_unix(&[IoSlice::new(bytes)], None, is_nonblocking)?);
+        }
         match self.inner.pipe.get() {
             Some(Pipe::Datagrams(_)) => {
                 let peer = lock(&self.inner.addresses).peer.ok_or(Error::DestinationRequired)?;
@@ -216,6 +228,7 @@ impl Socket {
                 |context| pipe.poll_write(context, bytes),
                 || pipe.try_write(bytes),
             )?),
+            _ if self.inner.unix.is_some() => Err(Error::NotConnected.into()),
             _ => Err(Error::BrokenPipe.into()),
         }
     }
@@ -235,7 +248,11 @@ impl Socket {
     ///
     /// As [`Socket::send_to`].
     pub fn send_from(&self, bytes: &[u8], address: &SockAddr, local: Option<IpAddr>) -> io::Result<usize> {
+        if self.has_unix_messages() {
+            return Ok(self.send_unix(&[IoSlice::new(bytes)], Some(address), self.is_nonblocking())?);
+        }
         match self.inner.pipe.get() {
+            _ if self.is_unconnected_unix() => Err(Error::NotSupported.into()),
             Some(Pipe::Stream(_)) => Err(Error::AlreadyConnected.into()),
             Some(Pipe::Datagrams(_)) => Ok(self.send_message(bytes, address.inet()?, local, self.is_nonblocking())?),
             _ => Err(Error::BrokenPipe.into()),

@@ -5,6 +5,8 @@
 
 mod tcp;
 mod udp;
+mod unix;
 
 pub use tcp::{Inspector, TcpListener, TcpStream};
 pub use udp::UdpSocket;
+pub use unix::{UnixDatagram, UnixListener, UnixStream};

@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 
 use super::Bell;
-use super::link::{Joint, Link, Side};
+use super::link::{Joined, Joint, Link, Side};
 use super::readiness::{Interest, Readiness};
 use super::ring::Ring;
 use crate::error::{Error, Result};
@@ -94,6 +94,11 @@ impl Stream {
 
     fn at(link: &Arc<Link<Ring>>, side: Side) -> Stream {
         Stream { link: Arc::clone(link), side, aborts: AtomicBool::new(false) }
+    }
+
+    /// Both ends, if this one is joined to another application's.
+    pub fn both_ends(&self) -> Option<Joined> {
+        self.link.is_joined().then(|| Joined::new(Arc::clone(&self.link)))
     }
 
     /// The memory of two joined streams, to be given back when they rest; `None` if this one is joined to the stack.

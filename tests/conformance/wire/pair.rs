@@ -132,7 +132,7 @@ impl Pair {
 
     /// Lets a program ask for something, and waits for what comes of it.
     pub(crate) fn call(&mut self, verb: Verb) -> Result<Outcome> {
-        let ticket = self.begin(verb);
+        let ticket = self.begin(verb.clone());
         self.listen_until(super::PATIENCE, |pair| pair.done.iter().any(|(done, _)| *done == ticket));
         self.finished(ticket).unwrap_or_else(|| panic!("{verb:?} is not done"))
     }
