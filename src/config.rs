@@ -35,6 +35,11 @@ impl Cidr {
         if prefix <= bits { Some(Cidr { address, prefix }) } else { None }
     }
 
+    /// An address that is a network by itself.
+    pub const fn host(address: IpAddr) -> Cidr {
+        Cidr { address, prefix: if address.is_ipv4() { 32 } else { 128 } }
+    }
+
     /// The address itself.
     pub const fn address(self) -> IpAddr {
         self.address
@@ -198,6 +203,38 @@ impl fmt::Display for Invalid {
 
 impl std::error::Error for Invalid {}
 
+/// How two sockets of one stack reach each other: at a loopback address, or at an address of the stack itself. Neither
+/// way ever reaches the device.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum Loopback {
+    /// Both programs' pipes are joined end to end, and no packet exists. What cannot be joined goes by `Wire`.
+    #[default]
+    Fast,
+    /// Every packet is built, checksummed, traced, parsed and verified: the honest long way, for seeing and for tests.
+    Wire,
+}
+
+impl fmt::Display for Loopback {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Loopback::Fast => "fast",
+            Loopback::Wire => "wire",
+        })
+    }
+}
+
+impl FromStr for Loopback {
+    type Err = Invalid;
+
+    fn from_str(text: &str) -> Result<Loopback, Invalid> {
+        match text {
+            "fast" => Ok(Loopback::Fast),
+            "wire" => Ok(Loopback::Wire),
+            text => Err(Invalid(format!("'{text}' is no loopback; there are fast and wire"))),
+        }
+    }
+}
+
 /// What one stack is made from.
 ///
 /// ```
@@ -222,6 +259,8 @@ pub struct Config {
     pub probe: Duration,
     /// Ports for sockets that did not choose one (RFC 6056).
     pub ephemeral_ports: RangeInclusive<u16>,
+    /// How the stack's sockets reach each other.
+    pub loopback: Loopback,
     /// The bounds.
     pub limits: Limits,
 }
@@ -238,6 +277,7 @@ impl Default for Config {
             mac: Mac([0x02, 0x00, 0x5e, 0x10, 0x00, 0x01]),
             probe: Duration::from_secs(1),
             ephemeral_ports: 32_768..=60_999,
+            loopback: Loopback::default(),
             limits: Limits::default(),
         }
     }
@@ -251,10 +291,29 @@ impl Config {
     /// A sentence for the person who chose them: no address, an address twice, a gateway that no address's
     /// network contains, an empty port range or a buffer outside its bounds.
     pub fn validate(&self) -> Result<(), Invalid> {
-        let refuse = |text: String| Err(Invalid(text));
         if self.addresses.is_empty() && !self.dhcp && !self.slaac {
-            return refuse("a stack needs an address; give --addr 192.168.69.1/24, or --addr dhcp".into());
+            return Err(Invalid("a stack needs an address; give --addr 192.168.69.1/24, or --addr dhcp".into()));
         }
+        self.validate_values()
+    }
+
+    /// [`validate`](Config::validate), for a stack without a link: it needs no address beside those of the loopback, and
+    /// there is nobody to ask for one.
+    ///
+    /// # Errors
+    ///
+    /// A sentence for the person who chose them.
+    pub fn validate_without_link(&self) -> Result<(), Invalid> {
+        if self.dhcp || self.slaac {
+            return Err(Invalid(
+                "a stack without a link has nobody to ask for an address; choose the addresses".into(),
+            ));
+        }
+        self.validate_values()
+    }
+
+    fn validate_values(&self) -> Result<(), Invalid> {
+        let refuse = |text: String| Err(Invalid(text));
         if self.addresses.len() > 8 {
             return refuse("a stack has at most 8 addresses; leave some --addr out".into());
         }

@@ -1,57 +1,133 @@
-//! Two threads of one process: joined streams against the kernel's ways, in one run, in turns.
+//! How fast one socket of a stack reaches another of the same stack, by packets.
 //!
-//! `cargo bench --bench loopback [-- RUNS]`. See benches/README.md.
+//! `cargo bench --bench loopback -- step|net SECONDS` prints bytes per second of payload, written and read in pieces of
+//! 64 KiB: `step` in one thread, around `Stack::step`, as a program that drives its own stack would; `net` with an
+//! engine, a writer and a reader in a thread each. See benches/README.md.
 
-#![allow(clippy::print_stdout, clippy::expect_used, missing_docs, unreachable_pub)]
+#![allow(clippy::print_stdout, clippy::expect_used, clippy::panic, missing_docs)]
 
-mod measure;
+use std::io::{Read, Write};
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
 
-use std::time::Duration;
+use tapsock::config::{Config, Loopback};
+use tapsock::net::{self, TcpListener, TcpStream};
+use tapsock::observe::{NoObserver, Time};
+use tapsock::pipe::Doorbell;
+use tapsock::stack::{Call, Frames, Outcome, Stack, Verb};
 
-use measure::{Way, median, round_trip, throughput};
-use tapsock::config::Limits;
-use tapsock::pipe::wait::Spin;
+const PIECE: usize = 64 * 1024;
 
-const SPAN: Duration = Duration::from_millis(200);
+/// Slow start is not what is measured.
+const WARM_UP: Duration = Duration::from_millis(200);
 
 fn main() {
-    let numbers: Vec<usize> = std::env::args().filter_map(|argument| argument.parse().ok()).collect();
-    let runs = numbers.first().copied().unwrap_or(7);
-    let capacity = numbers.get(1).copied().unwrap_or(Limits::default().pipe);
-    let offset = numbers.get(2).copied().unwrap_or(0);
-    let ways = [Way::Fast(Spin::Briefly), Way::Unix, Way::KernelTcp, Way::Pipe];
-    println!("medians of {runs} runs of {SPAN:?} each, in turns; rings of {capacity} bytes\n");
-    println!("{:<28} {:>10} {:>10} {:>10} {:>10}", "bytes a second", "fast", "AF_UNIX", "TCP", "pipe");
-    for block in [64 * 1024, 4096, 64] {
-        let rate = |way| throughput(way, capacity, block, offset, SPAN).expect("the ends work");
-        let all = in_turns(runs, ways.len(), |i| rate(ways[i]));
-        let name = format!("writes of {block} bytes, GB/s");
-        println!("{name:<28} {}", all.iter().map(|rate| format!("{:>10.3}", rate / 1e9)).collect::<Vec<_>>().join(" "));
-        println!("{:<28} {}", "  fast is so many times", times(&all, |ours, theirs| ours / theirs));
-    }
-    let ways = [Way::Fast(Spin::Briefly), Way::Unix, Way::KernelTcp, Way::Pipe, Way::Fast(Spin::Always)];
-    let time = |way| round_trip(way, capacity, SPAN).expect("the ends work").as_secs_f64();
-    let all = in_turns(runs, ways.len(), |i| time(ways[i]));
-    println!(
-        "\n{:<28} {:>10} {:>10} {:>10} {:>10} {:>10}",
-        "one byte there and back", "fast", "AF_UNIX", "TCP", "pipe", "fast busy"
-    );
-    println!("{:<28} {}", "µs", all.iter().map(|time| format!("{:>10.2}", time * 1e6)).collect::<Vec<_>>().join(" "));
-    println!("{:<28} {}", "  fast takes so many times", times(&all, |ours, theirs| ours / theirs));
-    println!("{:<28} {:>10.4}", "  busy, of AF_UNIX", all[4] / all[1]);
+    let args: Vec<String> = std::env::args().skip(1).filter(|argument| !argument.starts_with("--")).collect();
+    let (how, seconds) = match args.as_slice() {
+        [] => ("step", "1"),
+        [how] => (how.as_str(), "1"),
+        [how, seconds, ..] => (how.as_str(), seconds.as_str()),
+    };
+    let time = Duration::try_from_secs_f64(seconds.parse().expect("a number of seconds")).expect("a span");
+    let rate = match how {
+        "step" => step(time),
+        "net" => net(time),
+        other => panic!("'{other}' is neither step nor net"),
+    };
+    assert!(rate > 0.0, "nothing arrived");
+    println!("{rate:.0}");
 }
 
-/// The median of `runs` figures of each way, measured one way after the other.
-fn in_turns(runs: usize, ways: usize, mut figure: impl FnMut(usize) -> f64) -> Vec<f64> {
-    let mut all = vec![Vec::new(); ways];
-    for _ in 0..runs {
-        for (i, figures) in all.iter_mut().enumerate() {
-            figures.push(figure(i));
+fn config() -> Config {
+    Config { addresses: Vec::new(), loopback: Loopback::Wire, ..Config::default() }
+}
+
+fn address() -> SocketAddr {
+    SocketAddr::from(([127, 0, 0, 1], 80))
+}
+
+/// A stack and the clock, and no thread but this one.
+struct Alone {
+    stack: Stack,
+    calls: Vec<Call>,
+    frames: Frames,
+    began: Instant,
+}
+
+impl Alone {
+    fn step(&mut self) {
+        let now = Time::from_micros(self.began.elapsed().as_micros() as u64);
+        self.stack.step(now, [], &mut self.calls, &mut self.frames, &mut NoObserver);
+        assert!(self.frames.is_empty(), "nothing is for the device");
+    }
+
+    fn call(&mut self, verb: Verb) -> Outcome {
+        self.calls.push(Call { ticket: 0, verb });
+        loop {
+            self.step();
+            if let Some(completion) = self.stack.next_completion() {
+                return completion.result.expect("the call");
+            }
         }
     }
-    all.into_iter().map(median).collect()
 }
 
-fn times(all: &[f64], ratio: impl Fn(f64, f64) -> f64) -> String {
-    all.iter().map(|&theirs| format!("{:>10.2}", ratio(all[0], theirs))).collect::<Vec<_>>().join(" ")
+fn step(time: Duration) -> f64 {
+    let stack = Stack::without_link(config(), [7; 32], Doorbell::default());
+    let mut alone = Alone { stack, calls: Vec::new(), frames: Frames::new(), began: Instant::now() };
+    let Outcome::Listener(listener) = alone.call(Verb::OpenListener { local: address(), backlog: 1, v6_only: true })
+    else {
+        panic!()
+    };
+    let Outcome::Stream(client) = alone.call(Verb::OpenStream { local: None, remote: address() }) else { panic!() };
+    let server = listener.queue.try_accept().expect("a connection");
+
+    let data = vec![0x55; PIECE];
+    let mut buffer = vec![0; PIECE];
+    let mut run = |time: Duration| {
+        let begin = Instant::now();
+        let mut bytes = 0;
+        while begin.elapsed() < time {
+            for _ in 0..16 {
+                while client.pipe.try_write(&data).is_ok() {}
+                alone.step();
+                while let Ok(count) = server.pipe.try_read(&mut buffer) {
+                    bytes += count;
+                }
+            }
+        }
+        bytes as f64 / begin.elapsed().as_secs_f64()
+    };
+    run(WARM_UP);
+    run(time)
+}
+
+fn net(time: Duration) -> f64 {
+    let stack = net::Stack::builder().config(config()).loopback_only().expect("a stack");
+    let listener = TcpListener::bind(&stack, address()).expect("a listener");
+    let mut client = TcpStream::connect(&stack, address()).expect("a connection");
+    let (mut server, _) = listener.accept().expect("the same");
+    let (bytes, is_over) = (AtomicU64::new(0), AtomicBool::new(false));
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            let data = vec![0x55; PIECE];
+            while !is_over.load(Ordering::Relaxed) && client.write_all(&data).is_ok() {}
+            drop(client);
+        });
+        scope.spawn(|| {
+            let mut buffer = vec![0; PIECE];
+            while let Ok(count @ 1..) = server.read(&mut buffer) {
+                bytes.fetch_add(count as u64, Ordering::Relaxed);
+            }
+        });
+        thread::sleep(WARM_UP);
+        let (begin, before) = (Instant::now(), bytes.load(Ordering::Relaxed));
+        thread::sleep(time);
+        let rate = (bytes.load(Ordering::Relaxed) - before) as f64 / begin.elapsed().as_secs_f64();
+        is_over.store(true, Ordering::Relaxed);
+        stack.shut_down();
+        rate
+    })
 }

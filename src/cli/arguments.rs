@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use clap::{ArgAction, Args, Parser, Subcommand};
 
-use crate::config::{Chosen, Cidr, Config, Invalid, Limits, Mac, Size};
+use crate::config::{Chosen, Cidr, Config, Invalid, Limits, Loopback, Mac, Size};
 use crate::daemon::{Service, Settings, UnknownService};
 
 /// A userspace TCP/IP stack on a Linux TAP that explains every packet.
@@ -100,6 +100,13 @@ pub struct Daemon {
     /// How long to ask whether somebody has an address before it is used; 0 uses it at once
     #[arg(long, value_name = "MS", default_value_t = 1000, value_parser = clap::value_parser!(u64).range(..=60_000))]
     pub probe: u64,
+
+    /// How sockets of the stack reach each other, at 127.0.0.1, ::1 or its own addresses: fast or wire
+    ///
+    /// fast joins the two programs' pipes, and no packet exists. wire builds, checksums, traces, parses and verifies
+    /// each packet: see it with -v, marked lo. Neither ever reaches the TAP.
+    #[arg(long, value_name = "fast|wire", default_value_t)]
+    pub loopback: Loopback,
 
     /// A bound other than its default; may be given several times ('tapsock limits' lists them)
     ///
@@ -197,6 +204,7 @@ impl From<Daemon> for Settings {
                 gateways: arguments.gateways,
                 mac: arguments.mac,
                 probe: Duration::from_millis(arguments.probe),
+                loopback: arguments.loopback,
                 limits,
                 ..Config::default()
             },
@@ -260,7 +268,7 @@ mod tests {
     fn what_is_typed_is_what_is_set() {
         let settings = parse(
             "daemon --tap tap7 --addr 10.0.0.2/8 --addr fd00::2/64 --gateway 10.0.0.1 --gateway fd00::1 \
-             --mac 02:00:00:00:00:07 --services http,echo,http --probe 0 -vv",
+             --mac 02:00:00:00:00:07 --services http,echo,http --probe 0 --loopback wire -vv",
         )
         .unwrap();
         assert_eq!(settings.tap, "tap7");
@@ -268,6 +276,7 @@ mod tests {
         assert_eq!(settings.config.gateways.len(), 2);
         assert_eq!(settings.config.mac, Mac([2, 0, 0, 0, 0, 7]));
         assert_eq!(settings.config.probe, Duration::ZERO);
+        assert_eq!(settings.config.loopback, Loopback::Wire);
         assert_eq!(settings.services, [Service::Http, Service::Echo]);
         assert_eq!(settings.config.validate(), Ok(()));
     }
@@ -315,6 +324,7 @@ mod tests {
             ("daemon --mac 01:00:5e:00:00:01", "group address"),
             ("daemon --services echo,ftp", "there is no service 'ftp'; there are echo, discard"),
             ("daemon --services=", "there is no service ''"),
+            ("daemon --loopback slow", "there are fast and wire"),
             ("daemon --gateway nowhere", "invalid IP address"),
             ("daemon --probe 60001", "60000"),
             ("daemon --limit sockets", "write it like syn-entries=4K"),

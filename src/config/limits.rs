@@ -129,6 +129,9 @@ limits! {
     reassembly_bytes_per_source: usize = 1 << 20, 0..=BYTES;
     /// Destinations whose path is known to carry less than the link; the oldest entry makes room for a new one.
     path_mtus: usize = 1024, 1..=ENTRIES;
+    /// Bytes of packets on the loopback that have been sent and have not arrived; at the bound the newcomer is lost
+    /// (as with Linux's `net.core.netdev_max_backlog`).
+    loopback_bytes: usize = 1 << 20, 0..=BYTES;
     /// Multicast groups that sockets of the stack are in, each counted once.
     groups: usize = 1024, 0..=ENTRIES;
     /// Multicast groups that one socket is in (Linux's `net.ipv4.igmp_max_memberships`).

@@ -14,6 +14,10 @@ pub(super) fn lines(uptime: Duration, counters: &Counters) -> Vec<String> {
         counters.frames_out,
         counters.bytes_out
     )];
+    if counters.loopback_packets > 0 {
+        let (packets, bytes) = (counters.loopback_packets, counters.loopback_bytes);
+        lines.push(format!("  {packets} packets ({bytes} bytes) over the loopback"));
+    }
     for (failed, what) in [(counters.device_errors_in, "reads"), (counters.device_errors_out, "writes")] {
         if failed > 0 {
             lines.push(format!("  {failed} {what} of the device failed"));
@@ -39,6 +43,7 @@ mod tests {
     fn the_summary_names_what_happened_most_first() {
         let mut counters = Counters::default();
         (counters.frames_in, counters.bytes_in) = (12, 840);
+        (counters.loopback_packets, counters.loopback_bytes) = (3, 180);
         counters.count(Rule::EthForeign);
         for _ in 0..11 {
             counters.count(Rule::IcmpEcho);
@@ -48,6 +53,7 @@ mod tests {
             lines,
             [
                 "stopped after 1.5 s: 12 frames (840 bytes) in, 0 frames (0 bytes) out",
+                "  3 packets (180 bytes) over the loopback",
                 "  11 × icmp.answer.echo  somebody pings us; we send the same data back",
                 "   1 × eth.drop.foreign  the frame is for another station's Ethernet address",
             ]

@@ -7,6 +7,7 @@
 //! - [`pair`](mod@pair): two linked devices in memory, for tests and for programs that join two stacks.
 //! - [`fault`]: a device around a device that loses, doubles, reorders, delays and damages frames, the same
 //!   way for the same seed.
+//! - [`Unplugged`]: none, for a stack that talks to itself only.
 //! - [`host_addresses`], [`host_mac`]: what the host has already, so that nobody gives the stack the same address.
 
 use std::io;
@@ -19,11 +20,13 @@ pub mod fault;
 mod host;
 pub mod pair;
 pub mod tap;
+mod unplugged;
 
 pub use fault::{Fault, FaultConfig};
 pub use host::{host_addresses, host_mac};
 pub use pair::pair;
 pub use tap::{OpenError, Tap, vanished};
+pub use unplugged::Unplugged;
 
 /// The bytes of an Ethernet header: a frame is this much longer than the packet in it.
 pub const HEADER: usize = 14;

@@ -16,7 +16,7 @@ use tokio::sync::{oneshot, watch};
 pub use handle::{Command, Handle, Status};
 
 use crate::config::Config;
-use crate::device::{self, Device};
+use crate::device::{self, Device, Unplugged};
 use crate::error::Result;
 use crate::observe::{Direction, Event, Observer, Rule, Time};
 use crate::pipe::Doorbell;
@@ -79,15 +79,30 @@ impl Burst {
     }
 }
 
+impl Engine<Unplugged> {
+    /// A stack without a link, whose sockets reach each other only, told to `observer`. All its randomness comes from
+    /// `seed`.
+    pub fn without_link(config: Config, seed: [u8; 32], observer: Box<dyn Observer>) -> (Engine<Unplugged>, Handle) {
+        let doorbell = Doorbell::default();
+        let stack = Stack::without_link(config, seed, doorbell.clone());
+        Engine::around(stack, Unplugged, doorbell, observer)
+    }
+}
+
 impl<D: Device + 'static> Engine<D> {
     /// A stack on `device`, told to `observer`. All its randomness comes from `seed`.
     pub fn new(config: Config, device: D, seed: [u8; 32], observer: Box<dyn Observer>) -> (Engine<D>, Handle) {
         let doorbell = Doorbell::default();
+        let stack = Stack::new(config, device.mtu(), seed, doorbell.clone());
+        Engine::around(stack, device, doorbell, observer)
+    }
+
+    fn around(stack: Stack, device: D, doorbell: Doorbell, observer: Box<dyn Observer>) -> (Engine<D>, Handle) {
         let mtu = device.mtu();
         let (status, watched) = watch::channel(Status::default());
         let (handle, inbox) = handle::pair(doorbell.clone(), watched);
         let engine = Engine {
-            stack: Stack::new(config, mtu, seed, doorbell.clone()),
+            stack,
             device,
             observer,
             doorbell,

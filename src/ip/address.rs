@@ -3,7 +3,16 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use crate::config::Cidr;
-use crate::observe;
+use crate::observe::{self, Cast};
+
+/// What 127.0.0.0/8 has for a broadcast address, as on Linux.
+const LOOPBACK_BROADCAST: Ipv4Addr = Ipv4Addr::new(127, 255, 255, 255);
+
+/// Whether it is an address that every host has for itself: 127.0.0.0/8 and ::1 (RFC 1122 §3.2.1.3 (g),
+/// RFC 4291 §2.5.3). They stand in no table, and none of them is ever seen on a link.
+pub(super) fn is_loopback(address: IpAddr) -> bool {
+    address.is_loopback() && address != IpAddr::V4(LOOPBACK_BROADCAST)
+}
 
 /// One of our addresses.
 #[derive(Debug, Clone, Copy)]
@@ -73,8 +82,29 @@ impl Addresses {
         self.0.iter().filter(|own| own.is_usable())
     }
 
+    /// Whether packets may be sent from it and are accepted for it.
     pub(super) fn is_usable(&self, address: IpAddr) -> bool {
-        self.find(address).is_some_and(Own::is_usable)
+        is_loopback(address) || self.find(address).is_some_and(Own::is_usable)
+    }
+
+    /// The address that a packet to one of our own comes from (RFC 6724 §5, rule 1); `None` if it is not for ourselves.
+    pub(super) fn source_to_own(&self, destination: IpAddr) -> Option<IpAddr> {
+        match destination {
+            IpAddr::V4(address) if address.is_loopback() => Some(IpAddr::V4(Ipv4Addr::LOCALHOST)),
+            _ => Some(destination).filter(|&address| self.is_usable(address)),
+        }
+    }
+
+    /// Checks the ends of a packet that came over the loopback.
+    pub(super) fn check_local(&self, source: IpAddr, destination: IpAddr) -> Result<Cast, Martian> {
+        if !self.is_usable(source) {
+            return Err(Martian::Source);
+        }
+        match destination {
+            IpAddr::V4(LOOPBACK_BROADCAST) => Ok(Cast::Group),
+            _ if self.is_usable(destination) => Ok(Cast::Unicast),
+            _ => Err(Martian::Destination),
+        }
     }
 
     /// Whether a packet from this address can only be ours, come back. From a duplicate address it is the
@@ -92,7 +122,10 @@ impl Addresses {
     pub(super) fn is_group(&self, address: IpAddr) -> bool {
         match address {
             IpAddr::V4(address) => {
-                address.is_multicast() || address.is_broadcast() || self.is_directed_broadcast(address)
+                address.is_multicast()
+                    || address.is_broadcast()
+                    || address == LOOPBACK_BROADCAST
+                    || self.is_directed_broadcast(address)
             }
             IpAddr::V6(address) => address.is_multicast(),
         }
@@ -112,6 +145,13 @@ impl Addresses {
             }
         }
     }
+}
+
+/// Which end of a packet on the loopback is not ours (any more).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Martian {
+    Source,
+    Destination,
 }
 
 /// The group that is asked who has this address (RFC 4291 §2.7.1).

@@ -101,7 +101,8 @@ impl Ip {
         // RFC 4443 §2.2 (a), (b): from the address that was asked, if it is one host's.
         let source =
             if self.is_usable(about.destination) { about.destination } else { self.route(about.source)?.source };
-        if !self.errors.allow(now, about.source) {
+        // Who provokes it is no stranger (as in Linux: icmpv4_xrlim_allow).
+        if !about.is_local && !self.errors.allow(now, about.source) {
             return Err(Rule::IcmpErrorLimited);
         }
         let (longest, protocol) =
@@ -138,7 +139,7 @@ impl Ip {
             || (about.cast == Cast::Group && !message.even_to_group)
             || source.is_unspecified()
             || self.is_group(source)
-            || self.addresses.is_own_source(source)
+            || (self.addresses.is_own_source(source) && !about.is_local)
     }
 }
 

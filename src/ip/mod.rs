@@ -49,8 +49,8 @@ use self::icmp_error::Message;
 use self::identification::Identifications;
 use self::limiter::ErrorLimiter;
 pub use self::limiter::Limiter;
-use self::packet::protocol;
 pub use self::packet::{ErrorKind, IcmpError, Packet, Told, Verdict};
+use self::packet::{Way, protocol};
 pub use self::packets::{Outgoing, Packets};
 use self::path_mtu::PathMtus;
 pub use self::piece::{Piece, Pieces};
@@ -65,6 +65,12 @@ use crate::observe::{self, Cast, Rule, Time};
 
 /// How many incomplete datagrams are given up at once; if more are due, the deadline stays in the past.
 const EXPIRED_PER_POLL: usize = 256;
+
+/// The MTU of the loopback: that of Linux's `lo`.
+const LOOPBACK_MTU: usize = 65_536;
+
+/// The length of an IPv4 packet has 16 bits.
+const LONGEST_IP4: usize = 65_535;
 
 /// The IP layer of one stack.
 ///
@@ -174,14 +180,15 @@ impl Ip {
         self.addresses.find(address).is_some()
     }
 
-    /// Whether it is one of our addresses and may be used.
+    /// Whether it is one of our addresses and may be used. The loopback addresses always are.
     pub fn is_usable(&self, address: IpAddr) -> bool {
         self.addresses.is_usable(address)
     }
 
     /// Whether a socket may be bound to it: it is ours, or will be if nobody objects.
     pub fn is_bindable(&self, address: IpAddr) -> bool {
-        self.addresses.find(address).is_some_and(|own| !matches!(own.state, observe::Address::Duplicate { .. }))
+        address::is_loopback(address)
+            || self.addresses.find(address).is_some_and(|own| !matches!(own.state, observe::Address::Duplicate { .. }))
     }
 
     /// Whether it names several hosts: multicast, 255.255.255.255, or the directed broadcast of one of our
@@ -196,10 +203,19 @@ impl Ip {
     }
 
     /// The bytes that a packet to `destination` may have on its whole way, as far as we know: never more than
-    /// [`mtu`](Ip::mtu). One comparison while no path is known to be narrower than the link.
+    /// [`first_mtu`](Ip::first_mtu). One comparison more while no path is known to be narrower than the link.
     pub fn path_mtu(&self, destination: IpAddr) -> usize {
-        let link = if destination.is_ipv6() { self.mtu6 } else { self.mtu };
-        self.paths.get(destination, link).mtu
+        self.paths.get(destination, self.first_mtu(destination)).mtu
+    }
+
+    /// The bytes that a packet to `destination` may have at its first step: on the link, or on the loopback.
+    pub fn first_mtu(&self, destination: IpAddr) -> usize {
+        match (self.addresses.source_to_own(destination).is_some(), destination) {
+            (true, IpAddr::V4(_)) => LOOPBACK_MTU.min(LONGEST_IP4),
+            (true, IpAddr::V6(_)) => LOOPBACK_MTU,
+            (false, IpAddr::V4(_)) => self.mtu,
+            (false, IpAddr::V6(_)) => self.mtu6,
+        }
     }
 
     /// Takes the word of a router that a packet to `destination` was too big, and whether that lowered its path
@@ -249,11 +265,12 @@ impl Ip {
     }
 
     /// The first step towards `destination`, and the address of ours to send from: the longest network on the
-    /// link, else the gateway of the family.
+    /// link, else the gateway of the family. To our own addresses it is the loopback.
     ///
     /// # Errors
     ///
-    /// [`Rule::IpNoRoute`] if nothing leads there, no usable address of ours fits, or it is our own address.
+    /// [`Rule::IpNoRoute`] if nothing leads there, no usable address of ours fits, or it is an address of our own that is
+    /// not usable.
     pub fn route(&self, destination: IpAddr) -> Result<Hop, Rule> {
         route::route(&self.addresses, &self.routes, destination).ok_or(Rule::IpNoRoute)
     }
@@ -289,9 +306,29 @@ impl Ip {
         out: &mut Packets,
     ) -> Result<Verdict<'p>, Rule> {
         // The caller does not say which of the two Ethernet announced; a version that is neither fails as IPv4.
+        self.receive_by(now, packet, Way::Link(cast), out)
+    }
+
+    /// Judges a packet that this stack has sent to one of its own addresses, as [`receive`](Ip::receive) judges one from
+    /// the link. Its ends must be addresses of ours: what only we can have sent, only we can receive.
+    ///
+    /// # Errors
+    ///
+    /// The rule by which the packet was dropped without an answer.
+    pub fn receive_local<'p>(&mut self, now: Time, packet: &'p [u8], out: &mut Packets) -> Result<Verdict<'p>, Rule> {
+        self.receive_by(now, packet, Way::Loopback, out)
+    }
+
+    fn receive_by<'p>(
+        &mut self,
+        now: Time,
+        packet: &'p [u8],
+        way: Way,
+        out: &mut Packets,
+    ) -> Result<Verdict<'p>, Rule> {
         match packet.first().map(|first| first >> 4) {
-            Some(6) => self.receive6(now, packet, cast, out),
-            _ => self.receive4(now, packet, cast, out),
+            Some(6) => self.receive6(now, packet, way, out),
+            _ => self.receive4(now, packet, way, out),
         }
     }
 
@@ -302,26 +339,23 @@ impl Ip {
     /// The rule by which the datagram was dropped without an answer.
     pub fn receive_whole<'p>(&mut self, now: Time, whole: &'p Whole, out: &mut Packets) -> Result<Verdict<'p>, Rule> {
         let original = &whole.original[..];
+        // From an address of ours nothing gets past the checks of the link.
         match whole.bytes.first().map(|first| first >> 4) {
             Some(6) => {
                 let packet = v6::read(&whole.bytes, whole.cast).ok_or(Rule::Ip6Truncated)?;
-                self.deliver6(now, Packet { original, ..packet }, None, Cutting::Reassembled, out)
+                let is_local = self.is_usable(packet.source);
+                self.deliver6(now, Packet { original, is_local, ..packet }, None, Cutting::Reassembled, out)
             }
             _ => {
                 let packet = v4::read(&whole.bytes, whole.cast).ok_or(Rule::Ip4Truncated)?;
-                self.deliver4(now, Packet { original, ..packet }, out)
+                let is_local = self.is_usable(packet.source);
+                self.deliver4(now, Packet { original, is_local, ..packet }, out)
             }
         }
     }
 
-    fn receive4<'p>(
-        &mut self,
-        now: Time,
-        packet: &'p [u8],
-        cast: Cast,
-        out: &mut Packets,
-    ) -> Result<Verdict<'p>, Rule> {
-        let packet = v4::validate(packet, cast, &self.addresses, &self.groups)?;
+    fn receive4<'p>(&mut self, now: Time, packet: &'p [u8], way: Way, out: &mut Packets) -> Result<Verdict<'p>, Rule> {
+        let packet = v4::validate(packet, way, &self.addresses, &self.groups)?;
         match v4::fragment(&packet) {
             None => self.deliver4(now, packet, out),
             Some(fragment) => self.receive_fragment(now, &fragment?, Rule::Ip4FragmentWaits),
@@ -343,14 +377,8 @@ impl Ip {
         }
     }
 
-    fn receive6<'p>(
-        &mut self,
-        now: Time,
-        packet: &'p [u8],
-        cast: Cast,
-        out: &mut Packets,
-    ) -> Result<Verdict<'p>, Rule> {
-        let (packet, doubt) = v6::validate(packet, cast, &self.addresses, &self.groups)?;
+    fn receive6<'p>(&mut self, now: Time, packet: &'p [u8], way: Way, out: &mut Packets) -> Result<Verdict<'p>, Rule> {
+        let (packet, doubt) = v6::validate(packet, way, &self.addresses, &self.groups)?;
         self.deliver6(now, packet, doubt, Cutting::AsItCame, out)
     }
 

@@ -20,6 +20,15 @@ pub(super) mod protocol {
     pub(crate) const DESTINATION_OPTIONS: u8 = 60;
 }
 
+/// How a packet came here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Way {
+    /// From the link, in a frame that was addressed like this.
+    Link(Cast),
+    /// From ourselves: it was to go to one of our own addresses.
+    Loopback,
+}
+
 /// A valid packet for this host.
 #[derive(Debug, Clone, Copy)]
 pub struct Packet<'p> {
@@ -35,6 +44,8 @@ pub struct Packet<'p> {
     pub traffic_class: u8,
     /// `Group` if the link address or the destination address is that of a group or a broadcast.
     pub cast: Cast,
+    /// It came over the loopback: a socket of this very stack sent it.
+    pub is_local: bool,
     /// The whole packet, Ethernet padding cut off.
     pub bytes: &'p [u8],
     /// Transport header and data.

@@ -79,6 +79,20 @@ impl Packets {
         }
     }
 
+    /// Keeps the packets that `keep` wants. It may write into them. The memory of the others is free again with
+    /// [`clear`](Packets::clear).
+    pub fn retain_mut(&mut self, mut keep: impl FnMut(&mut [u8], Fate, Option<NonZeroU16>) -> bool) {
+        let bytes = &mut self.bytes;
+        self.entries.retain(|entry| keep(&mut bytes[entry.start..entry.end], entry.fate, entry.segment));
+    }
+
+    /// Copies the packets of `other` behind these.
+    pub fn append(&mut self, other: &Packets) {
+        for Outgoing { packet, fate, segment } in other.iter() {
+            self.push(packet.len(), fate, segment, |buffer| buffer.copy_from_slice(packet));
+        }
+    }
+
     /// Whether no packet waits.
     pub fn is_empty(&self) -> bool {
         self.entries.is_empty()
@@ -102,7 +116,12 @@ impl Packets {
 
     /// The packets, first pushed first.
     pub fn iter(&self) -> impl Iterator<Item = Outgoing<'_>> {
-        self.entries.iter().map(|entry| self.outgoing(entry))
+        self.iter_from(0)
+    }
+
+    /// The same from the `first` on, without a look at those before.
+    pub fn iter_from(&self, first: usize) -> impl Iterator<Item = Outgoing<'_>> {
+        self.entries.get(first..).unwrap_or_default().iter().map(|entry| self.outgoing(entry))
     }
 
     /// The packet that was pushed last.
@@ -136,6 +155,24 @@ mod tests {
         assert_eq!(all[2].fate, Fate::nobody(Rule::UdpNoSocket));
         packets.pop();
         assert_eq!((packets.len(), packets.bytes_used()), (2, 3));
+    }
+
+    #[test]
+    fn packets_are_kept_changed_and_copied_behind_others() {
+        let mut packets = Packets::new();
+        for text in [b"one", b"two", b"six"] {
+            packets.push(3, FATE, None, |buffer| buffer.copy_from_slice(text));
+        }
+        packets.retain_mut(|packet, _, _| {
+            packet[0] = b'_';
+            packet[1] != b'w'
+        });
+        assert_eq!((packets.len(), packets.bytes_used()), (2, 9));
+        let mut others = Packets::new();
+        others.push(1, FATE, None, |buffer| buffer[0] = b'x');
+        others.append(&packets);
+        assert_eq!(others.iter().map(|outgoing| outgoing.packet).collect::<Vec<_>>(), [&b"x"[..], b"_ne", b"_ix"]);
+        assert_eq!(others.bytes_used(), 7);
     }
 
     #[test]

@@ -69,6 +69,29 @@ impl Layout {
         }
     }
 
+    /// Who discovers path MTUs. An answer of ours, that no socket sent, is told nothing about its way.
+    fn is_discovered(self, is_narrow: bool) -> bool {
+        matches!(self.protocol, protocol::TCP | protocol::UDP) && !is_narrow
+    }
+
+    /// Writes the lengths and checksums of a packet that is whole.
+    fn seal(self, packet: &mut [u8], ip_header: usize, identification: u16, dont_fragment: bool) {
+        let (ip, transport) = packet.split_at_mut(ip_header);
+        if self.v4 {
+            let flags = if dont_fragment { 0x4000 } else { 0 };
+            write_ip4(ip, transport.len(), identification, flags);
+        } else {
+            write_ip6(ip, transport.len());
+        }
+        let Some(field) = self.checksum_field() else { return };
+        transport[field..field + 2].fill(0);
+        let sum = match self.protocol {
+            protocol::ICMP => checksum::of(transport),
+            protocol => checksum::over_pseudo_header(addresses(ip, self.v4), protocol, transport),
+        };
+        transport[field..field + 2].copy_from_slice(&self.finish(sum).to_be_bytes());
+    }
+
     /// What a checksum is sent as.
     fn finish(self, checksum: u16) -> u16 {
         // 0 would say that there is none (RFC 768).
@@ -95,20 +118,10 @@ impl Ip {
     /// [`Rule::IpTooLarge`] if it cannot be sent at any rate. A packet whose headers make no sense is refused with
     /// the rule that would drop it on the way in.
     pub fn pieces<'p>(&mut self, packet: &'p [u8], segment: Option<NonZeroU16>) -> Result<Pieces<'p>, Rule> {
-        let v4 = packet.first().is_some_and(|first| first >> 4 == 4);
-        let (protocol, ip_header) = if v4 { upper4(packet)? } else { upper6(packet)? };
+        let (layout, ip_header, transport_header) = headers(packet)?;
+        let Layout { v4, protocol } = layout;
         let cut = segment.filter(|_| protocol == protocol::TCP);
-        let transport = &packet[ip_header..];
-        let transport_header = match (v4, protocol) {
-            (_, protocol::TCP) => tcp_header(transport)?,
-            (_, protocol::UDP) if transport.len() < UDP_HEADER_LEN => return Err(Rule::UdpMalformed),
-            (true, protocol::ICMP) | (false, protocol::ICMPV6) if transport.len() < 4 => {
-                return Err(Rule::IcmpMalformed);
-            }
-            _ => 0,
-        };
         let way = self.way(packet, v4);
-        let layout = Layout { v4, protocol };
         if packet.len() > way.mtu && protocol != protocol::TCP {
             return self.fragments(packet, ip_header, layout, way);
         }
@@ -122,8 +135,7 @@ impl Ip {
             return Err(Rule::IpTooLarge);
         }
         let (first, rest) = data.split_at(size);
-        // Who discovers path MTUs. An answer of ours, that no socket sent, is told nothing about its way.
-        let dont_fragment = matches!(protocol, protocol::TCP | protocol::UDP) && !way.is_narrow;
+        let dont_fragment = layout.is_discovered(way.is_narrow);
         let piece = Piece {
             headers,
             data: first,
@@ -141,6 +153,25 @@ impl Ip {
             pieces.next = Some(Piece { identification: self.identification(packet, count), ..piece });
         }
         Ok(pieces)
+    }
+
+    /// Fills in what [`pieces`](Ip::pieces) would, the packet staying where and as large as it is: its lengths and every
+    /// checksum. For the loopback, which takes whatever fits into one IP packet. (An IPv6 datagram may be 39 bytes longer
+    /// than its MTU; nobody is helped by two fragments then.)
+    ///
+    /// # Errors
+    ///
+    /// [`Rule::IpTooLarge`]; a packet whose headers make no sense is refused with the rule that would drop it on the way
+    /// in.
+    pub fn complete(&mut self, packet: &mut [u8]) -> Result<(), Rule> {
+        let (layout, ip_header, _) = headers(packet)?;
+        if packet.len() > LONGEST + if layout.v4 { 0 } else { IPV6_HEADER_LEN } {
+            return Err(Rule::IpTooLarge);
+        }
+        let dont_fragment = layout.is_discovered(false);
+        let identification = if layout.v4 && !dont_fragment { self.identification(packet, 1) } else { 0 };
+        layout.seal(packet, ip_header, identification, dont_fragment);
+        Ok(())
     }
 
     /// What the way to the packet's destination can carry.
@@ -221,6 +252,22 @@ impl Ip {
 /// The sum of both addresses in an IP header.
 fn addresses(ip: &[u8], v4: bool) -> u16 {
     smoltcp::wire::checksum::data(if v4 { &ip[12..20] } else { &ip[8..40] })
+}
+
+/// What the headers are, and the lengths of the IP header and of that part of the transport's which is not cut.
+fn headers(packet: &[u8]) -> Result<(Layout, usize, usize), Rule> {
+    let v4 = packet.first().is_some_and(|first| first >> 4 == 4);
+    let (protocol, ip_header) = if v4 { upper4(packet)? } else { upper6(packet)? };
+    let transport = &packet[ip_header..];
+    let transport_header = match (v4, protocol) {
+        (_, protocol::TCP) => tcp_header(transport)?,
+        (_, protocol::UDP) if transport.len() < UDP_HEADER_LEN => return Err(Rule::UdpMalformed),
+        (true, protocol::ICMP) | (false, protocol::ICMPV6) if transport.len() < 4 => {
+            return Err(Rule::IcmpMalformed);
+        }
+        _ => 0,
+    };
+    Ok((Layout { v4, protocol }, ip_header, transport_header))
 }
 
 fn upper4(packet: &[u8]) -> Result<(u8, usize), Rule> {
@@ -312,24 +359,10 @@ impl Piece<'_> {
             self.write_fragment(fragment, headers, fragment_header, data);
             return;
         }
-        let (ip, transport) = out.split_at_mut(self.ip_header);
-        if self.layout.v4 {
-            let flags = if self.dont_fragment { 0x4000 } else { 0 };
-            self.write_ip4(ip, transport.len(), flags);
-        } else {
-            write_ip6(ip, transport.len());
+        if self.layout.protocol == protocol::TCP {
+            self.write_tcp(&mut out[self.ip_header..]);
         }
-        let protocol = self.layout.protocol;
-        let Some(field) = self.layout.checksum_field() else { return };
-        if protocol == protocol::TCP {
-            self.write_tcp(transport);
-        }
-        transport[field..field + 2].fill(0);
-        let sum = match protocol {
-            protocol::ICMP => checksum::of(transport),
-            _ => checksum::over_pseudo_header(addresses(ip, self.layout.v4), protocol, transport),
-        };
-        transport[field..field + 2].copy_from_slice(&self.layout.finish(sum).to_be_bytes());
+        self.layout.seal(out, self.ip_header, self.identification, self.dont_fragment);
     }
 
     fn write_fragment(&self, fragment: Fragment, ip: &mut [u8], header: &mut [u8], data: &mut [u8]) {
@@ -337,7 +370,7 @@ impl Piece<'_> {
         let offset = self.advance as u16;
         if self.layout.v4 {
             let flags = if self.last { 0 } else { 0x2000 };
-            self.write_ip4(ip, data.len(), flags | offset >> 3);
+            write_ip4(ip, data.len(), self.identification, flags | offset >> 3);
         } else {
             write_ip6(ip, header.len() + data.len());
             ip[NEXT_HEADER_FIELD] = protocol::FRAGMENT;
@@ -348,16 +381,6 @@ impl Piece<'_> {
         if let Some((field, sum)) = fragment.checksum.filter(|_| self.advance == 0) {
             data[field..field + 2].copy_from_slice(&sum.to_be_bytes());
         }
-    }
-
-    fn write_ip4(&self, ip: &mut [u8], payload: usize, flags_and_offset: u16) {
-        let total = u16::try_from(ip.len() + payload).unwrap_or(u16::MAX);
-        ip[2..4].copy_from_slice(&total.to_be_bytes());
-        ip[4..6].copy_from_slice(&self.identification.to_be_bytes());
-        ip[6..8].copy_from_slice(&flags_and_offset.to_be_bytes());
-        ip[10..12].fill(0);
-        let sum = checksum::of(ip);
-        ip[10..12].copy_from_slice(&sum.to_be_bytes());
     }
 
     fn write_tcp(&self, transport: &mut [u8]) {
@@ -372,6 +395,16 @@ impl Piece<'_> {
             header.set_psh(false);
         }
     }
+}
+
+fn write_ip4(ip: &mut [u8], payload: usize, identification: u16, flags_and_offset: u16) {
+    let total = u16::try_from(ip.len() + payload).unwrap_or(u16::MAX);
+    ip[2..4].copy_from_slice(&total.to_be_bytes());
+    ip[4..6].copy_from_slice(&identification.to_be_bytes());
+    ip[6..8].copy_from_slice(&flags_and_offset.to_be_bytes());
+    ip[10..12].fill(0);
+    let sum = checksum::of(ip);
+    ip[10..12].copy_from_slice(&sum.to_be_bytes());
 }
 
 /// `payload` bytes follow the whole IP header, extension headers included.

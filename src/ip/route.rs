@@ -1,6 +1,7 @@
 //! Where a packet goes next, and from which of our addresses.
 //!
-//! There is one link. A destination is a neighbour, a group on the link, or behind a gateway of its family;
+//! There is one link, and there is the loopback: what is for an address of our own, or for a loopback address, never
+//! reaches the link. Any other destination is a neighbour, a group on the link, or behind a gateway of its family;
 //! sources are chosen by the rules of RFC 6724 §5 that can matter here: appropriate scope, no deprecated address
 //! where there is another, the network of the next hop for IPv4, longest matching prefix for IPv6.
 
@@ -16,6 +17,15 @@ pub struct Hop {
     pub next_hop: IpAddr,
     /// The address of ours to send it from.
     pub source: IpAddr,
+    /// It is for ourselves, and takes the loopback.
+    pub is_local: bool,
+}
+
+impl Hop {
+    /// By the link.
+    const fn to(next_hop: IpAddr, source: IpAddr) -> Hop {
+        Hop { next_hop, source, is_local: false }
+    }
 }
 
 /// The ways that are not in our addresses themselves.
@@ -65,9 +75,12 @@ impl Routes {
     }
 }
 
-/// `None`: no route. Our own addresses have none on the link.
+/// `None`: no route. An address of our own that is not usable has none.
 pub(super) fn route(addresses: &Addresses, routes: &Routes, destination: IpAddr) -> Option<Hop> {
-    if destination.is_unspecified() || destination.is_loopback() || addresses.find(destination).is_some() {
+    if let Some(source) = addresses.source_to_own(destination) {
+        return Some(Hop { next_hop: destination, source, is_local: true });
+    }
+    if destination.is_unspecified() || addresses.find(destination).is_some() {
         return None;
     }
     match destination {
@@ -81,20 +94,20 @@ fn route4(addresses: &Addresses, routes: &Routes, to: Ipv4Addr) -> Option<Hop> {
     let first = || nearest(addresses.usable(), destination);
     let broadcast = IpAddr::V4(Ipv4Addr::BROADCAST);
     if to.is_broadcast() || to.is_multicast() {
-        return Some(Hop { next_hop: destination, source: first()? });
+        return Some(Hop::to(destination, first()?));
     }
     if let Some(network) = addresses.usable().find(|own| own.cidr.broadcast() == Some(to)) {
-        return Some(Hop { next_hop: broadcast, source: network.cidr.address() });
+        return Some(Hop::to(broadcast, network.cidr.address()));
     }
     if let Some(source) = on_link(addresses, destination) {
-        return Some(Hop { next_hop: destination, source });
+        return Some(Hop::to(destination, source));
     }
     if to.is_link_local() {
         // RFC 3927 §2.6.2: always on the link, never through a router.
-        return Some(Hop { next_hop: destination, source: first()? });
+        return Some(Hop::to(destination, first()?));
     }
     let gateway = routes.gateway(true)?;
-    Some(Hop { next_hop: gateway, source: on_link(addresses, gateway)? })
+    Some(Hop::to(gateway, on_link(addresses, gateway)?))
 }
 
 fn route6(addresses: &Addresses, routes: &Routes, to: Ipv6Addr) -> Option<Hop> {
@@ -104,19 +117,19 @@ fn route6(addresses: &Addresses, routes: &Routes, to: Ipv6Addr) -> Option<Hop> {
     if to.is_multicast() {
         // RFC 4291 §2.7: scopes 1 and 2 end on this link.
         let source = if to.octets()[1] & 0xf <= 2 { local().or_else(wide) } else { wide().or_else(local) };
-        return Some(Hop { next_hop: destination, source: source? });
+        return Some(Hop::to(destination, source?));
     }
     if to.is_unicast_link_local() {
-        return Some(Hop { next_hop: destination, source: local()? });
+        return Some(Hop::to(destination, local()?));
     }
     if on_link(addresses, destination).is_some() || routes.prefixes.iter().any(|prefix| prefix.contains(destination)) {
-        return Some(Hop { next_hop: destination, source: wide()? });
+        return Some(Hop::to(destination, wide()?));
     }
     let gateway = routes.gateway(false)?;
     if !is_link_local(gateway) && !routes.prefixes.iter().any(|prefix| prefix.contains(gateway)) {
         on_link(addresses, gateway)?;
     }
-    Some(Hop { next_hop: gateway, source: wide()? })
+    Some(Hop::to(gateway, wide()?))
 }
 
 /// Our address in the longest network that has this host on the link; of several, the one most like it.
@@ -173,7 +186,8 @@ mod tests {
         let routes = Routes::new(&gateways);
         for &(destination, expected) in table {
             let hop = route(&addresses, &routes, ip(destination));
-            let shown = hop.map_or("-".into(), |hop| format!("{} from {}", hop.next_hop, hop.source));
+            let by = |hop: &Hop| if hop.is_local { " by lo" } else { "" };
+            let shown = hop.map_or("-".into(), |hop| format!("{} from {}{}", hop.next_hop, hop.source, by(&hop)));
             assert_eq!(shown, expected, "{destination}");
         }
     }
@@ -193,8 +207,11 @@ mod tests {
                 ("10.255.255.255", "255.255.255.255 from 10.0.0.1"),
                 ("224.0.0.251", "224.0.0.251 from 192.168.69.1"),
                 ("169.254.3.4", "169.254.3.4 from 192.168.69.1"),
-                ("192.168.69.1", "-"),
-                ("127.0.0.1", "-"),
+                ("192.168.69.1", "192.168.69.1 from 192.168.69.1 by lo"),
+                ("10.1.0.1", "10.1.0.1 from 10.1.0.1 by lo"),
+                ("127.0.0.1", "127.0.0.1 from 127.0.0.1 by lo"),
+                ("127.1.2.3", "127.1.2.3 from 127.0.0.1 by lo"),
+                ("::1", "::1 from ::1 by lo"),
                 ("0.0.0.0", "-"),
                 ("fd69::1", "-"),
                 ("ff02::1", "-"),
@@ -216,8 +233,9 @@ mod tests {
                 ("fe80:0:0:1::2", "fe80:0:0:1::2 from fe80::5eff:fe10:1"),
                 ("ff02::1", "ff02::1 from fe80::5eff:fe10:1"),
                 ("ff0e::1234", "ff0e::1234 from fd69::1"),
-                ("fd69::1", "-"),
-                ("::1", "-"),
+                ("fd69::1", "fd69::1 from fd69::1 by lo"),
+                ("fe80::5eff:fe10:1", "fe80::5eff:fe10:1 from fe80::5eff:fe10:1 by lo"),
+                ("::1", "::1 from ::1 by lo"),
                 ("::", "-"),
                 ("10.0.0.1", "-"),
             ],
@@ -246,6 +264,7 @@ mod tests {
         let mut addresses = Addresses::new(&["192.168.69.1/24".parse().unwrap()]);
         assert_eq!(route(&addresses, &Routes::default(), ip("192.168.69.2")), None);
         assert_eq!(route(&addresses, &Routes::default(), ip("255.255.255.255")), None);
+        assert_eq!(route(&addresses, &Routes::default(), ip("192.168.69.1")), None, "and is not asked for on the link");
         addresses.set_state(ip("192.168.69.1"), observe::Address::Preferred);
         assert!(route(&addresses, &Routes::default(), ip("192.168.69.2")).is_some());
     }

@@ -114,11 +114,14 @@ fn sources_that_cannot_be_another_host_are_dropped() {
 #[test]
 fn only_our_addresses_and_groups_are_destinations() {
     let mut ip = ready();
-    for destination in ["192.168.69.2", "10.0.0.1", "127.0.0.1", "224.0.0.2", "239.1.1.1", "0.0.0.0"] {
+    for destination in ["192.168.69.2", "10.0.0.1", "224.0.0.2", "239.1.1.1", "0.0.0.0"] {
         assert_eq!(dropped(&mut ip, &udp(HOST, addr(destination), b"")), Rule::IpForeign, "{destination}");
     }
-    for destination in ["fd69::2", "::1", "::", "ff02::2", "ff02::1:ff00:2", "ff05::1"] {
+    for destination in ["fd69::2", "::", "ff02::2", "ff02::1:ff00:2", "ff05::1"] {
         assert_eq!(dropped(&mut ip, &udp(HOST6, addr(destination), b"")), Rule::IpForeign, "{destination}");
+    }
+    for (source, destination) in [(HOST, "127.0.0.1"), (HOST, "127.1.2.3"), (HOST6, "::1")] {
+        assert_eq!(dropped(&mut ip, &udp(source, addr(destination), b"")), Rule::IpLoopback, "{destination}");
     }
     for destination in ["255.255.255.255", "192.168.69.255", "224.0.0.1"] {
         assert_eq!(transport(&mut ip, &udp(HOST, addr(destination), b"")).3, Cast::Group, "{destination}");

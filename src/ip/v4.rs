@@ -1,11 +1,13 @@
 //! Is this IPv4 packet whole, and is it for us? (RFC 791, RFC 1122 §3.2.1)
 
+use std::net::Ipv4Addr;
+
 use smoltcp::wire::{IPV4_HEADER_LEN, Ipv4Packet};
 
-use super::address::Addresses;
+use super::address::{Addresses, Martian};
 use super::checksum;
 use super::group::Groups;
-use super::packet::{Packet, protocol};
+use super::packet::{Packet, Way, protocol};
 use super::reassembly::{Fragment, Key};
 use crate::observe::{Cast, Rule};
 
@@ -17,7 +19,7 @@ const STRICT_SOURCE_ROUTE: u8 = 137;
 /// Checks everything up to the payload. TTL 0 and 1 are as good as any: we are where the packet wants to be.
 pub(super) fn validate<'p>(
     bytes: &'p [u8],
-    link: Cast,
+    way: Way,
     addresses: &Addresses,
     groups: &Groups,
 ) -> Result<Packet<'p>, Rule> {
@@ -41,23 +43,13 @@ pub(super) fn validate<'p>(
         return Err(Rule::Ip4Truncated);
     }
     let (source, destination) = (header.src_addr(), header.dst_addr());
-    // 0.0.0.0/8 and 127.0.0.0/8 never leave a host (RFC 1122 §3.2.1.3 (a), (b), (g)).
-    // Switches without an address ask for groups from 0.0.0.0 (RFC 4541 §2.1.1).
-    let is_switch = source.is_unspecified() && destination.is_multicast() && bytes[9] == protocol::IGMP;
-    if (source.octets()[0] == 0 && !is_switch)
-        || source.is_loopback()
-        || addresses.is_group(source.into())
-        || addresses.is_own_source(source.into())
-    {
-        return Err(Rule::Ip4Source);
-    }
-    let group = addresses.is_member(destination.into()) || groups.is_member(destination.into());
-    if !group {
-        let own = addresses.find(destination.into()).ok_or(Rule::IpForeign)?;
-        if !own.is_usable() {
-            return Err(Rule::IpTentative);
-        }
-    }
+    let cast = match way {
+        Way::Link(cast) => check_ends(source, destination, (bytes[9], cast), addresses, groups)?,
+        Way::Loopback => addresses.check_local(source.into(), destination.into()).map_err(|end| match end {
+            Martian::Source => Rule::Ip4Source,
+            Martian::Destination => Rule::IpForeign,
+        })?,
+    };
     check_options(&bytes[IPV4_HEADER_LEN..header_length])?;
     Ok(Packet {
         source: source.into(),
@@ -65,11 +57,40 @@ pub(super) fn validate<'p>(
         protocol: bytes[9],
         hop_limit: header.hop_limit(),
         traffic_class: bytes[1],
-        cast: if group { Cast::Group } else { link },
+        cast,
+        is_local: way == Way::Loopback,
         bytes: &bytes[..total_length],
         payload: &bytes[header_length..total_length],
         original: &bytes[..total_length],
     })
+}
+
+/// Who may send what to us by the link.
+fn check_ends(
+    source: Ipv4Addr,
+    destination: Ipv4Addr,
+    (protocol, link): (u8, Cast),
+    addresses: &Addresses,
+    groups: &Groups,
+) -> Result<Cast, Rule> {
+    // 0.0.0.0/8 and 127.0.0.0/8 never leave a host (RFC 1122 §3.2.1.3 (a), (b), (g)).
+    // Switches without an address ask for groups from 0.0.0.0 (RFC 4541 §2.1.1).
+    let is_switch = source.is_unspecified() && destination.is_multicast() && protocol == protocol::IGMP;
+    if (source.octets()[0] == 0 && !is_switch)
+        || source.is_loopback()
+        || addresses.is_group(source.into())
+        || addresses.is_own_source(source.into())
+    {
+        return Err(Rule::Ip4Source);
+    }
+    if destination.is_loopback() {
+        return Err(Rule::IpLoopback);
+    }
+    if addresses.is_member(destination.into()) || groups.is_member(destination.into()) {
+        return Ok(Cast::Group);
+    }
+    let own = addresses.find(destination.into()).ok_or(Rule::IpForeign)?;
+    if own.is_usable() { Ok(link) } else { Err(Rule::IpTentative) }
 }
 
 /// What a valid packet is a part of; `None` if it is whole.
@@ -107,6 +128,7 @@ pub(super) fn read(bytes: &[u8], cast: Cast) -> Option<Packet<'_>> {
         hop_limit: fields.hop_limit(),
         traffic_class: header[1],
         cast,
+        is_local: false,
         bytes,
         payload: bytes.get(header_length..)?,
         original: bytes,

@@ -1,12 +1,14 @@
 //! Is this IPv6 packet whole, and is it for us? (RFC 8200 §3)
 
+use std::net::Ipv6Addr;
+
 use smoltcp::wire::{IPV6_HEADER_LEN, Ipv6Packet};
 
-use super::address::Addresses;
+use super::address::{Addresses, Martian};
 use super::extension::{self, Cut, Stop};
 use super::group::Groups;
 use super::icmp_error::Message;
-use super::packet::Packet;
+use super::packet::{Packet, Way};
 use super::reassembly::{Fragment, Key};
 use crate::observe::{Cast, Rule};
 
@@ -19,7 +21,7 @@ const PAYLOAD_LENGTH_FIELD: usize = 4;
 /// concern addresses that we do not own yet, exactly when a duplicate address is looked for (RFC 4862 §5.4).
 pub(super) fn validate<'p>(
     bytes: &'p [u8],
-    link: Cast,
+    way: Way,
     addresses: &Addresses,
     groups: &Groups,
 ) -> Result<(Packet<'p>, Option<Rule>), Rule> {
@@ -36,9 +38,43 @@ pub(super) fn validate<'p>(
         return Err(Rule::Ip6Truncated);
     }
     let (source, destination) = (header.src_addr(), header.dst_addr());
+    let (cast, doubt) = match way {
+        Way::Link(cast) => check_ends(source, destination, cast, addresses, groups)?,
+        Way::Loopback => match addresses.check_local(source.into(), destination.into()) {
+            Ok(cast) => (cast, None),
+            Err(Martian::Source) => return Err(Rule::Ip6Source),
+            Err(Martian::Destination) => return Err(Rule::IpForeign),
+        },
+    };
+    let packet = Packet {
+        source: source.into(),
+        destination: destination.into(),
+        protocol: bytes[6],
+        hop_limit: header.hop_limit(),
+        traffic_class: header.traffic_class(),
+        cast,
+        is_local: way == Way::Loopback,
+        bytes: &bytes[..total_length],
+        payload: &bytes[IPV6_HEADER_LEN..total_length],
+        original: &bytes[..total_length],
+    };
+    Ok((packet, doubt))
+}
+
+/// Who may send what to us by the link; the second value is the doubt of [`validate`].
+fn check_ends(
+    source: Ipv6Addr,
+    destination: Ipv6Addr,
+    link: Cast,
+    addresses: &Addresses,
+    groups: &Groups,
+) -> Result<(Cast, Option<Rule>), Rule> {
     // A mapped IPv4 address on the wire would pass for another host in a dual-stack socket.
     if source.is_multicast() || source.is_loopback() || source.to_ipv4_mapped().is_some() {
         return Err(Rule::Ip6Source);
+    }
+    if destination.is_loopback() {
+        return Err(Rule::IpLoopback);
     }
     let mut doubt = None;
     let group = addresses.is_member(destination.into()) || groups.is_member(destination.into());
@@ -51,18 +87,7 @@ pub(super) fn validate<'p>(
     if source.is_unspecified() || addresses.is_own_source(source.into()) {
         doubt = Some(Rule::Ip6Source);
     }
-    let packet = Packet {
-        source: source.into(),
-        destination: destination.into(),
-        protocol: bytes[6],
-        hop_limit: header.hop_limit(),
-        traffic_class: header.traffic_class(),
-        cast: if group { Cast::Group } else { link },
-        bytes: &bytes[..total_length],
-        payload: &bytes[IPV6_HEADER_LEN..total_length],
-        original: &bytes[..total_length],
-    };
-    Ok((packet, doubt))
+    Ok((if group { Cast::Group } else { link }, doubt))
 }
 
 /// What a packet is a part of that was cut here, by its fragment header (RFC 8200 §4.5).
@@ -102,6 +127,7 @@ pub(super) fn read(bytes: &[u8], cast: Cast) -> Option<Packet<'_>> {
         hop_limit: fields.hop_limit(),
         traffic_class: fields.traffic_class(),
         cast,
+        is_local: false,
         bytes,
         payload,
         original: bytes,

@@ -6,7 +6,7 @@ use rand::TryRng;
 use rand::rngs::SysRng;
 
 use super::Stack;
-use crate::config::{Config, Invalid};
+use crate::config::{Cidr, Config, Invalid};
 use crate::device::{Device, OpenError, Tap, pair};
 use crate::engine::{Engine, Stopped};
 use crate::observe::{NoObserver, Observer};
@@ -101,18 +101,57 @@ impl Builder {
         Ok((self.device(a)?, other.device(b)?))
     }
 
+    /// Starts a stack without a link, on a thread of its own: its sockets reach each other, at 127.0.0.1, at ::1 and at
+    /// the addresses of the configuration, and nobody else reaches them. No privilege is needed, and a process may have
+    /// any number of such stacks.
+    ///
+    /// # Errors
+    ///
+    /// [`StartError`]: the configuration cannot be, such as one that asks a DHCP server for an address.
+    ///
+    /// ```
+    /// use std::io::{Read, Write};
+    /// use tapsock::net::{Stack, TcpListener, TcpStream};
+    ///
+    /// let stack = Stack::builder().loopback_only()?;
+    /// let listener = TcpListener::bind(&stack, "127.0.0.1:0".parse()?)?;
+    /// let mut client = TcpStream::connect(&stack, listener.local_addr()?)?;
+    /// let (mut server, peer) = listener.accept()?;
+    /// assert_eq!(peer, client.local_addr()?);
+    /// client.write_all(b"hello, myself")?;
+    /// let mut buffer = [0; 13];
+    /// server.read_exact(&mut buffer)?;
+    /// assert_eq!(&buffer, b"hello, myself");
+    /// stack.shut_down();
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn loopback_only(mut self) -> Result<Stack, StartError> {
+        self.config.validate_without_link()?;
+        // There is no network around an address.
+        for cidr in &mut self.config.addresses {
+            *cidr = Cidr::host(cidr.address());
+        }
+        let seed = self.prepare()?;
+        let (engine, handle) = Engine::without_link(self.config, seed, self.observer);
+        let thread = engine.spawn()?;
+        Ok(Stack::new(handle, Some(thread)))
+    }
+
     fn engine<D: Device + 'static>(self, device: D) -> Result<(Engine<D>, crate::engine::Handle), StartError> {
         self.config.validate()?;
-        self_test()?;
-        let seed = match self.seed {
-            Some(seed) => seed,
-            None => {
-                let mut seed = [0; 32];
-                SysRng.try_fill_bytes(&mut seed).map_err(io::Error::other)?;
-                seed
-            }
-        };
+        let seed = self.prepare()?;
         Ok(Engine::new(self.config, device, seed, self.observer))
+    }
+
+    /// Looks whether this build can be relied on, and where its randomness comes from.
+    fn prepare(&self) -> Result<[u8; 32], StartError> {
+        self_test()?;
+        if let Some(seed) = self.seed {
+            return Ok(seed);
+        }
+        let mut seed = [0; 32];
+        SysRng.try_fill_bytes(&mut seed).map_err(io::Error::other)?;
+        Ok(seed)
     }
 }
 

@@ -1,6 +1,6 @@
 //! What programs hold: a stack of their own, and sockets shaped like those of the standard library.
 //!
-//! - [`Stack`] and [`Builder`]: a stack on a TAP or on one end of an in-memory pair.
+//! - [`Stack`] and [`Builder`]: a stack on a TAP, on one end of an in-memory pair, or with no link at all.
 //! - [`Socket`]: every domain, type and protocol, like the `socket2` crate.
 //! - [`TcpListener`], [`TcpStream`], [`UdpSocket`]: blocking, like `std::net`.
 //! - [`UnixListener`], [`UnixStream`], [`UnixDatagram`]: like `std::os::unix::net`, with names of the stack's own: no

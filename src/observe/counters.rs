@@ -18,6 +18,10 @@ pub struct Counters {
     pub frames_out: u64,
     /// Their bytes.
     pub bytes_out: u64,
+    /// Packets that the stack has sent to itself.
+    pub loopback_packets: u64,
+    /// Their bytes.
+    pub loopback_bytes: u64,
     /// Reads from the device that failed.
     pub device_errors_in: u64,
     /// Writes to the device that failed; the frame is lost.
@@ -32,6 +36,8 @@ impl Default for Counters {
             bytes_in: 0,
             frames_out: 0,
             bytes_out: 0,
+            loopback_packets: 0,
+            loopback_bytes: 0,
             device_errors_in: 0,
             device_errors_out: 0,
             rules: [0; Rule::ALL.len()],

@@ -45,6 +45,15 @@ pub enum Event<'a> {
         /// Whose it is, or why it is nobody's.
         fate: Fate,
     },
+    /// One IP packet that a stack sends to itself leaves a socket, or arrives. Both are told. (Depth: packet.)
+    Loopback {
+        /// `Out` when it is sent, `In` when it arrives.
+        direction: Direction,
+        /// The whole packet, from the IP header on; there is no Ethernet on the loopback.
+        bytes: &'a [u8],
+        /// Whose it is, or why it is nobody's.
+        fate: Fate,
+    },
     /// One of the stack's own addresses changed its state.
     Address {
         /// Which.

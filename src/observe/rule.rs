@@ -40,6 +40,9 @@ macro_rules! rules {
 }
 
 rules! {
+    // loopback
+    LoopbackFull "lo.drop.full" "Linux: net.core.netdev_max_backlog" "more packets are on the loopback than it may hold: this one is lost, as on any full queue";
+    LoopbackNeighbour "lo.drop.neighbour" "RFC 4861 §3" "a neighbour message on the loopback, where nobody has a link address";
     // link
     EthTruncated "eth.drop.truncated" "IEEE 802.3" "the frame is shorter than an Ethernet header";
     EthForeign "eth.drop.foreign" "RFC 1122 §2" "the frame is for another station's Ethernet address";
@@ -109,6 +112,7 @@ rules! {
     Ip6NoNextHeader "ip6.drop.no-next-header" "RFC 8200 §4.7" "the packet ends with its headers: there is nothing to deliver";
     Ip6Option "ip6.answer.option" "RFC 8200 §4.2, RFC 4443 §3.4" "an option that we do not know demands an answer: Parameter Problem";
     Ip6Routing "ip6.answer.routing" "RFC 5095 §3, RFC 8200 §4.4" "a routing header asks us to pass the packet on, and a host does not forward: Parameter Problem";
+    IpLoopback "ip.drop.loopback" "RFC 1122 §3.2.1.3 (g), RFC 4291 §2.5.3" "a packet from or to a loopback address must not be on the link: those never leave their host";
     IpForeign "ip.drop.foreign" "RFC 1122 §3.2.1.3" "the destination is not one of our addresses, and a host does not forward";
     IpTentative "ip.drop.tentative" "RFC 4862 §5.4" "the destination is our address, but not before we know that nobody else has it";
     IpUnknownProtocol "ip.answer.protocol-unreachable" "RFC 1122 §3.2.2.1" "nobody here speaks this protocol: Protocol Unreachable";

@@ -337,6 +337,10 @@ impl<Q> Link<Q> {
             // RFC 1122 §4.2.2.13, RFC 2525 §2.17, unix(7): closing with unread data is told to the peer.
             self.reset(side);
         }
-        self.shut_down_write(side);
+        if self.is_dead() {
+            self.ring(side);
+        } else {
+            self.shut_down_write(side);
+        }
     }
 }

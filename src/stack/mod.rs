@@ -4,6 +4,7 @@
 //! The engine drives it with a device and a clock; tests drive it in virtual time; both see the same machine.
 
 mod autoconf;
+mod loopback;
 mod send;
 mod show;
 #[cfg(test)]
@@ -16,6 +17,7 @@ use rand::{Rng, SeedableRng};
 
 use crate::config::{Cidr, Config};
 use autoconf::Autoconf;
+use loopback::Loopback;
 
 use crate::ip::{Ip, Packets, Verdict};
 pub use autoconf::{Awaited, Lifetime, Origin};
@@ -38,6 +40,10 @@ const BYTES_PER_STEP: usize = 96 * 1024;
 /// How many connections one step looks after at most.
 const CONNECTIONS_PER_STEP: usize = 512;
 
+/// How many bytes, and how many bursts of packets, one step lets arrive by the loopback at most.
+const LOOPBACK_BYTES_PER_STEP: usize = 256 * 1024;
+const LOOPBACK_BURSTS_PER_STEP: usize = 16;
+
 /// What a step says about the next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Step {
@@ -55,12 +61,14 @@ pub struct Stack {
     transport: Transport,
     sockets: Sockets,
     packets: Packets,
+    loopback: Loopback,
     counters: Counters,
     rng: StdRng,
     autoconf: Autoconf,
     duplicates: Vec<(IpAddr, crate::config::Mac)>,
     config: Config,
     is_begun: bool,
+    is_linked: bool,
 }
 
 impl Stack {
@@ -78,16 +86,25 @@ impl Stack {
         Stack {
             link,
             ip,
-            transport: Transport::new(&config, mtu, memory.clone(), &mut rng),
+            transport: Transport::new(&config, memory.clone(), &mut rng),
             sockets: Sockets::new(&config.limits, memory, doorbell),
             packets: Packets::new(),
+            loopback: Loopback::default(),
             counters: Counters::default(),
             rng,
             autoconf: Autoconf::new(&config),
             duplicates: Vec::new(),
             config,
             is_begun: false,
+            is_linked: true,
         }
+    }
+
+    /// A stack without a link. Its addresses are its own at once, nothing is ever asked or announced, and it reaches
+    /// nobody but itself.
+    pub fn without_link(config: Config, seed: [u8; 32], doorbell: Doorbell) -> Stack {
+        // What the link would carry: nothing ever gets there.
+        Stack { is_linked: false, ..Stack::new(config, 1500, seed, doorbell) }
     }
 
     /// What it has counted.
@@ -162,7 +179,7 @@ impl Stack {
         let has_more = self.service(now, out, depth, observer);
         self.count_given_up();
         self.take_link_notices(now, out, depth, observer);
-        self.autoconf.settle(!self.config.addresses.is_empty());
+        self.autoconf.settle(!self.is_linked || !self.config.addresses.is_empty());
         self.show_lives(now, depth, observer);
         let below = [self.link.deadline(), self.ip.deadline(), self.ip.group_deadline()];
         let above = [self.transport.deadline(), self.autoconf.deadline()];
@@ -180,6 +197,8 @@ impl Stack {
         let depth = observer.depth();
         self.transport.shut_down(now, &mut self.packets);
         self.flush(now, out, depth, observer);
+        // Every program is told anyway.
+        self.loopback.clear();
         let sent = out.len();
         self.release_lease(now, out);
         self.show_frames(now, sent, out, depth, observer);
@@ -191,7 +210,8 @@ impl Stack {
     fn begin(&mut self, now: Time, out: &mut Frames) {
         let mut addresses: Vec<(Cidr, Origin)> =
             self.config.addresses.iter().map(|&cidr| (cidr, Origin::Chosen)).collect();
-        if (self.config.slaac || addresses.iter().any(|(cidr, _)| cidr.address().is_ipv6()))
+        if self.is_linked
+            && (self.config.slaac || addresses.iter().any(|(cidr, _)| cidr.address().is_ipv6()))
             && let Some(cidr) = Cidr::new(self.config.mac.link_local().into(), 64)
         {
             addresses.push((cidr, Origin::LinkLocal));
@@ -227,8 +247,20 @@ impl Stack {
         if let Some(fate) = self.receive_dhcp(now, packet, out) {
             return fate;
         }
+        let verdict = self.ip.receive(now, packet, cast, &mut self.packets);
+        self.deliver(now, verdict, Some(out))
+    }
+
+    /// What becomes of a packet that is for us. `frames`: where what the link answers goes; `None` for a packet that came
+    /// by the loopback.
+    fn deliver(
+        &mut self,
+        now: Time,
+        verdict: std::result::Result<Verdict<'_>, Rule>,
+        frames: Option<&mut Frames>,
+    ) -> Fate {
         let whole;
-        let verdict = match self.ip.receive(now, packet, cast, &mut self.packets) {
+        let verdict = match verdict {
             Ok(Verdict::Whole(datagram)) => {
                 whole = datagram;
                 self.ip.receive_whole(now, &whole, &mut self.packets)
@@ -241,6 +273,7 @@ impl Stack {
                 self.transport.receive(now, &packet, &mut below)
             }
             Ok(Verdict::Neighbour(packet)) => {
+                let Some(out) = frames else { return Fate::nobody(Rule::LoopbackNeighbour) };
                 let (IpAddr::V6(source), IpAddr::V6(destination)) = (packet.source, packet.destination) else {
                     return Fate::nobody(Rule::NdpMalformed);
                 };
@@ -274,21 +307,43 @@ impl Stack {
         }
     }
 
-    /// Looks after connections until nothing is left to do or the bounds of a step are reached.
+    /// Looks after connections, and lets what they send each other arrive, until nothing is left to do or the bounds of a
+    /// step are reached.
     fn service(&mut self, now: Time, out: &mut Frames, depth: Depth, observer: &mut dyn Observer) -> bool {
-        for _ in 0..CONNECTIONS_PER_STEP {
-            if out.bytes_used() > BYTES_PER_STEP {
+        let (mut connections, mut bursts, mut bytes) = (0, 0, 0);
+        while out.bytes_used() <= BYTES_PER_STEP {
+            let is_full = self.loopback.bytes_used() > BYTES_PER_STEP;
+            if connections < CONNECTIONS_PER_STEP
+                && !is_full
+                && let Some((slot, descriptor)) = self.transport.next_dirty()
+            {
+                connections += 1;
+                self.service_one(now, (slot, descriptor), out, depth, observer);
+            } else if bursts < LOOPBACK_BURSTS_PER_STEP && bytes < LOOPBACK_BYTES_PER_STEP && !self.loopback.is_empty()
+            {
+                bursts += 1;
+                bytes += self.arrive(now, out, depth, observer);
+            } else {
                 break;
             }
-            let Some((slot, descriptor)) = self.transport.next_dirty() else { break };
-            let mut below = Below { ip: &mut self.ip, packets: &mut self.packets };
-            self.sockets.service(now, slot, descriptor, &mut self.transport, &mut below);
-            for _ in 0..self.transport.take_panics() {
-                self.counters.count(Rule::TcpPanicked);
-            }
-            self.take_transport_notices(now);
-            self.flush(now, out, depth, observer);
         }
-        self.transport.is_dirty()
+        self.transport.is_dirty() || !self.loopback.is_empty()
+    }
+
+    fn service_one(
+        &mut self,
+        now: Time,
+        (slot, descriptor): (usize, Option<usize>),
+        out: &mut Frames,
+        depth: Depth,
+        observer: &mut dyn Observer,
+    ) {
+        let mut below = Below { ip: &mut self.ip, packets: &mut self.packets };
+        self.sockets.service(now, slot, descriptor, &mut self.transport, &mut below);
+        for _ in 0..self.transport.take_panics() {
+            self.counters.count(Rule::TcpPanicked);
+        }
+        self.take_transport_notices(now);
+        self.flush(now, out, depth, observer);
     }
 }

@@ -1,4 +1,4 @@
-//! The way down: packets find their next hop, are cut for the link and become frames.
+//! The way down: packets find their next hop, are cut for the link and become frames, or take the loopback.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -17,16 +17,32 @@ impl Stack {
         let sent = out.len();
         let mut failed = Vec::new();
         let mut packets = std::mem::take(&mut self.packets);
-        for packet in packets.iter() {
-            if let Err(rule) = self.send(now, &packet, out) {
-                self.counters.count(rule);
-                // The neighbour failed a moment ago; whoever asks now is told at once.
-                if rule == Rule::NeighbourFailed {
-                    failed.extend(self.ip.undelivered(packet.packet));
-                }
+        let mut used = self.loopback.bytes_used();
+        packets.retain_mut(|packet, fate, segment| {
+            let outgoing = Outgoing { packet, fate, segment };
+            let rule = match self.send(now, &outgoing, out) {
+                Ok(Sent::ByLink) => return false,
+                Ok(Sent::ToOurselves) => match self.send_local(now, (packet, fate), used, depth, observer) {
+                    Ok(()) => {
+                        used += packet.len();
+                        return true;
+                    }
+                    Err(rule) => rule,
+                },
+                Err(rule) => rule,
+            };
+            self.counters.count(rule);
+            // The neighbour failed a moment ago; whoever asks now is told at once.
+            if rule == Rule::NeighbourFailed {
+                failed.extend(self.ip.undelivered(packet));
             }
+            false
+        });
+        if packets.is_empty() {
+            packets.clear();
+        } else {
+            self.loopback.take(&mut packets);
         }
-        packets.clear();
         self.packets = packets;
         for error in failed {
             let mut below = Below { ip: &mut self.ip, packets: &mut self.packets };
@@ -35,15 +51,44 @@ impl Stack {
         self.show_frames(now, sent, out, depth, observer);
     }
 
-    fn send(&mut self, now: Time, outgoing: &Outgoing<'_>, out: &mut Frames) -> Result<(), Rule> {
+    fn send(&mut self, now: Time, outgoing: &Outgoing<'_>, out: &mut Frames) -> Result<Sent, Rule> {
         let destination = destination(outgoing.packet).ok_or(Rule::IpNoRoute)?;
         // A group is on the link, also for a report of ours from no address yet (RFC 3590 §4).
-        let next_hop = if destination.is_multicast() { destination } else { self.ip.route(destination)?.next_hop };
+        let next_hop = if destination.is_multicast() {
+            destination
+        } else {
+            let hop = self.ip.route(destination)?;
+            if hop.is_local {
+                return Ok(Sent::ToOurselves);
+            }
+            hop.next_hop
+        };
+        if !self.is_linked {
+            return Err(Rule::IpNoRoute);
+        }
+        if is_from_loopback(outgoing.packet) {
+            return Err(Rule::IpLoopback);
+        }
         let link = &mut self.link;
         for piece in self.ip.pieces(outgoing.packet, outgoing.segment)? {
             link.send(now, next_hop, piece.len(), outgoing.fate, out, |buffer| piece.write(buffer))?;
         }
-        Ok(())
+        Ok(Sent::ByLink)
+    }
+}
+
+/// Where a packet went.
+enum Sent {
+    ByLink,
+    /// It is to take the loopback, and is still to be written.
+    ToOurselves,
+}
+
+/// Whether its source is a loopback address, which nobody on the link may see (RFC 1122 §3.2.1.3 (g)).
+fn is_from_loopback(packet: &[u8]) -> bool {
+    match packet.first() {
+        Some(first) if first >> 4 == 4 => packet.get(12) == Some(&127),
+        _ => packet.get(8..24) == Some(&Ipv6Addr::LOCALHOST.octets()),
     }
 }
 

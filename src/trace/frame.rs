@@ -3,6 +3,7 @@
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 
+use etherparse::err::ip::LaxHeaderSliceError;
 use etherparse::err::packet::SliceError;
 use etherparse::err::{Layer, LenError};
 use etherparse::{
@@ -13,6 +14,8 @@ use etherparse::{
 /// Borrows the bytes; nothing is copied.
 pub(super) struct Frame<'a> {
     pub(super) bytes: &'a [u8],
+    /// It is a bare IP packet, of the loopback.
+    pub(super) is_local: bool,
     packet: Option<LaxSlicedPacket<'a>>,
     stopped: Option<SliceError>,
 }
@@ -22,9 +25,26 @@ impl<'a> Frame<'a> {
         match LaxSlicedPacket::from_ethernet(bytes) {
             Ok(packet) => {
                 let stopped = packet.stop_err.as_ref().map(|(error, _)| error.clone());
-                Frame { bytes, packet: Some(packet), stopped }
+                Frame { bytes, is_local: false, packet: Some(packet), stopped }
             }
-            Err(error) => Frame { bytes, packet: None, stopped: Some(SliceError::Len(error)) },
+            Err(error) => Frame { bytes, is_local: false, packet: None, stopped: Some(SliceError::Len(error)) },
+        }
+    }
+
+    /// The same for a packet of the loopback, which has no Ethernet header.
+    pub(super) fn decode_local(bytes: &'a [u8]) -> Frame<'a> {
+        match LaxSlicedPacket::from_ip(bytes) {
+            Ok(packet) => {
+                let stopped = packet.stop_err.as_ref().map(|(error, _)| error.clone());
+                Frame { bytes, is_local: true, packet: Some(packet), stopped }
+            }
+            Err(error) => {
+                let stopped = match error {
+                    LaxHeaderSliceError::Len(error) => SliceError::Len(error),
+                    LaxHeaderSliceError::Content(error) => SliceError::Ip(error),
+                };
+                Frame { bytes, is_local: true, packet: None, stopped: Some(stopped) }
+            }
         }
     }
 

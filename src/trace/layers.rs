@@ -26,7 +26,7 @@ pub(super) struct Layers<'a> {
 
 impl fmt::Display for Layers<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("    eth ")?;
+        f.write_str(if self.frame.is_local { "    lo  no Ethernet header on the loopback" } else { "    eth " })?;
         if let Some(ethernet) = self.frame.ethernet() {
             write!(f, "{}  {}", Stations::of(ethernet), Kind(ethernet.ether_type()))?;
             for vlan in self.frame.vlans() {
@@ -49,7 +49,7 @@ impl fmt::Display for Layers<'_> {
             None => {}
         }
         match self.frame.stopped() {
-            Some(stopped) if self.frame.ethernet().is_none() => write!(f, "{stopped}")?,
+            Some(stopped) if self.frame.ethernet().is_none() && !self.frame.is_local => write!(f, "{stopped}")?,
             Some(stopped) => write!(f, "{NEXT}{stopped}")?,
             None => {}
         }

@@ -9,12 +9,12 @@ use super::quantity::{Bytes, Count, Span};
 use super::{ADDRESS, DEVICE, NEIGHBOUR, SOCKET};
 use crate::observe::{Address, Direction, Event, Lease, Neighbour, Protocol, Router};
 
-/// An event that is not a frame.
+/// An event that is neither a frame nor a packet.
 pub(super) struct Life<'a>(&'a Event<'a>);
 
 impl<'a> Life<'a> {
     pub(super) fn of(event: &'a Event<'a>) -> Option<Life<'a>> {
-        (!matches!(event, Event::Frame { .. })).then_some(Life(event))
+        (!matches!(event, Event::Frame { .. } | Event::Loopback { .. })).then_some(Life(event))
     }
 
     pub(super) fn target(&self) -> &'static str {
@@ -42,7 +42,7 @@ impl<'a> Life<'a> {
 impl fmt::Display for Life<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0 {
-            Event::Frame { .. } => Ok(()),
+            Event::Frame { .. } | Event::Loopback { .. } => Ok(()),
             Event::Address { address, state } => match state {
                 Address::Tentative => write!(f, "{address} is tentative: the link is asked whether somebody has it"),
                 Address::Preferred => write!(f, "{address} is ours"),

@@ -35,6 +35,8 @@
 //!
 //! - A line about a packet begins with its socket. Where there is none it begins with the protocol, and ends with the
 //!   [`Rule`](crate::observe::Rule) that says why: its name, its sentence, and the text it follows.
+//! - `lo` stands before what the stack sends to itself. Each such packet is there twice, when it leaves its socket (`out`)
+//!   and when it arrives (`in`); it has no Ethernet header, and the TAP never sees it.
 //! - Flags are written as tcpdump writes them: `S` SYN, `F` FIN, `R` RST, `P` PSH, `.` ACK.
 //! - Sequence numbers count from the first one of their connection; `(absolute)` marks those whose first is not known.
 //! - A window is in bytes, already shifted by the scale that the handshake agreed on.
@@ -104,10 +106,16 @@ impl Observer for Text {
 
     /// The moment is left to the formatter, which shows one for the lines of every module.
     fn observe(&mut self, _at: Time, event: &Event<'_>) {
-        if let Event::Frame { direction, bytes, fate } = event {
-            write_frame(*direction, bytes, fate);
-        } else if let Some(life) = Life::of(event) {
-            log::log!(target: life.target(), life.level(), "{life}");
+        match *event {
+            Event::Frame { direction, bytes, fate } => write_frame(direction, &fate, || Frame::decode(bytes)),
+            Event::Loopback { direction, bytes, fate } => {
+                write_frame(direction, &fate, || Frame::decode_local(bytes));
+            }
+            ref event => {
+                if let Some(life) = Life::of(event) {
+                    log::log!(target: life.target(), life.level(), "{life}");
+                }
+            }
         }
     }
 }
@@ -127,13 +135,13 @@ fn depth(enabled: impl Fn(&str, Level) -> bool) -> Depth {
     }
 }
 
-fn write_frame(direction: Direction, bytes: &[u8], fate: &Fate) {
+fn write_frame<'a>(direction: Direction, fate: &Fate, decode: impl FnOnce() -> Frame<'a>) {
     let (packet, layers) =
         (log::log_enabled!(target: PACKET, Level::Debug), log::log_enabled!(target: LAYERS, Level::Trace));
     if !packet && !layers {
         return;
     }
-    let frame = Frame::decode(bytes);
+    let frame = decode();
     if packet {
         log::debug!(target: PACKET, "{}", Summary { direction, frame: &frame, fate });
     }

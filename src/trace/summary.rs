@@ -22,6 +22,9 @@ pub(super) struct Summary<'a> {
 impl fmt::Display for Summary<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:<3} ", self.direction)?;
+        if self.frame.is_local {
+            f.write_str("lo ")?;
+        }
         if let Some(owner) = &self.fate.owner {
             write!(f, "{} ", owner.socket())?;
         }
@@ -38,6 +41,7 @@ impl Summary<'_> {
         match self.frame.net() {
             Some(LaxNetSlice::Arp(packet)) => write!(f, "arp {}", Arp(packet)),
             Some(net) => self.fmt_ip(f, net),
+            None if self.frame.is_local => self.frame.stopped().map_or(Ok(()), |stopped| write!(f, "ip {stopped}")),
             None => self.fmt_ethernet(f),
         }
     }

@@ -76,6 +76,28 @@ trace      eth 2e:5a:01:77:03:9c > 02:00:5e:10:00:01  0x0800 IPv4
 }
 
 #[test]
+fn a_packet_on_the_loopback_is_marked_and_has_no_ethernet_header() {
+    let frame = syn();
+    let (packet, fate) = (Frame::decode_local(&frame[14..]), accepted());
+    let line = Summary { direction: In, frame: &packet, fate: &fate }.to_string();
+    assert!(line.starts_with("in  lo tcp#3 192.168.69.100:43210 > 192.168.69.1:80 [S] seq 0 "), "{line}");
+    let text = Layers { direction: In, frame: &packet, fate: &fate }.to_string();
+    let lines = lines_of(&text);
+    assert_eq!(lines[0], "lo  no Ethernet header on the loopback");
+    assert_eq!(lines[1..], lines_of(&layers(In, &frame, fate))[1..], "everything else is the same");
+    for broken in [&[][..], &[0x45; 7], &[0x15; 40]] {
+        let packet = Frame::decode_local(broken);
+        let fate = Fate::nobody(Rule::Ip4Truncated);
+        assert!(Summary { direction: In, frame: &packet, fate: &fate }.to_string().contains("cannot be decoded"));
+        assert!(Layers { direction: In, frame: &packet, fate: &fate }.to_string().contains("cannot be decoded"));
+    }
+}
+
+fn lines_of(text: &str) -> Vec<&str> {
+    text.lines().map(str::trim_start).collect()
+}
+
+#[test]
 fn numbers_count_from_the_first_and_windows_are_scaled() {
     let sent = TcpRepr {
         control: TcpControl::Psh,

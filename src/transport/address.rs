@@ -1,9 +1,33 @@
-//! What becomes of sockets when an address of ours is taken away.
+//! Addresses that mean this host, and what becomes of sockets when an address of ours is taken away.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use super::Transport;
+use crate::error::{Error, Result};
+use crate::ip::Hop;
 use crate::observe::Close;
+
+/// Whom a program means by the unspecified address: the host itself, as on Linux, at the address that the socket is
+/// bound to if that is an IPv4 one, or else at the loopback address.
+pub(super) fn this_host(remote: SocketAddr, bound: Option<IpAddr>) -> SocketAddr {
+    if !remote.ip().is_unspecified() {
+        return remote;
+    }
+    let address = match remote {
+        SocketAddr::V4(_) => bound.filter(IpAddr::is_ipv4).unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST)),
+        SocketAddr::V6(_) => IpAddr::V6(Ipv6Addr::LOCALHOST),
+    };
+    SocketAddr::new(address, remote.port())
+}
+
+/// A loopback address is nobody to another host.
+///
+/// # Errors
+///
+/// [`Error::InvalidInput`], as on Linux.
+pub(super) fn leave_host(source: IpAddr, hop: Hop) -> Result<()> {
+    if source.is_loopback() && !hop.is_local { Err(Error::InvalidInput) } else { Ok(()) }
+}
 
 impl Transport {
     /// `address` is not ours any more. Connections from it end without a word to their peers, because nothing may be

@@ -95,6 +95,7 @@ impl Transport {
                 hop_limit: hops,
                 traffic_class: 0,
                 cast: Cast::Group,
+                is_local: true,
                 bytes: &looped,
                 payload,
                 original: &looped,

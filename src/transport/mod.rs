@@ -259,9 +259,6 @@ pub struct Transport {
     scratch: Vec<u8>,
     memory: Memory,
     limits: Limits,
-    mtu: usize,
-    /// For IPv6, where a router asks for less.
-    mtu6: usize,
     next_number: u64,
 }
 
@@ -283,9 +280,8 @@ impl fmt::Debug for Transport {
 }
 
 impl Transport {
-    /// An empty layer. `mtu` is that of the link, in bytes of IP packet; the keys come from `rng`, buffers
-    /// from `memory`.
-    pub fn new(config: &Config, mtu: usize, memory: Memory, rng: &mut StdRng) -> Transport {
+    /// An empty layer. The keys come from `rng`, buffers from `memory`.
+    pub fn new(config: &Config, memory: Memory, rng: &mut StdRng) -> Transport {
         Transport {
             interface: new_interface(rng.next_u64(), Time::ZERO),
             connections: Slab::new(),
@@ -312,8 +308,6 @@ impl Transport {
             scratch: Vec::new(),
             memory,
             limits: config.limits.clone(),
-            mtu,
-            mtu6: mtu,
             next_number: 1,
         }
     }
@@ -348,21 +342,16 @@ impl Transport {
         self.connections.len() + self.listeners.len() + self.datagrams.len()
     }
 
-    /// New connections over IPv6 use segments for a link of this MTU.
-    pub fn set_mtu6(&mut self, mtu: usize) {
-        self.mtu6 = mtu;
-    }
-
     fn new_id(&mut self, protocol: Protocol) -> SocketId {
         let number = self.next_number;
         self.next_number += 1;
         SocketId { protocol, number }
     }
+}
 
-    /// The largest segment's payload on the link, for the family of `remote`.
-    fn link_mss(&self, remote: SocketAddr) -> u16 {
-        segment_payload(if remote.is_ipv4() { self.mtu } else { self.mtu6 }, remote)
-    }
+/// The payload of the largest segment to `remote` on the link, or on the loopback.
+fn link_mss(ip: &Ip, remote: SocketAddr) -> u16 {
+    segment_payload(ip.first_mtu(remote.ip()), remote)
 }
 
 /// The payload of the largest segment in a packet of `mtu` bytes to `remote`, without TCP options.

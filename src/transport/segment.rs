@@ -18,6 +18,8 @@ pub(super) struct Segment<'p> {
     pub(super) repr: TcpRepr<'p>,
     /// As carried in the segment.
     pub(super) checksum: u16,
+    /// This stack sent it itself.
+    pub(super) is_local: bool,
     /// An option is malformed or of a length that it should not have: we ignore it, and smoltcp would not.
     pub(super) has_odd_options: bool,
 }
@@ -38,6 +40,7 @@ impl<'p> Segment<'p> {
             remote: SocketAddr::new(packet.source, bytes.src_port()),
             repr,
             checksum: bytes.checksum(),
+            is_local: packet.is_local,
             has_odd_options,
         })
     }

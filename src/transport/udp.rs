@@ -5,6 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use rand::rngs::StdRng;
 use smoltcp::wire::UdpPacket;
 
+use super::address::{leave_host, this_host};
 use super::datagram::Datagram;
 use super::{Below, Bound, Life, Notice, Place, Sharing, Transport, segment};
 use crate::error::{Error, Result};
@@ -151,10 +152,15 @@ impl Transport {
     ///
     /// # Errors
     ///
-    /// [`Error::NetworkUnreachable`] if no route leads there.
+    /// [`Error::NetworkUnreachable`] if no route leads there; [`Error::InvalidInput`] from a loopback address to another
+    /// host.
     pub fn connect_udp(&mut self, slot: usize, peer: SocketAddr, below: &Below<'_>) -> Result<()> {
-        below.ip.route(peer.ip()).map_err(|_| Error::NetworkUnreachable)?;
-        self.datagrams[slot].remote = Some(peer);
+        let socket = &mut self.datagrams[slot];
+        let bound = Some(socket.local.ip()).filter(|address| !address.is_unspecified());
+        let peer = this_host(peer, bound);
+        let hop = below.ip.route(peer.ip()).map_err(|_| Error::NetworkUnreachable)?;
+        leave_host(bound.unwrap_or(hop.source), hop)?;
+        socket.remote = Some(peer);
         Ok(())
     }
 
@@ -168,7 +174,7 @@ impl Transport {
     /// # Errors
     ///
     /// [`Error::NetworkUnreachable`], [`Error::MessageTooLong`], [`Error::AddressNotAvailable`],
-    /// [`Error::NoBufferSpace`].
+    /// [`Error::NoBufferSpace`]; [`Error::InvalidInput`] from a loopback address to another host.
     pub fn send_udp(
         &mut self,
         now: Time,
@@ -179,8 +185,9 @@ impl Transport {
         below: &mut Below<'_>,
     ) -> Result<()> {
         let socket = &mut self.datagrams[slot];
-        let hop = below.ip.route(peer.ip()).map_err(|_| Error::NetworkUnreachable)?;
         let bound = Some(socket.local.ip()).filter(|address| !address.is_unspecified());
+        let peer = this_host(peer, bound);
+        let hop = below.ip.route(peer.ip()).map_err(|_| Error::NetworkUnreachable)?;
         // The address it was bound to may have been taken away since.
         if bound.is_some_and(|bound| !below.ip.is_group(bound) && !below.ip.is_usable(bound)) {
             return Err(Error::AddressNotAvailable);
@@ -189,6 +196,7 @@ impl Transport {
         if source.is_ipv4() != peer.is_ipv4() {
             return Err(Error::FamilyNotSupported);
         }
+        leave_host(source, hop)?;
         let longest = usize::from(u16::MAX) - HEADER - if peer.is_ipv4() { 20 } else { 0 };
         if bytes.len() > longest {
             return Err(Error::MessageTooLong);

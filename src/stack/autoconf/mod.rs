@@ -173,7 +173,11 @@ impl Stack {
             return Err(Error::AddressInUse);
         }
         self.ip.add_address(cidr);
-        self.link.add_address(now, cidr.address(), self.config.probe, out);
+        if self.is_linked {
+            self.link.add_address(now, cidr.address(), self.config.probe, out);
+        } else {
+            self.address_changed(now, cidr.address(), Address::Preferred, out);
+        }
         Ok(())
     }
 
@@ -319,7 +323,6 @@ impl Stack {
             }
             Change::Mtu(mtu) => {
                 self.ip.set_mtu6(mtu);
-                self.transport.set_mtu6(self.ip.mtu6());
             }
             Change::Times { reachable, retransmit } => self.link.set_neighbour_times(reachable, retransmit),
             Change::Ignored => self.counters.count(Rule::NdpLearnLimit),

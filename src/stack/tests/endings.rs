@@ -225,3 +225,19 @@ fn a_connection_whose_address_is_gone_asks_nobody_whether_he_is_there() {
     bench.idle(Duration::ZERO);
     assert_eq!(bench.net.a.stack.sockets(), 1, "the listener");
 }
+
+/// FACTS §1, panic 2, in the one state in which old numbers are not refused before.
+#[test]
+fn a_number_half_the_space_away_in_time_wait_harms_nobody() {
+    let mut bench = Bench::with(with(|limits| limits.pipe = 1024));
+    let (stream, ours) = accepted(&mut bench);
+    stream.pipe.shutdown_write();
+    bench.idle(Duration::ZERO);
+    let last = TcpRepr { payload: &[7; 5000], ..segment(TcpControl::Fin, 1001, Some(ours.wrapping_add(1))) };
+    bench.send(&last, Duration::from_millis(50));
+    for far in [1_u32 << 31, (1 << 31) + 1, (1 << 31) - 1] {
+        bench.send(&segment(TcpControl::None, 6002_u32.wrapping_sub(far), Some(ours.wrapping_add(1))), Duration::ZERO);
+        assert_eq!(bench.fate().rule, Some(Rule::TcpChallengeSequence));
+    }
+    assert_eq!(bench.net.a.stack.counters().of(Rule::TcpPanicked), 0);
+}

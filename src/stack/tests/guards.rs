@@ -206,3 +206,32 @@ fn two_losses_are_sent_again_as_soon_as_the_peer_tells_of_them() {
     }
     assert_eq!(again, [(0, 1000), (2000, 1000)]);
 }
+
+/// What it acknowledges counts: the peer does not say it again.
+#[test]
+fn a_bare_ack_that_data_has_overtaken_acknowledges() {
+    let (mut bench, theirs, stream) = established();
+    stream.pipe.try_write(b"hello").unwrap();
+    bench.idle(Duration::from_millis(1));
+    let before = Some(theirs.wrapping_add(1));
+    bench.send(&TcpRepr { payload: b"x", ..segment(TcpControl::Psh, 1001, before) }, Duration::ZERO);
+    bench.send(&segment(TcpControl::None, 1001, Some(theirs.wrapping_add(6))), Duration::ZERO);
+    assert_eq!(bench.fate().rule, None);
+    let again = bench.idle(Duration::from_secs(5));
+    assert!(again.iter().all(|answer| answer.payload.is_empty()), "nothing is sent again: {again:?}");
+}
+
+/// RFC 9293 §3.10.7.3: only a RST that acknowledges our SYN refuses the connection.
+#[test]
+fn a_reset_of_what_was_never_sent_does_not_refuse_a_connect() {
+    let mut bench = Bench::new();
+    bench.net.a.begin(Verb::OpenStream { local: Some(at(A, 80)), remote: at(B, super::wire::CLIENT) });
+    let syn = bench.idle(Duration::ZERO)[0].clone();
+    for wrong in [2, 1000] {
+        bench.send(&segment(TcpControl::Rst, 1000, Some(syn.seq.wrapping_add(wrong))), Duration::ZERO);
+        assert_eq!(bench.fate().rule, Some(Rule::TcpSequenceFar));
+        assert!(bench.completion().is_none());
+    }
+    bench.send(&segment(TcpControl::Rst, 1000, Some(syn.seq.wrapping_add(1))), Duration::ZERO);
+    assert_eq!(bench.completion().unwrap().result.unwrap_err(), Error::ConnectionRefused);
+}

@@ -13,6 +13,7 @@ mod handshake;
 mod icmp;
 mod life;
 mod lifetimes;
+mod loopback;
 mod loss;
 mod memory;
 mod panics;
@@ -26,7 +27,7 @@ mod wire;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use crate::config::{Config, Mac};
+use crate::config::{Config, Limits, Mac};
 use crate::device::{Device, Fault, FaultConfig, Offload, pair};
 use crate::error::Result;
 use crate::link::Frames;
@@ -39,6 +40,8 @@ use crate::stack::Stack;
 #[derive(Debug, Default)]
 struct Seen {
     frames: Vec<(Time, Direction, Vec<u8>, Fate)>,
+    /// On the loopback.
+    packets: Vec<(Direction, Vec<u8>, Fate)>,
     events: Vec<String>,
 }
 
@@ -50,6 +53,7 @@ impl Observer for Seen {
     fn observe(&mut self, at: Time, event: &Event<'_>) {
         match *event {
             Event::Frame { direction, bytes, fate } => self.frames.push((at, direction, bytes.to_vec(), fate)),
+            Event::Loopback { direction, bytes, fate } => self.packets.push((direction, bytes.to_vec(), fate)),
             ref other => self.events.push(format!("{other:?}")),
         }
     }

@@ -9,7 +9,7 @@ use smoltcp::wire::{
 use super::*;
 use crate::observe::{Rule, TcpState};
 
-const CLIENT: u16 = 5000;
+pub(super) const CLIENT: u16 = 5000;
 
 pub(super) fn segment(control: TcpControl, seq: u32, ack: Option<u32>) -> TcpRepr<'static> {
     TcpRepr {

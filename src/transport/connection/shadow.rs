@@ -139,9 +139,15 @@ impl Connection {
     }
 }
 
+/// Half of the largest window without a scale, such as ours. Were a full segment longer, as it is on the loopback, there
+/// would hardly ever be room for one behind what is on its way, and Nagle's algorithm would wait for an ACK that waits
+/// for a second segment (Linux: tcp_bound_to_half_wnd).
+const HALF_A_WINDOW: u16 = 32_767;
+
 /// The MSS that smoltcp is told: it knows nothing of the options that are added behind it.
 pub(in crate::transport) fn fed_mss(send_mss: u16, has_timestamps: bool) -> u16 {
-    if has_timestamps { send_mss.saturating_sub(timestamp::LENGTH as u16) } else { send_mss }
+    let mss = if has_timestamps { send_mss.saturating_sub(timestamp::LENGTH as u16) } else { send_mss };
+    mss.min(HALF_A_WINDOW)
 }
 
 /// How far smoltcp is told to shift the windows we tell it: so far that a full send buffer fits.

@@ -5,14 +5,14 @@ use std::net::SocketAddr;
 use smoltcp::wire::TcpSeqNumber;
 
 use crate::error::Error;
-use crate::ip::{Packet, Packets};
+use crate::ip::{Ip, Packet, Packets};
 use crate::observe::{Fate, Ownership, Protocol, Rule, SocketId, TcpState, Time};
 use crate::transport::connection::{Connection, Handshaken, buffers, fed_shift};
 use crate::transport::cookie::{Offer, Request};
 use crate::transport::handshake::{Handshake, Listener};
 use crate::transport::segment::{self, Segment};
 use crate::transport::{
-    Alarm, Below, FourTuple, Life, Notice, Owner, Transport, isn, new_interface, segment_payload, timestamp,
+    Alarm, Below, FourTuple, Life, Notice, Owner, Transport, isn, link_mss, new_interface, segment_payload, timestamp,
 };
 
 impl Transport {
@@ -34,7 +34,7 @@ impl Transport {
             return nobody(Rule::TcpListenFlags);
         }
         if segment.repr.ack_number.is_some() {
-            let mut fate = match self.handshake_of_cookie(now, slot, segment) {
+            let mut fate = match self.handshake_of_cookie(now, slot, segment, below.ip) {
                 Some(handshake) => self.complete(now, &handshake, packet, segment, below),
                 None => nobody(self.reset(now, segment, Rule::TcpRstListen, below.packets)),
             };
@@ -48,7 +48,7 @@ impl Transport {
             return nobody(Rule::TcpBacklogFull);
         }
         let id = self.new_id(Protocol::Tcp);
-        let agreed = self.agree(id, segment.local, segment.remote, now, least_isn);
+        let agreed = self.agree(id, (segment.local, segment.remote), now, least_isn, below.ip);
         let mut handshake = Handshake::new(segment, agreed, slot, self.first_window());
         if self.handshakes.len() >= self.limits.syn_entries {
             handshake = handshake.with_cookie();
@@ -71,7 +71,7 @@ impl Transport {
     }
 
     /// The handshake that an ACK completes of which we remember nothing, if it brings a cookie of ours.
-    fn handshake_of_cookie(&mut self, now: Time, listener: usize, segment: &Segment<'_>) -> Option<Handshake> {
+    fn handshake_of_cookie(&mut self, now: Time, listener: usize, segment: &Segment<'_>, ip: &Ip) -> Option<Handshake> {
         if segment.is_syn() {
             return None;
         }
@@ -81,7 +81,7 @@ impl Transport {
         let request = Request { local: segment.local, remote: segment.remote, irs };
         let mss = self.cookies.read(now, &request, isn)?;
         let id = self.new_id(Protocol::Tcp);
-        let agreed = Handshaken { isn, ..self.agree(id, segment.local, segment.remote, now, None) };
+        let agreed = Handshaken { isn, ..self.agree(id, (segment.local, segment.remote), now, None, ip) };
         Some(Handshake::from_cookie(segment, agreed, listener, self.first_window(), (mss, offer)))
     }
 
@@ -89,16 +89,16 @@ impl Transport {
     pub(in crate::transport) fn agree(
         &self,
         id: SocketId,
-        local: SocketAddr,
-        remote: SocketAddr,
+        (local, remote): (SocketAddr, SocketAddr),
         now: Time,
         least_isn: Option<TcpSeqNumber>,
+        ip: &Ip,
     ) -> Handshaken {
         let ends = FourTuple { local, remote };
         let chosen = isn::choose(&self.isn_key, now, &ends);
         let isn = least_isn.filter(|&least| least > chosen).unwrap_or(chosen);
         let clock = timestamp::offset(&self.clock_key, &ends);
-        Handshaken { id, local, remote, isn, link_mss: self.link_mss(remote), clock, created: now }
+        Handshaken { id, local, remote, isn, link_mss: link_mss(ip, remote), clock, created: now }
     }
 
     /// RFC 9293 §3.10.7.4, SYN-RECEIVED: the third segment of the handshake, or something else.

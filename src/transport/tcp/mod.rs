@@ -68,7 +68,8 @@ impl Transport {
     }
 
     fn reset(&mut self, now: Time, segment: &Segment<'_>, rule: Rule, out: &mut Packets) -> Rule {
-        if !self.resets.allow(now) {
+        // A program of our own is no stranger, and is to hear it at once.
+        if !segment.is_local && !self.resets.allow(now) {
             return Rule::TcpRstLimited;
         }
         segment::send(segment.local, segment.remote, &segment::reset_for(segment), Fate::nobody(rule), out);

@@ -7,6 +7,7 @@ use rand::rngs::StdRng;
 use crate::error::{Error, Result};
 use crate::ip::Packets;
 use crate::observe::{Close, Protocol, Rule, SocketId, Summary, TcpState, Time};
+use crate::transport::address::{leave_host, this_host};
 use crate::transport::connection::{Connection, buffers};
 use crate::transport::handshake::Listener;
 use crate::transport::{
@@ -92,7 +93,8 @@ impl Transport {
     /// # Errors
     ///
     /// [`Error::NetworkUnreachable`], [`Error::AddressNotAvailable`], [`Error::AddressInUse`],
-    /// [`Error::TooManySockets`], [`Error::NoBufferSpace`].
+    /// [`Error::TooManySockets`], [`Error::NoBufferSpace`]; [`Error::InvalidInput`] from a loopback address to another
+    /// host.
     pub fn connect(
         &mut self,
         now: Time,
@@ -107,21 +109,28 @@ impl Transport {
         if self.memory.is_exhausted() {
             return Err(Error::NoBufferSpace);
         }
-        if remote.port() == 0 || remote.ip().is_unspecified() || below.ip.is_group(remote.ip()) {
+        let bound = local.map(|local| local.ip()).filter(|address| !address.is_unspecified());
+        let remote = this_host(remote, bound);
+        if remote.port() == 0 || below.ip.is_group(remote.ip()) {
             return Err(Error::AddressNotAvailable);
         }
         let hop = below.ip.route(remote.ip()).map_err(|_| Error::NetworkUnreachable)?;
-        let address = local.map(|local| local.ip()).filter(|address| !address.is_unspecified()).unwrap_or(hop.source);
+        let address = bound.unwrap_or(hop.source);
         if address.is_ipv4() != remote.is_ipv4() {
             return Err(Error::FamilyNotSupported);
         }
         if !below.ip.is_usable(address) {
             return Err(Error::AddressNotAvailable);
         }
+        leave_host(address, hop)?;
         let port = match local.map_or(0, |local| local.port()) {
             0 => {
                 let tuples = &self.tuples;
-                let is_free = |port| !tuples.contains_key(&FourTuple { local: SocketAddr::new(address, port), remote });
+                let is_free = |port| {
+                    let local = SocketAddr::new(address, port);
+                    // Chance does not connect a socket to itself.
+                    local != remote && !tuples.contains_key(&FourTuple { local, remote })
+                };
                 self.ports.for_connection(address, remote, is_free)?
             }
             port => port,
@@ -137,7 +146,7 @@ impl Transport {
             Some(_) => return Err(Error::AddressInUse),
         };
         let id = self.new_id(Protocol::Tcp);
-        let agreed = self.agree(id, local, remote, now, least_isn);
+        let agreed = self.agree(id, (local, remote), now, least_isn, below.ip);
         let mut connection = Connection::new(buffers(&self.limits, &self.memory)?, agreed, TcpState::Closed);
         connection.descriptor = Some(descriptor);
         connection.narrow(segment_payload(below.ip.path_mtu(remote.ip()), remote));
