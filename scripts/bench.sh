@@ -2,9 +2,12 @@
 # Measures tapsock against stock smoltcp, in a private network. See benches/README.md.
 #
 #   ./scripts/bench.sh tap [RUNS] [SECONDS]
+#   ./scripts/bench.sh loopback [RUNS] [SECONDS]
 #   ./scripts/bench.sh connections [cost|memory|churn]
 #
 #   tap       one TCP stream over a plain TAP, each direction: prints the medians and their ratio
+#   loopback  two sockets of one stack, by packets (--loopback wire), in one thread and in three, and stock smoltcp
+#             over its own loopback device in one: prints the medians and their ratio
 #   connections
 #             in process, without a network: what a segment costs among 100 to 100 000 connections, what an idle
 #             connection costs in memory, how many connections a second can come and go
@@ -27,19 +30,52 @@ here=${script%/*}
 
 case ${1:-} in
   -h | --help) help ;;
-  tap) ;;
+  tap | loopback) ;;
   connections)
     need_rust
     cd "$here/.."
     shift
     exec cargo bench --quiet --locked --bench connections -- "$@"
     ;;
-  '') refuse "say what to measure: $0 tap, or $0 connections" ;;
+  '') refuse "say what to measure: $0 tap, $0 loopback, or $0 connections" ;;
   *) refuse "'$1' is not a measurement; see --help" ;;
 esac
 runs=${2:-5} seconds=${3:-3}
 [[ $runs =~ ^[1-9][0-9]*$ ]] || refuse "'$runs' is not a number of runs; write it like 5"
 [[ $seconds =~ ^[0-9]*\.?[0-9]+$ ]] || refuse "'$seconds' is not a number of seconds; write it like 3"
+
+median() {
+  sort -n "$1" | awk '{ rate[NR] = $1 } END { print NR % 2 ? rate[(NR + 1) / 2] : (rate[NR / 2] + rate[NR / 2 + 1]) / 2 }'
+}
+
+if [ "$1" = loopback ]; then
+  need_rust
+  say "Building tapsock and stock smoltcp"
+  STOCK=$(build "$here/../benches/stock-smoltcp" loopback)
+  cd "$here/.."
+  cargo bench --quiet --locked --no-run --bench loopback
+  work=$(mktemp -d)
+  trap 'rm -r "$work"' EXIT
+  trap 'exit 130' INT TERM
+  say "$runs runs of $seconds s, in turns, in GB/s, checksums computed and verified by all:"
+  for ((run = 1; run <= runs; run++)); do
+    "$STOCK" "$seconds" >>"$work/stock"
+    for how in step net; do
+      cargo bench --quiet --locked --bench loopback -- $how "$seconds" >>"$work/$how"
+    done
+    awk -v run="$run" -v stock="$(tail -n 1 "$work/stock")" -v step="$(tail -n 1 "$work/step")" \
+      -v net="$(tail -n 1 "$work/net")" \
+      'BEGIN { printf "  run %d: stock %.2f, one thread %.2f, three threads %.2f\n", run, stock / 1e9, step / 1e9, net / 1e9 }'
+  done
+  stock=$(median "$work/stock")
+  printf '\n%-36s %6s %6s\n' 'median' GB/s ratio
+  awk -v stock="$stock" 'BEGIN { printf "%-36s %6.2f %6.2f\n", "smoltcp alone, one thread", stock / 1e9, 1 }'
+  for how in step net; do
+    awk -v how=$how -v ours="$(median "$work/$how")" -v stock="$stock" \
+      'BEGIN { printf "%-36s %6.2f %6.2f\n", how == "step" ? "tapsock, one thread" : "tapsock, engine and two programs", ours / 1e9, ours / stock }'
+  done
+  exit
+fi
 
 if ! in_namespace; then
   need ip unshare
@@ -99,9 +135,6 @@ for ((run = 1; run <= runs; run++)); do
   order=("${order[1]}" "${order[0]}") # neither always goes first
 done
 
-median() {
-  sort -n "$1" | awk '{ rate[NR] = $1 } END { print NR % 2 ? rate[(NR + 1) / 2] : (rate[NR / 2] + rate[NR / 2 + 1]) / 2 }'
-}
 printf '\n%-16s %10s %10s %8s\n' 'median, Gb/s' tapsock stock ratio
 for direction in send receive; do
   awk -v what="host ${direction}s" -v ours="$(median "$work/$direction.tapsock")" -v stock="$(median "$work/$direction.stock")" \

@@ -185,6 +185,11 @@ impl Ip {
         self.addresses.is_usable(address)
     }
 
+    /// Whether what is sent to it takes the loopback.
+    pub fn is_local(&self, destination: IpAddr) -> bool {
+        self.addresses.source_to_own(destination).is_some()
+    }
+
     /// Whether a socket may be bound to it: it is ours, or will be if nobody objects.
     pub fn is_bindable(&self, address: IpAddr) -> bool {
         address::is_loopback(address)
@@ -210,7 +215,7 @@ impl Ip {
 
     /// The bytes that a packet to `destination` may have at its first step: on the link, or on the loopback.
     pub fn first_mtu(&self, destination: IpAddr) -> usize {
-        match (self.addresses.source_to_own(destination).is_some(), destination) {
+        match (self.is_local(destination), destination) {
             (true, IpAddr::V4(_)) => LOOPBACK_MTU.min(LONGEST_IP4),
             (true, IpAddr::V6(_)) => LOOPBACK_MTU,
             (false, IpAddr::V4(_)) => self.mtu,

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::{Rule, SocketId, TcpState};
 use crate::config::Mac;
 
-/// Which way a frame went, as seen from the stack.
+/// Which way a frame went, as seen from the stack; or a packet on the loopback, as seen from its socket.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Direction {
     /// From the device.

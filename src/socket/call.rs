@@ -72,7 +72,7 @@ impl Sockets {
         below: &mut Below<'_>,
         rng: &mut StdRng,
     ) -> Result<usize> {
-        if interface.is_some_and(|address| !below.ip.is_own(address)) {
+        if interface.is_some_and(|address| !address.is_loopback() && !below.ip.is_own(address)) {
             return Err(Error::AddressNotAvailable);
         }
         self.bound_datagram(now, socket, transport, below, rng)

@@ -20,11 +20,12 @@ pub(super) fn this_host(remote: SocketAddr, bound: Option<IpAddr>) -> SocketAddr
     SocketAddr::new(address, remote.port())
 }
 
-/// A loopback address is nobody to another host.
+/// A loopback address is nobody to another host: it must not be seen on a link (RFC 1122 §3.2.1.3 (g),
+/// RFC 4291 §2.5.3).
 ///
 /// # Errors
 ///
-/// [`Error::InvalidInput`], as on Linux.
+/// [`Error::InvalidInput`], as on Linux for IPv4; for IPv6 Linux sends such packets, which nobody can answer.
 pub(super) fn leave_host(source: IpAddr, hop: Hop) -> Result<()> {
     if source.is_loopback() && !hop.is_local { Err(Error::InvalidInput) } else { Ok(()) }
 }

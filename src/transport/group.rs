@@ -65,7 +65,7 @@ impl Transport {
     }
 
     /// What a socket has just sent to a group is for the members on this stack too (`ip(7)`, IP_MULTICAST_LOOP), since
-    /// nobody on the link sends it back to us; with a hop count of 0 for nobody else.
+    /// nobody on the link sends it back to us; with a hop count of 0, and from a loopback address, for nobody else.
     pub(super) fn loop_back(
         &mut self,
         now: Time,
@@ -83,7 +83,7 @@ impl Transport {
         if let Some(sent) = below.packets.last() {
             looped.extend_from_slice(sent.packet);
         }
-        if peer.ip().is_multicast() && hops == 0 {
+        if peer.ip().is_multicast() && (hops == 0 || source.is_loopback()) {
             below.packets.pop();
         }
         let header = if peer.is_ipv4() { 20 } else { 40 };

@@ -16,7 +16,8 @@ fn smoltcp_uses_the_initial_sequence_number_that_we_chose() {
     for tick in 0..1000 {
         let isn = isn::choose(&key, Time::from_micros(tick * 7919), &FourTuple { local, remote });
         let id = SocketId { protocol: Protocol::Tcp, number: 1 };
-        let agreed = Handshaken { id, local, remote, isn, link_mss: 1460, clock: 0, created: Time::ZERO };
+        let agreed =
+            Handshaken { id, local, remote, isn, link_mss: 1460, is_local: false, clock: 0, created: Time::ZERO };
         let limits = Limits { receive_buffer: 4096, send_buffer: 4096, ..Limits::default() };
         let mut connection = Connection::new(buffers(&limits, &memory).unwrap(), agreed, TcpState::Closed);
         let mut interface = new_interface(isn::seed(isn), Time::ZERO);

@@ -9,7 +9,7 @@ use super::address::{leave_host, this_host};
 use super::datagram::Datagram;
 use super::{Below, Bound, Life, Notice, Place, Sharing, Transport, segment};
 use crate::error::{Error, Result};
-use crate::ip::{self, ErrorKind, IcmpError, Packet};
+use crate::ip::{self, ErrorKind, Hop, IcmpError, Ip, Packet};
 use crate::observe::{Cast, Close, Fate, Protocol, Rule, Summary, Time};
 
 /// Octets of the UDP header.
@@ -158,7 +158,7 @@ impl Transport {
         let socket = &mut self.datagrams[slot];
         let bound = Some(socket.local.ip()).filter(|address| !address.is_unspecified());
         let peer = this_host(peer, bound);
-        let hop = below.ip.route(peer.ip()).map_err(|_| Error::NetworkUnreachable)?;
+        let hop = hop(below.ip, bound, peer.ip())?;
         leave_host(bound.unwrap_or(hop.source), hop)?;
         socket.remote = Some(peer);
         Ok(())
@@ -187,7 +187,7 @@ impl Transport {
         let socket = &mut self.datagrams[slot];
         let bound = Some(socket.local.ip()).filter(|address| !address.is_unspecified());
         let peer = this_host(peer, bound);
-        let hop = below.ip.route(peer.ip()).map_err(|_| Error::NetworkUnreachable)?;
+        let hop = hop(below.ip, bound, peer.ip())?;
         // The address it was bound to may have been taken away since.
         if bound.is_some_and(|bound| !below.ip.is_group(bound) && !below.ip.is_usable(bound)) {
             return Err(Error::AddressNotAvailable);
@@ -245,6 +245,16 @@ impl Transport {
             self.notices.push_back(Notice::Undelivered { descriptor, error });
         }
         Fate { rule: Some(Rule::IcmpErrorDelivered), ..Fate::of(socket.owner()) }
+    }
+}
+
+/// The first step of a datagram's way. From a loopback address a multicast group is the loopback's, as on Linux.
+fn hop(ip: &Ip, bound: Option<IpAddr>, peer: IpAddr) -> Result<Hop> {
+    match bound {
+        Some(source) if source.is_loopback() && peer.is_multicast() => {
+            Ok(Hop { next_hop: peer, source, is_local: true })
+        }
+        _ => ip.route(peer).map_err(|_| Error::NetworkUnreachable),
     }
 }
 

@@ -357,6 +357,40 @@ fn a_broadcast_on_the_loopback_needs_permission_and_reaches_all() {
     assert_eq!(hearer.pipe.try_receive(&mut [0; 8]).unwrap_err(), Error::WouldBlock, "once");
 }
 
+#[test]
+fn a_group_is_reached_from_a_loopback_address_and_stays_within_the_stack() {
+    let mut alone = Alone::new();
+    for (from, wildcard, group) in [("127.0.0.1", "0.0.0.0", "239.1.2.3"), ("::1", "::", "ff15::1:2")] {
+        let member = alone.0.bind_a(at(wildcard, 5000));
+        let interface = Some(from.parse().unwrap());
+        let join = Verb::JoinGroup { socket: member.handle, group: group.parse().unwrap(), interface };
+        alone.0.call_a(join).unwrap();
+        let sender = alone.0.bind_a(at(from, 0));
+        // The stack tells the link that it is in the group; that is all that is ever seen there.
+        alone.run(30_000);
+        alone.0.a.seen.frames.clear();
+        sender.pipe.try_send(b"all", at(group, 5000), None).unwrap();
+        alone.run(1);
+        assert_eq!(member.pipe.try_receive(&mut [0; 8]).map(|(count, peer, _)| (count, peer)), Ok((3, sender.local)));
+    }
+}
+
+/// Nagle's algorithm at one end would wait for the ACK that the other end delays.
+#[test]
+fn small_writes_one_after_the_other_do_not_wait() {
+    let mut alone = Alone::new();
+    let (client, server, _listener) = alone.connected(at("127.0.0.1", 80));
+    let began = alone.0.now;
+    for _ in 0..100 {
+        client.pipe.try_write(b"a").unwrap();
+        alone.0.settle();
+        client.pipe.try_write(b"b").unwrap();
+        alone.0.settle();
+        assert_eq!(read_all(&server), b"ab");
+    }
+    assert_eq!(alone.0.now, began);
+}
+
 /// An echo request from ourselves, as a program with a raw socket would send it.
 fn ping(alone: &mut Alone, to: IpAddr) {
     let (protocol, kind) = if to.is_ipv4() { (IpProtocol::Icmp, 8) } else { (IpProtocol::Icmpv6, 128) };

@@ -54,6 +54,8 @@ pub(in crate::transport) struct Handshaken {
     pub(in crate::transport) isn: TcpSeqNumber,
     /// Payload bytes that fit into one segment on the link.
     pub(in crate::transport) link_mss: u16,
+    /// The peer is a socket of this stack.
+    pub(in crate::transport) is_local: bool,
     /// Where the clock of our timestamps starts.
     pub(in crate::transport) clock: u32,
     pub(in crate::transport) created: Time,
@@ -179,6 +181,10 @@ impl Connection {
             let mut socket = tcp::Socket::new(tcp::SocketBuffer::new(receive), tcp::SocketBuffer::new(send));
             // `recovery` decides how much may be on its way.
             socket.set_congestion_control(tcp::CongestionControl::None);
+            if agreed.is_local {
+                // An ACK costs next to nothing here, and the other end may be waiting for it (Nagle's algorithm).
+                socket.set_ack_delay(None);
+            }
             let mut set = SocketSet::new(vec![SocketStorage::EMPTY]);
             let handle = set.add(socket);
             (set, handle)

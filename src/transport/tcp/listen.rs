@@ -98,7 +98,16 @@ impl Transport {
         let chosen = isn::choose(&self.isn_key, now, &ends);
         let isn = least_isn.filter(|&least| least > chosen).unwrap_or(chosen);
         let clock = timestamp::offset(&self.clock_key, &ends);
-        Handshaken { id, local, remote, isn, link_mss: link_mss(ip, remote), clock, created: now }
+        Handshaken {
+            id,
+            local,
+            remote,
+            isn,
+            link_mss: link_mss(ip, remote),
+            is_local: ip.is_local(remote.ip()),
+            clock,
+            created: now,
+        }
     }
 
     /// RFC 9293 §3.10.7.4, SYN-RECEIVED: the third segment of the handshake, or something else.
