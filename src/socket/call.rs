@@ -22,7 +22,7 @@ impl Sockets {
             },
             Verb::Listen { socket, backlog } => self.listen(socket, backlog, transport, below, rng),
             Verb::Connect { socket, remote } => match self.is_unix(socket) {
-                true => remote.into_unix().and_then(|name| self.connect_unix(socket, name)),
+                true => remote.into_unix().and_then(|name| self.connect_unix(socket, &name)),
                 false => remote.into_inet().and_then(|remote| self.connect(now, socket, remote, transport, below, rng)),
             },
             Verb::Disconnect { socket } => self.disconnect(socket, transport),

@@ -107,7 +107,7 @@ impl Socket {
     /// As [`Socket::recv`].
     pub fn recv_with_flags(&self, buffer: &mut [u8], flags: Flags) -> io::Result<usize> {
         if self.has_unix_messages() {
-            return self.receive_unix(&mut [IoSliceMut::new(buffer)], flags).map(|(received, _)| received.count);
+            return self.receive_unix(&mut [IoSliceMut::new(buffer)], flags).map(|received| received.count);
         }
         if matches!(self.inner.pipe.get(), Some(Pipe::Datagrams(_))) {
             return self.recv_from_with_flags(buffer, flags).map(|(count, _)| count);
@@ -151,8 +151,8 @@ impl Socket {
     /// As [`Socket::recv`].
     pub fn recv_from_with_flags(&self, buffer: &mut [u8], flags: Flags) -> io::Result<(usize, SockAddr)> {
         if self.has_unix_messages() {
-            let (received, from) = self.receive_unix(&mut [IoSliceMut::new(buffer)], flags)?;
-            return Ok((received.count, from.into()));
+            let received = self.receive_unix(&mut [IoSliceMut::new(buffer)], flags)?;
+            return Ok((received.count, received.addresses.into()));
         }
         if let Some(Pipe::Stream(_)) | None = self.inner.pipe.get() {
             let count = self.recv_with_flags(buffer, flags)?;

@@ -214,7 +214,7 @@ impl Socket {
         &self,
         buffers: &mut [IoSliceMut<'_>],
         flags: Flags,
-    ) -> io::Result<(Received<()>, UnixAddress)> {
+    ) -> io::Result<Received<UnixAddress>> {
         let is_nonblocking = flags.contains(Flags::DONTWAIT) || self.is_nonblocking();
         let received = if is_nonblocking {
             match self.try_receive_unix(buffers, false)? {
@@ -226,19 +226,15 @@ impl Socket {
             let receive = poll_fn(|context| self.poll_receive_unix(context, buffers, false));
             block_on(receive, self.inner.read_timeout.deadline()).unwrap_or(Err(Error::WouldBlock))
         };
-        Ok(received?.unwrap_or((Received { count: 0, length: 0, addresses: () }, UnixAddress::Unnamed)))
+        Ok(received?.unwrap_or(Received { count: 0, length: 0, addresses: UnixAddress::Unnamed }))
     }
 
-    fn try_receive_unix(
-        &self,
-        buffers: &mut [IoSliceMut<'_>],
-        peek: bool,
-    ) -> Result<Option<(Received<()>, UnixAddress)>> {
+    fn try_receive_unix(&self, buffers: &mut [IoSliceMut<'_>], peek: bool) -> Result<Option<Received<UnixAddress>>> {
         match self.inner.pipe.get() {
             Some(Pipe::Letters(letters)) => Ok(letters.mailbox.try_receive(buffers, peek)?.map(signed)),
             Some(Pipe::SeqPacket(pipe)) => {
                 let received = pipe.try_receive_message(buffers, peek)?;
-                Ok(received.map(|received| (received, self.unix_peer().unwrap_or_default())))
+                Ok(received.map(|received| self.signed_by_peer(received)))
             }
             _ => Err(Error::NotConnected),
         }
@@ -249,16 +245,21 @@ impl Socket {
         context: &mut Context<'_>,
         buffers: &mut [IoSliceMut<'_>],
         peek: bool,
-    ) -> Poll<Result<Option<(Received<()>, UnixAddress)>>> {
+    ) -> Poll<Result<Option<Received<UnixAddress>>>> {
         match self.inner.pipe.get() {
             Some(Pipe::Letters(letters)) => {
                 letters.mailbox.poll_receive(context, buffers, peek).map_ok(|received| received.map(signed))
             }
             Some(Pipe::SeqPacket(pipe)) => pipe
                 .poll_receive_message(context, buffers, peek)
-                .map_ok(|received| received.map(|received| (received, self.unix_peer().unwrap_or_default()))),
+                .map_ok(|received| received.map(|received| self.signed_by_peer(received))),
             _ => Poll::Ready(Err(Error::NotConnected)),
         }
+    }
+
+    fn signed_by_peer(&self, received: Received<()>) -> Received<UnixAddress> {
+        let Received { count, length, addresses: () } = received;
+        Received { count, length, addresses: self.unix_peer().unwrap_or_default() }
     }
 
     /// Sends one message: to `address`, if one is given and it is a socket that may choose.
@@ -341,8 +342,8 @@ impl Socket {
     }
 }
 
-/// What was received, and what its sender is called.
-fn signed(received: Received<UnixName>) -> (Received<()>, UnixAddress) {
+/// What was received, and what its sender is called at this moment.
+fn signed(received: Received<UnixName>) -> Received<UnixAddress> {
     let Received { count, length, addresses } = received;
-    (Received { count, length, addresses: () }, addresses.get())
+    Received { count, length, addresses: addresses.get() }
 }

@@ -232,7 +232,7 @@ impl UnixDatagram {
     pub async fn recv_from(&self, buffer: &mut [u8]) -> io::Result<(usize, SocketAddr)> {
         let mut buffers = [IoSliceMut::new(buffer)];
         let received = poll_fn(|context| self.0.0.poll_receive_unix(context, &mut buffers, false)).await?;
-        let (count, from) = received.map(|(received, from)| (received.count, from)).unwrap_or_default();
+        let (count, from) = received.map(|received| (received.count, received.addresses)).unwrap_or_default();
         Ok((count, as_unix(&from.into())?))
     }
 

@@ -30,9 +30,9 @@ impl Sockets {
     }
 
     /// `connect(2)`, as if it did not block.
-    pub(in crate::socket) fn connect_unix(&mut self, socket: Handle, name: UnixAddress) -> Result<Outcome> {
+    pub(in crate::socket) fn connect_unix(&mut self, socket: Handle, name: &UnixAddress) -> Result<Outcome> {
         let (kind, _) = self.unix(socket)?;
-        let other = self.of_kind(&name, kind)?;
+        let other = self.of_kind(name, kind)?;
         if kind == Kind::UnixDatagram {
             return self.connect_datagram(socket, other).map(Outcome::Recipient);
         }
