@@ -179,7 +179,7 @@ pub(super) fn assert_valid(packet: &[u8]) {
 pub(super) fn written(ip: &mut Ip, packets: &Packets) -> Vec<Vec<u8>> {
     let mut frames = Vec::new();
     for outgoing in packets.iter() {
-        for piece in ip.pieces(outgoing.packet, outgoing.segment).unwrap() {
+        for piece in ip.pieces_as(outgoing.packet, outgoing.form).unwrap() {
             let mut frame = vec![0xaa; piece.len()];
             piece.write(&mut frame);
             assert!(frame.len() <= ip.mtu());

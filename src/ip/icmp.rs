@@ -31,7 +31,7 @@ impl Ip {
             return Err(Rule::IcmpChecksum);
         }
         let meaning = match (kind, code) {
-            (ECHO_REPLY, _) => return Err(Rule::IcmpEchoReply),
+            (ECHO_REPLY, _) => return Ok(Verdict::Transport(packet)),
             // A group ping would make every host of the network answer at once.
             (ECHO_REQUEST, _) if packet.cast == Cast::Group => return Err(Rule::IcmpEchoGroup),
             (ECHO_REQUEST, _) => {
@@ -72,7 +72,7 @@ impl Ip {
         }
         let &[a, b, c, d, ..] = body else { return Err(Rule::IcmpMalformed) };
         let meaning = match (kind, code) {
-            (ECHO_REPLY_6, _) => return Err(Rule::IcmpEchoReply),
+            (ECHO_REPLY_6, _) => return Ok(Verdict::Transport(packet)),
             (ECHO_REQUEST_6, _) => {
                 let asked = packet.destination;
                 let source = if self.is_usable(asked) { asked } else { self.route(packet.source)?.source };

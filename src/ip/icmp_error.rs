@@ -41,6 +41,11 @@ impl Message {
         Message { kind: PARAMETER_PROBLEM_6, code, parameter, rule, even_to_group: false, about_fragment: false }
     }
 
+    /// Whether it says that nobody speaks the protocol behind the extension headers.
+    pub(super) fn is_about_next_header(self) -> bool {
+        self.rule == Rule::Ip6NextHeader
+    }
+
     pub(super) fn about_fragment(self) -> Message {
         Message { about_fragment: true, ..self }
     }

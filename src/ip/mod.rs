@@ -13,6 +13,7 @@
 //!
 //! - `reassembly`: fragments in; `identification`, `piece`: fragments out.
 //! - `group`: the groups we are in, IGMP and MLD.
+//! - `raw`: what raw sockets hear and send.
 //! - `path_mtu`: what the way to each destination can carry.
 
 mod address;
@@ -29,6 +30,7 @@ mod packets;
 mod path_mtu;
 mod piece;
 mod quote;
+mod raw;
 mod reassembly;
 mod route;
 mod v4;
@@ -51,10 +53,12 @@ use self::limiter::ErrorLimiter;
 pub use self::limiter::Limiter;
 pub use self::packet::{ErrorKind, IcmpError, Packet, Told, Verdict};
 use self::packet::{Way, protocol};
-pub use self::packets::{Outgoing, Packets};
+pub use self::packets::{Form, Outgoing, Packets};
 use self::path_mtu::PathMtus;
 pub use self::piece::{Piece, Pieces};
 use self::quote::Quote;
+pub use self::raw::{Heard, PayloadHeader};
+use self::raw::{Hearers, Next};
 pub use self::reassembly::Whole;
 use self::reassembly::{Fragment, Progress, Reassembly};
 pub use self::route::Hop;
@@ -98,6 +102,7 @@ pub struct Ip {
     errors: ErrorLimiter,
     paths: PathMtus,
     reassembly: Reassembly,
+    hearers: Hearers,
     /// Rules of datagrams that were never whole, until they are counted.
     given_up: Vec<Rule>,
 }
@@ -117,6 +122,7 @@ impl Ip {
             errors: ErrorLimiter::new(&config.limits, seed),
             paths: PathMtus::new(config.limits.path_mtus),
             reassembly: Reassembly::new(&config.limits),
+            hearers: Hearers::new(),
             given_up: Vec::new(),
         }
     }
@@ -368,16 +374,31 @@ impl Ip {
     }
 
     fn deliver4<'p>(&mut self, now: Time, packet: Packet<'p>, out: &mut Packets) -> Result<Verdict<'p>, Rule> {
+        if self.hearers.hear(true, packet.protocol) {
+            return Ok(Verdict::Heard(Heard { packet, next: Next::V4 }));
+        }
+        self.pass_on4(now, packet, false, out)
+    }
+
+    /// `is_taken`: a raw socket has it, so that nobody need be told that we do not speak its protocol.
+    fn pass_on4<'p>(
+        &mut self,
+        now: Time,
+        packet: Packet<'p>,
+        is_taken: bool,
+        out: &mut Packets,
+    ) -> Result<Verdict<'p>, Rule> {
         match packet.protocol {
             protocol::TCP | protocol::UDP => Ok(Verdict::Transport(packet)),
             protocol::ICMP => self.receive_icmp(packet, out),
             protocol::IGMP => match self.receive_igmp(now, &packet) {
                 // Who asks one host whether it speaks the protocol, and does not speak it well, is no router.
-                Err(_) if packet.cast == Cast::Unicast => {
+                Err(_) if packet.cast == Cast::Unicast && !is_taken => {
                     self.send_error(now, &packet, Message::protocol_unreachable(), out).map(Verdict::Done)
                 }
                 heard => heard.map(Verdict::Done),
             },
+            _ if is_taken => Ok(Verdict::Taken),
             _ => self.send_error(now, &packet, Message::protocol_unreachable(), out).map(Verdict::Done),
         }
     }
@@ -399,7 +420,10 @@ impl Ip {
             (Ok(upper), _) => upper,
             (Err(_), Some(rule)) | (Err(Stop::Drop(rule)), None) => return Err(rule),
             (Err(Stop::Answer(message)), None) => {
-                return self.send_error(now, &packet, message, out).map(Verdict::Done);
+                return match self.unknown_but_heard(packet, message) {
+                    Some(heard) => Ok(Verdict::Heard(heard)),
+                    None => self.send_error(now, &packet, message, out).map(Verdict::Done),
+                };
             }
             (Err(Stop::Fragment(cut)), None) => match (v6::fragment(&packet, cut), cutting) {
                 (Ok(fragment), Cutting::AsItCame) => {
@@ -417,11 +441,25 @@ impl Ip {
         let Upper { protocol, offset, fragment_header } = upper;
         packet.protocol = protocol;
         packet.payload = &packet.bytes[offset..];
+        let is_fragmented = fragment_header || cutting == Cutting::Reassembled;
         match doubt {
             Some(rule) if !icmp::is_neighbour(&packet) => Err(rule),
-            _ if protocol == protocol::ICMPV6 => {
-                self.receive_icmp6(now, packet, fragment_header || cutting == Cutting::Reassembled, out)
+            None if self.hearers.hear(false, protocol) => {
+                Ok(Verdict::Heard(Heard { packet, next: Next::V6 { is_fragmented } }))
             }
+            _ => self.pass_on6(now, packet, is_fragmented, out),
+        }
+    }
+
+    fn pass_on6<'p>(
+        &mut self,
+        now: Time,
+        packet: Packet<'p>,
+        is_fragmented: bool,
+        out: &mut Packets,
+    ) -> Result<Verdict<'p>, Rule> {
+        match packet.protocol {
+            protocol::ICMPV6 => self.receive_icmp6(now, packet, is_fragmented, out),
             _ => Ok(Verdict::Transport(packet)),
         }
     }

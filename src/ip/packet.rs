@@ -2,6 +2,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 
+use super::raw::Heard;
 use super::reassembly::Whole;
 use crate::error::Error;
 use crate::observe::{Cast, Rule};
@@ -57,12 +58,17 @@ pub struct Packet<'p> {
 /// What is to be done with a packet.
 #[derive(Debug)]
 pub enum Verdict<'p> {
-    /// TCP or UDP: for `transport`.
+    /// TCP, UDP or an echo reply: for `transport`.
     Transport(Packet<'p>),
     /// A neighbour message, ICMPv6 type 133 to 137, its checksum verified: for `link`. The payload starts at the
     /// ICMPv6 type. Its source may be `::` or even one of our own addresses, and its destination a tentative one:
     /// that is how a duplicate address shows (RFC 4862 §5.4).
     Neighbour(Packet<'p>),
+    /// Raw sockets hear its protocol: it is for them first, and then for
+    /// [`Ip::receive_heard`](super::Ip::receive_heard).
+    Heard(Heard<'p>),
+    /// Only raw sockets wanted it.
+    Taken,
     /// An ICMP error about something we seem to have sent: for `transport`, which knows whether we did.
     Error(IcmpError),
     /// The last missing fragment of a datagram came: the datagram is for [`Ip::receive_whole`](super::Ip::receive_whole).
@@ -71,7 +77,7 @@ pub enum Verdict<'p> {
     Done(Rule),
 }
 
-/// An ICMP error that quotes a TCP segment or a UDP datagram from one of our addresses.
+/// An ICMP error that quotes a packet from one of our addresses.
 ///
 /// Nothing in it can be trusted before the quote is compared with a socket (RFC 5927 §4.1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -82,11 +88,11 @@ pub struct IcmpError {
     pub told: Told,
     /// Who says so: the destination, or a router on the way.
     pub from: IpAddr,
-    /// Our end, as quoted.
+    /// Our end, as quoted. An echo request has its identifier for a port, and other protocols have none: 0.
     pub source: SocketAddr,
     /// The other end, as quoted.
     pub destination: SocketAddr,
-    /// 6 or 17.
+    /// Of the quoted packet.
     pub protocol: u8,
     /// The quoted sequence number, for TCP.
     pub sequence: Option<u32>,

@@ -31,7 +31,18 @@ struct Entry {
     start: usize,
     end: usize,
     fate: Fate,
-    segment: Option<NonZeroU16>,
+    form: Form,
+}
+
+/// What is still to be written into a packet on its way down.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Form {
+    /// Its lengths and all checksums. A TCP super-segment is to be cut into segments of so many payload bytes.
+    Ours(Option<NonZeroU16>),
+    /// Only what belongs to the IP header: the payload is a program's (`raw(7)`).
+    Payload,
+    /// Nothing: all of it is a program's (IP_HDRINCL).
+    Whole,
 }
 
 /// One packet in [`Packets`].
@@ -41,8 +52,8 @@ pub struct Outgoing<'p> {
     pub packet: &'p [u8],
     /// Whose it is, or why it is sent.
     pub fate: Fate,
-    /// For a TCP super-segment: the payload bytes of each segment that it is to be cut into.
-    pub segment: Option<NonZeroU16>,
+    /// What is still to be written.
+    pub form: Form,
 }
 
 impl Packets {
@@ -61,6 +72,11 @@ impl Packets {
         segment: Option<NonZeroU16>,
         write: impl FnOnce(&mut [u8]) -> R,
     ) -> R {
+        self.push_as(length, fate, Form::Ours(segment), write)
+    }
+
+    /// The same for a packet of which less may be written later.
+    pub fn push_as<R>(&mut self, length: usize, fate: Fate, form: Form, write: impl FnOnce(&mut [u8]) -> R) -> R {
         let start = self.used;
         let end = start + length;
         if self.bytes.len() < end {
@@ -68,8 +84,15 @@ impl Packets {
         }
         let result = write(&mut self.bytes[start..end]);
         self.used = end;
-        self.entries.push(Entry { start, end, fate, segment });
+        self.entries.push(Entry { start, end, fate, form });
         result
+    }
+
+    /// Changes what may be written into the packet that was pushed last.
+    pub(super) fn set_last_form(&mut self, form: Form) {
+        if let Some(entry) = self.entries.last_mut() {
+            entry.form = form;
+        }
     }
 
     /// Takes back the packet that was pushed last.
@@ -81,15 +104,15 @@ impl Packets {
 
     /// Keeps the packets that `keep` wants. It may write into them. The memory of the others is free again with
     /// [`clear`](Packets::clear).
-    pub fn retain_mut(&mut self, mut keep: impl FnMut(&mut [u8], Fate, Option<NonZeroU16>) -> bool) {
+    pub fn retain_mut(&mut self, mut keep: impl FnMut(&mut [u8], Fate, Form) -> bool) {
         let bytes = &mut self.bytes;
-        self.entries.retain(|entry| keep(&mut bytes[entry.start..entry.end], entry.fate, entry.segment));
+        self.entries.retain(|entry| keep(&mut bytes[entry.start..entry.end], entry.fate, entry.form));
     }
 
     /// Copies the packets of `other` behind these.
     pub fn append(&mut self, other: &Packets) {
-        for Outgoing { packet, fate, segment } in other.iter() {
-            self.push(packet.len(), fate, segment, |buffer| buffer.copy_from_slice(packet));
+        for Outgoing { packet, fate, form } in other.iter() {
+            self.push_as(packet.len(), fate, form, |buffer| buffer.copy_from_slice(packet));
         }
     }
 
@@ -130,7 +153,7 @@ impl Packets {
     }
 
     fn outgoing(&self, entry: &Entry) -> Outgoing<'_> {
-        Outgoing { packet: &self.bytes[entry.start..entry.end], fate: entry.fate, segment: entry.segment }
+        Outgoing { packet: &self.bytes[entry.start..entry.end], fate: entry.fate, form: entry.form }
     }
 }
 
@@ -151,7 +174,7 @@ mod tests {
         assert_eq!((packets.len(), packets.bytes_used(), packets.is_empty()), (3, 8, false));
         let all: Vec<_> = packets.iter().collect();
         assert_eq!((all[0].packet, all[1].packet, all[2].packet), (&b"one"[..], &b""[..], &b"three"[..]));
-        assert_eq!((all[0].segment, all[2].segment), (None, segment));
+        assert_eq!((all[0].form, all[2].form), (Form::Ours(None), Form::Ours(segment)));
         assert_eq!(all[2].fate, Fate::nobody(Rule::UdpNoSocket));
         packets.pop();
         assert_eq!((packets.len(), packets.bytes_used()), (2, 3));

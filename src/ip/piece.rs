@@ -11,7 +11,7 @@ use smoltcp::wire::{IPV4_HEADER_LEN, IPV6_HEADER_LEN, TCP_HEADER_LEN, TcpPacket,
 
 use super::packet::protocol;
 use super::path_mtu::PathMtu;
-use super::{Ip, checksum, extension};
+use super::{Form, Ip, checksum, extension};
 use crate::observe::Rule;
 
 /// Some processors copy blocks of several KiB twenty times slower at unlucky alignments (FACTS §2).
@@ -56,12 +56,14 @@ struct Fragment {
 struct Layout {
     v4: bool,
     protocol: u8,
+    form: Form,
 }
 
 impl Layout {
     /// Where the transport's checksum stands; `None` for protocols that we know nothing about.
     fn checksum_field(self) -> Option<usize> {
         match (self.v4, self.protocol) {
+            _ if !matches!(self.form, Form::Ours(_)) => None,
             (_, protocol::TCP) => Some(16),
             (_, protocol::UDP) => Some(6),
             (true, protocol::ICMP) | (false, protocol::ICMPV6) => Some(2),
@@ -71,11 +73,14 @@ impl Layout {
 
     /// Who discovers path MTUs. An answer of ours, that no socket sent, is told nothing about its way.
     fn is_discovered(self, is_narrow: bool) -> bool {
-        matches!(self.protocol, protocol::TCP | protocol::UDP) && !is_narrow
+        (self.form == Form::Payload || matches!(self.protocol, protocol::TCP | protocol::UDP)) && !is_narrow
     }
 
     /// Writes the lengths and checksums of a packet that is whole.
     fn seal(self, packet: &mut [u8], ip_header: usize, identification: u16, dont_fragment: bool) {
+        if self.form == Form::Whole {
+            return;
+        }
         let (ip, transport) = packet.split_at_mut(ip_header);
         if self.v4 {
             let flags = if dont_fragment { 0x4000 } else { 0 };
@@ -118,11 +123,29 @@ impl Ip {
     /// [`Rule::IpTooLarge`] if it cannot be sent at any rate. A packet whose headers make no sense is refused with
     /// the rule that would drop it on the way in.
     pub fn pieces<'p>(&mut self, packet: &'p [u8], segment: Option<NonZeroU16>) -> Result<Pieces<'p>, Rule> {
-        let (layout, ip_header, transport_header) = headers(packet)?;
-        let Layout { v4, protocol } = layout;
-        let cut = segment.filter(|_| protocol == protocol::TCP);
+        self.pieces_as(packet, Form::Ours(segment))
+    }
+
+    /// [`pieces`](Ip::pieces) of a packet into which only `form` may be written. A program's payload is cut into
+    /// fragments if it is too large, whatever it is; a program's packet is not cut.
+    ///
+    /// # Errors
+    ///
+    /// As [`pieces`](Ip::pieces).
+    pub fn pieces_as<'p>(&mut self, packet: &'p [u8], form: Form) -> Result<Pieces<'p>, Rule> {
+        let (layout, ip_header, transport_header) = headers(packet, form)?;
+        let Layout { v4, protocol, .. } = layout;
+        let cut = match form {
+            Form::Ours(segment) => segment.filter(|_| protocol == protocol::TCP),
+            Form::Payload | Form::Whole => None,
+        };
         let way = self.way(packet, v4);
-        if packet.len() > way.mtu && protocol != protocol::TCP {
+        let is_cut = match form {
+            Form::Ours(_) => protocol != protocol::TCP,
+            Form::Payload => true,
+            Form::Whole => false,
+        };
+        if packet.len() > way.mtu && is_cut {
             return self.fragments(packet, ip_header, layout, way);
         }
         let (headers, data) = packet.split_at(ip_header + transport_header);
@@ -148,7 +171,7 @@ impl Ip {
             fragment: None,
         };
         let mut pieces = Pieces { next: Some(piece), rest, size };
-        if v4 && !dont_fragment {
+        if v4 && !dont_fragment && form != Form::Whole {
             let count = pieces.count_left();
             pieces.next = Some(Piece { identification: self.identification(packet, count), ..piece });
         }
@@ -163,8 +186,8 @@ impl Ip {
     ///
     /// [`Rule::IpTooLarge`]; a packet whose headers make no sense is refused with the rule that would drop it on the way
     /// in.
-    pub fn complete(&mut self, packet: &mut [u8]) -> Result<(), Rule> {
-        let (layout, ip_header, _) = headers(packet)?;
+    pub fn complete(&mut self, packet: &mut [u8], form: Form) -> Result<(), Rule> {
+        let (layout, ip_header, _) = headers(packet, form)?;
         if packet.len() > LONGEST + if layout.v4 { 0 } else { IPV6_HEADER_LEN } {
             return Err(Rule::IpTooLarge);
         }
@@ -195,7 +218,7 @@ impl Ip {
     }
 
     /// For as many IPv4 packets that may be cut.
-    fn identification(&mut self, packet: &[u8], count: usize) -> u16 {
+    pub(super) fn identification(&mut self, packet: &[u8], count: usize) -> u16 {
         let mut flow = [0; 9];
         flow[..8].copy_from_slice(&packet[12..20]);
         flow[8] = packet[9];
@@ -255,8 +278,16 @@ fn addresses(ip: &[u8], v4: bool) -> u16 {
 }
 
 /// What the headers are, and the lengths of the IP header and of that part of the transport's which is not cut.
-fn headers(packet: &[u8]) -> Result<(Layout, usize, usize), Rule> {
+fn headers(packet: &[u8], form: Form) -> Result<(Layout, usize, usize), Rule> {
     let v4 = packet.first().is_some_and(|first| first >> 4 == 4);
+    if !matches!(form, Form::Ours(_)) {
+        // What is behind the fixed header is the program's affair.
+        let (ip_header, protocol) = if v4 { (IPV4_HEADER_LEN, 9) } else { (IPV6_HEADER_LEN, NEXT_HEADER_FIELD) };
+        if packet.len() < ip_header {
+            return Err(if v4 { Rule::Ip4Truncated } else { Rule::Ip6Truncated });
+        }
+        return Ok((Layout { v4, protocol: packet[protocol], form }, ip_header, 0));
+    }
     let (protocol, ip_header) = if v4 { upper4(packet)? } else { upper6(packet)? };
     let transport = &packet[ip_header..];
     let transport_header = match (v4, protocol) {
@@ -267,7 +298,7 @@ fn headers(packet: &[u8]) -> Result<(Layout, usize, usize), Rule> {
         }
         _ => 0,
     };
-    Ok((Layout { v4, protocol }, ip_header, transport_header))
+    Ok((Layout { v4, protocol, form }, ip_header, transport_header))
 }
 
 fn upper4(packet: &[u8]) -> Result<(u8, usize), Rule> {
@@ -359,7 +390,7 @@ impl Piece<'_> {
             self.write_fragment(fragment, headers, fragment_header, data);
             return;
         }
-        if self.layout.protocol == protocol::TCP {
+        if self.layout.protocol == protocol::TCP && matches!(self.layout.form, Form::Ours(_)) {
             self.write_tcp(&mut out[self.ip_header..]);
         }
         self.layout.seal(out, self.ip_header, self.identification, self.dont_fragment);

@@ -23,15 +23,20 @@ impl Quote {
             Some(6) => read6(packet)?,
             _ => return Err(Rule::IcmpMalformed),
         };
-        if !matches!(protocol, protocol::TCP | protocol::UDP) {
-            return Err(Rule::IcmpErrorUnmatched);
-        }
-        let &[a, b, c, d, s1, s2, s3, s4, ..] = transport else { return Err(Rule::IcmpMalformed) };
+        let (ports, sequence) = match (protocol, transport) {
+            (protocol::TCP, &[a, b, c, d, s1, s2, s3, s4, ..]) => ([[a, b], [c, d]], Some([s1, s2, s3, s4])),
+            (protocol::UDP, &[a, b, c, d, _, _, _, _, ..]) => ([[a, b], [c, d]], None),
+            // Only requests are sent by sockets that have an identifier.
+            (protocol::ICMP, &[8, _, _, _, a, b, _, _, ..]) if source.is_ipv4() => ([[a, b], [0, 0]], None),
+            (protocol::ICMPV6, &[128, _, _, _, a, b, _, _, ..]) if source.is_ipv6() => ([[a, b], [0, 0]], None),
+            (protocol::TCP | protocol::UDP, _) => return Err(Rule::IcmpMalformed),
+            _ => ([[0, 0], [0, 0]], None),
+        };
         Ok(Quote {
-            source: SocketAddr::new(source, u16::from_be_bytes([a, b])),
-            destination: SocketAddr::new(destination, u16::from_be_bytes([c, d])),
+            source: SocketAddr::new(source, u16::from_be_bytes(ports[0])),
+            destination: SocketAddr::new(destination, u16::from_be_bytes(ports[1])),
             protocol,
-            sequence: (protocol == protocol::TCP).then(|| u32::from_be_bytes([s1, s2, s3, s4])),
+            sequence: sequence.map(u32::from_be_bytes),
         })
     }
 

@@ -180,7 +180,8 @@ pub enum Ownership {
         /// Where it listens; the address may be the wildcard.
         listening: SocketAddr,
     },
-    /// The destination address and port are those this socket is bound to.
+    /// The destination address and port are those this socket is bound to. For an echo socket the port is its
+    /// identifier, for a raw socket the protocol that it hears.
     Port {
         /// The socket.
         socket: SocketId,

@@ -170,6 +170,10 @@ rules! {
     DhcpUnasked "dhcp.drop.unasked" "RFC 2131 §4.4" "a DHCP message that does not answer what was asked last";
     UdpMemoryLimit "udp.drop.memory-limit" "RFC 768" "the limit on memory is reached: no datagram is kept until programs have read";
     UdpBufferFull "udp.drop.buffer-full" "RFC 768" "the socket's receive buffer is full: its program does not read fast enough";
+    EchoMemoryLimit "icmp.drop.memory-limit" "icmp(7)" "the limit on memory is reached: no echo reply is kept until programs have read";
+    EchoBufferFull "icmp.drop.buffer-full" "icmp(7)" "the echo socket's receive buffer is full: its program does not read fast enough";
+    RawMemoryLimit "raw.drop.memory-limit" "raw(7)" "the limit on memory is reached: no packet is kept for a raw socket until programs have read";
+    RawBufferFull "raw.drop.buffer-full" "raw(7)" "the raw socket's receive buffer is full: its program does not read fast enough";
     // transport: TCP
     TcpMalformed "tcp.drop.malformed" "RFC 9293 §3.1" "the segment is truncated, its data offset is wrong, an option runs past the header or a port is 0";
     TcpChecksum "tcp.drop.checksum" "RFC 9293 §3.1" "the TCP checksum is wrong: the segment was damaged on the way";

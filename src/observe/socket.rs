@@ -7,6 +7,10 @@ pub enum Protocol {
     Tcp,
     /// RFC 768.
     Udp,
+    /// ICMP echo (RFC 792, RFC 4443), of both families: identifiers are its ports.
+    Icmp,
+    /// Any protocol: the packets as they are (`raw(7)`).
+    Raw,
 }
 
 impl fmt::Display for Protocol {
@@ -14,6 +18,8 @@ impl fmt::Display for Protocol {
         f.write_str(match self {
             Protocol::Tcp => "tcp",
             Protocol::Udp => "udp",
+            Protocol::Icmp => "icmp",
+            Protocol::Raw => "raw",
         })
     }
 }

@@ -30,6 +30,17 @@ pub struct Addresses {
     pub peer: SocketAddr,
     /// Ours, if it is known or chosen.
     pub local: Option<IpAddr>,
+    /// Of one that came, where they are kept.
+    pub header: Option<HeaderFields>,
+}
+
+/// What else was in the IP header (IP_RECVTTL, IP_RECVTOS, IPV6_RECVHOPLIMIT, IPV6_RECVTCLASS).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct HeaderFields {
+    /// The TTL or the hop limit.
+    pub hop_limit: u8,
+    /// The type of service or the traffic class.
+    pub traffic_class: u8,
 }
 
 /// A datagram that was received.
@@ -88,6 +99,8 @@ type Shared<A> = Arc<Link<Mutex<Queue<A>>>>;
 pub struct Datagrams<A = Addresses> {
     link: Shared<A>,
     side: Side,
+    /// Whether there is a UDP header before what is sent.
+    is_behind_udp: bool,
 }
 
 /// The stack's end of such a socket.
@@ -104,7 +117,7 @@ impl<A: Clone> Datagrams<A> {
     /// before datagrams come; what is taken counts in `memory`.
     pub fn new(capacity: usize, memory: &Memory, bell: Bell) -> (Datagrams<A>, DatagramEnd<A>) {
         let link = Arc::new(Link::new([Queue::new(capacity, memory), Queue::new(capacity, memory)], bell));
-        (Datagrams { link: Arc::clone(&link), side: Side::Left }, DatagramEnd { link })
+        (Datagrams { link: Arc::clone(&link), side: Side::Left, is_behind_udp: true }, DatagramEnd { link })
     }
 
     /// Two applications' ends, joined: what one sends the other receives, as with a pair of SOCK_SEQPACKET
@@ -289,6 +302,13 @@ impl<A: Clone> Datagrams<A> {
 }
 
 impl Datagrams {
+    /// The same for messages with no UDP header before them: they may be as long as a packet.
+    pub fn of_packets(capacity: usize, memory: &Memory, bell: Bell) -> (Datagrams, DatagramEnd) {
+        let (mut application, end) = Datagrams::new(capacity, memory, bell);
+        application.is_behind_udp = false;
+        (application, end)
+    }
+
     /// Takes one datagram: how many bytes of it fitted into `buffer` (the rest is lost), who sent it, and to
     /// which of our addresses.
     ///
@@ -308,11 +328,12 @@ impl Datagrams {
     /// [`Error::MessageTooLong`] if IP or the queue cannot hold it; [`Error::WouldBlock`] while too many wait; an ICMP error that an earlier
     /// one caused, once; [`Error::NetworkDown`] after the stack has stopped.
     pub fn try_send(&self, bytes: &[u8], peer: SocketAddr, local: Option<IpAddr>) -> Result<()> {
-        if bytes.len() > largest(peer.is_ipv4()) {
+        let largest = if self.is_behind_udp { largest(peer.is_ipv4()) } else { usize::from(u16::MAX) };
+        if bytes.len() > largest {
             self.take_error()?;
             return Err(Error::MessageTooLong);
         }
-        self.try_send_message(&[IoSlice::new(bytes)], Addresses { peer, local })
+        self.try_send_message(&[IoSlice::new(bytes)], Addresses { peer, local, header: None })
     }
 
     /// [`Datagrams::try_receive`], or wakes the task later.
@@ -375,7 +396,7 @@ impl<A> DatagramEnd<A> {
     /// Makes this end another application's, as [`Datagrams::joined`] does. What waits stays.
     pub fn join(self, bell: Bell) -> Datagrams<A> {
         self.link.join(Joint::Unix, bell);
-        Datagrams { link: self.link, side: Side::Right }
+        Datagrams { link: self.link, side: Side::Right, is_behind_udp: true }
     }
 
     /// Queues a received message, whose memory goes with it. If there is no room, it comes back, and the bell rings when
@@ -455,7 +476,7 @@ impl DatagramEnd {
             incoming.writers.register_bell();
             return false;
         }
-        queue.push(Addresses { peer, local: Some(local) }, bytes.into());
+        queue.push(Addresses { peer, local: Some(local), header: None }, bytes.into());
         drop(queue);
         incoming.readers.wake(None);
         true
@@ -565,7 +586,7 @@ mod tests {
         let doorbell = Doorbell::default();
         let (sender, from) = Datagrams::new(4096, &memory(), doorbell.bell(0));
         let (receiver, to) = Datagrams::new(1100, &memory(), doorbell.bell(1));
-        let addresses = Addresses { peer: "127.0.0.1:9".parse().unwrap(), local: None };
+        let addresses = Addresses { peer: "127.0.0.1:9".parse().unwrap(), local: None, header: None };
         for _ in 0..2 {
             assert_eq!(sender.try_send(&[7; 1000], addresses.peer, None), Ok(()));
         }

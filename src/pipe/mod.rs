@@ -28,7 +28,7 @@ pub mod wait;
 mod waiters;
 
 pub use accept::{AcceptEnd, Accepts, Vacancy};
-pub use datagram::{Addresses, DatagramEnd, Datagrams, Received};
+pub use datagram::{Addresses, DatagramEnd, Datagrams, HeaderFields, Received};
 pub use doorbell::{Bell, Doorbell};
 pub use hold::{Hold, HoldEnd};
 pub use link::{Joined, Joint};

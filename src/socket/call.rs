@@ -15,7 +15,7 @@ impl Sockets {
     pub fn call(&mut self, now: Time, call: Call, transport: &mut Transport, below: &mut Below<'_>, rng: &mut StdRng) {
         let Call { ticket, verb } = call;
         let result = match verb {
-            Verb::Open { domain, kind } => self.open(domain, kind),
+            Verb::Open { domain, kind } => self.open(now, domain, kind, transport, below),
             Verb::Bind { socket, local } => match self.is_unix(socket) {
                 true => local.into_unix().and_then(|name| self.bind_unix(socket, name, rng)),
                 false => local.into_inet().and_then(|local| self.bind(now, socket, local, transport, below, rng)),
@@ -85,6 +85,7 @@ impl Sockets {
         let descriptor = self.find(socket).ok_or(Error::BadDescriptor)?;
         let local: Option<SocketAddr> = match descriptor.state {
             State::Datagram { slot: Some(slot), .. } => Some(transport.datagram(slot).local()),
+            State::Packet { slot: Some(slot), .. } => Some(transport.packet_socket(slot).local()),
             State::Stream { slot, .. } => transport.connection(slot).map(|connection| connection.local()),
             _ => descriptor.bound.as_ref().map(|place| place.local),
         };

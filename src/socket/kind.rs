@@ -34,7 +34,7 @@ pub enum Type {
 /// use tapsock::socket::Protocol;
 /// assert_eq!(Protocol::from(17), Protocol::UDP);
 /// ```
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Protocol(u8);
 
 impl Protocol {
@@ -50,6 +50,10 @@ impl Protocol {
     pub const UDP: Protocol = Protocol(17);
     /// ICMP for IPv6 (RFC 4443).
     pub const ICMPV6: Protocol = Protocol(58);
+    /// One of the two that RFC 3692 keeps free for experiments.
+    pub const TESTING: Protocol = Protocol(253);
+    /// IPPROTO_RAW: hears nothing, and sends packets with their IP header (`raw(7)`).
+    pub const RAW: Protocol = Protocol(255);
 
     /// Its number.
     pub const fn number(self) -> u8 {
@@ -76,6 +80,10 @@ pub enum Kind {
     UnixDatagram,
     /// Messages in order between two programs of this stack.
     UnixSeqPacket,
+    /// An ICMP echo socket: identifiers are its ports (`icmp(7)`).
+    Echo,
+    /// A raw socket for this protocol (`raw(7)`).
+    Raw(Protocol),
 }
 
 impl Kind {
@@ -100,6 +108,9 @@ impl Kind {
         match (kind, protocol) {
             (Type::Stream, None | Some(Protocol::TCP)) => Ok(Kind::Tcp),
             (Type::Dgram, None | Some(Protocol::UDP)) => Ok(Kind::Udp),
+            (Type::Dgram, Some(Protocol::ICMP)) if domain == Domain::Inet => Ok(Kind::Echo),
+            (Type::Dgram, Some(Protocol::ICMPV6)) if domain == Domain::Inet6 => Ok(Kind::Echo),
+            (Type::Raw, Some(protocol)) if protocol.number() != 0 => Ok(Kind::Raw(protocol)),
             (Type::SeqPacket, _) => Err(Error::TypeNotSupported),
             (Type::Stream | Type::Dgram | Type::Raw, _) => Err(Error::ProtocolNotSupported),
         }
@@ -122,29 +133,35 @@ impl Kind {
     pub fn r#type(self) -> Type {
         match self {
             Kind::Tcp | Kind::UnixStream => Type::Stream,
-            Kind::Udp | Kind::UnixDatagram => Type::Dgram,
+            Kind::Udp | Kind::Echo | Kind::UnixDatagram => Type::Dgram,
             Kind::UnixSeqPacket => Type::SeqPacket,
+            Kind::Raw(_) => Type::Raw,
         }
     }
 
-    /// Its protocol.
-    pub fn protocol(self) -> Protocol {
+    /// Its protocol in this domain.
+    pub fn protocol(self, domain: Domain) -> Protocol {
         match self {
             Kind::Tcp => Protocol::TCP,
             Kind::Udp => Protocol::UDP,
             Kind::UnixStream | Kind::UnixDatagram | Kind::UnixSeqPacket => Protocol::UNSPECIFIED,
+            Kind::Echo if domain == Domain::Inet => Protocol::ICMP,
+            Kind::Echo => Protocol::ICMPV6,
+            Kind::Raw(protocol) => protocol,
         }
     }
 }
 
 impl fmt::Display for Kind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Kind::Tcp => "TCP",
-            Kind::Udp => "UDP",
-            Kind::UnixStream => "Unix stream",
-            Kind::UnixDatagram => "Unix datagram",
-            Kind::UnixSeqPacket => "Unix seqpacket",
-        })
+        match self {
+            Kind::Tcp => f.write_str("TCP"),
+            Kind::Udp => f.write_str("UDP"),
+            Kind::Echo => f.write_str("ICMP echo"),
+            Kind::Raw(protocol) => write!(f, "raw {}", protocol.number()),
+            Kind::UnixStream => f.write_str("Unix stream"),
+            Kind::UnixDatagram => f.write_str("Unix datagram"),
+            Kind::UnixSeqPacket => f.write_str("Unix seqpacket"),
+        }
     }
 }

@@ -12,6 +12,7 @@
 //! | `option` | the options, with their defaults |
 //! | `open` | socket, bind, listen, connect, close |
 //! | `call` | every other verb |
+//! | `packet` | echo and raw sockets |
 //! | `service` | bytes between pipes and the transport |
 //! | `unix` | Unix-domain sockets |
 //!
@@ -22,6 +23,7 @@ mod call;
 mod kind;
 mod open;
 mod option;
+mod packet;
 mod service;
 mod unix;
 mod verb;
@@ -96,12 +98,20 @@ enum State {
         end: DatagramEnd,
     },
     Unix(Box<unix::Unix>),
+    /// An echo socket, which has no slot until it is bound, or a raw socket.
+    Packet {
+        slot: Option<usize>,
+        end: DatagramEnd,
+    },
 }
 
 impl State {
     /// Whether it has been asked for nothing yet.
     fn is_fresh(&self) -> bool {
-        matches!(self, State::Idle { end: None } | State::Datagram { slot: None, .. })
+        matches!(
+            self,
+            State::Idle { end: None } | State::Datagram { slot: None, .. } | State::Packet { slot: None, .. }
+        )
     }
 }
 

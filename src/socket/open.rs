@@ -21,7 +21,14 @@ fn domain_of(address: SocketAddr) -> Domain {
 
 impl Sockets {
     /// `socket(2)`.
-    pub(super) fn open(&mut self, domain: Domain, kind: Kind) -> Result<Outcome> {
+    pub(super) fn open(
+        &mut self,
+        now: Time,
+        domain: Domain,
+        kind: Kind,
+        transport: &mut Transport,
+        below: &mut Below<'_>,
+    ) -> Result<Outcome> {
         if self.table.len() >= self.limits.sockets {
             return Err(Error::TooManySockets);
         }
@@ -37,6 +44,7 @@ impl Sockets {
             Kind::UnixStream | Kind::UnixDatagram | Kind::UnixSeqPacket => {
                 Ok(Outcome::Unix(Box::new(self.open_unix(kind)?)))
             }
+            Kind::Echo | Kind::Raw(_) => self.open_packet(now, domain, kind, transport, below),
         }
     }
 
@@ -64,6 +72,7 @@ impl Sockets {
                 *slot = Some(new);
                 transport.datagram(new).local()
             }
+            State::Packet { .. } => return self.bind_packet(now, socket, place, transport, below, rng),
             // `bind(2)`: it has an address already.
             _ => return Err(Error::InvalidInput),
         };
@@ -125,7 +134,7 @@ impl Sockets {
                 transport.set_backlog(slot, backlog);
                 return Ok(Outcome::Done);
             }
-            State::Datagram { .. } => return Err(Error::NotSupported),
+            State::Datagram { .. } | State::Packet { .. } => return Err(Error::NotSupported),
             State::Unix(_) => return self.listen_unix(socket, backlog),
             State::Idle { .. } | State::Stream { .. } => return Err(Error::InvalidInput),
         }
@@ -160,6 +169,10 @@ impl Sockets {
                 transport.connect_udp(slot, remote, below).map(|()| Outcome::Done)
             }
             State::Unix(_) => Err(Error::InvalidInput),
+            State::Packet { .. } => {
+                let slot = self.bound_packet(now, socket, transport, below, rng)?;
+                transport.connect_packet(slot, remote.ip(), below).map(|()| Outcome::Done)
+            }
         }
     }
 
@@ -206,6 +219,12 @@ impl Sockets {
                 Ok(Outcome::Done)
             }
             State::Unix(_) => self.disconnect_unix(socket),
+            State::Packet { slot, .. } => {
+                if let Some(slot) = slot {
+                    transport.disconnect_packet(slot);
+                }
+                Ok(Outcome::Done)
+            }
             _ => Err(Error::NotSupported),
         }
     }
@@ -261,7 +280,7 @@ impl Sockets {
         below: &mut Below<'_>,
         rng: &mut StdRng,
     ) -> Result<Outcome> {
-        let Outcome::Datagram(opened) = self.open(domain_of(local), Kind::Udp)? else {
+        let Outcome::Datagram(opened) = self.open(now, domain_of(local), Kind::Udp, transport, below)? else {
             return Err(Error::InvalidInput);
         };
         let handle = opened.handle;

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Descriptor, Handle, Kind, Outcome, Sockets, State};
+use super::{Descriptor, Domain, Handle, Kind, Outcome, Protocol, Sockets, State};
 use crate::error::{Error, Result};
-use crate::transport::{GroupOption, Keepalive, Sharing, TcpOption, Transport};
+use crate::transport::{GroupOption, Keepalive, PacketOptions, Sharing, TcpOption, Transport};
 
 macro_rules! options {
     ($($(#[$doc:meta])* $name:ident / $field:ident: $value:ty = $default:expr;)*) => {
@@ -77,6 +77,18 @@ options! {
     /// IP_RECVERR, IPV6_RECVERR: it is told of every ICMP error that a datagram of its caused, also of those that may
     /// pass, and also while it is not connected.
     ReceiveErrors / receive_errors: bool = false;
+    /// IP_TTL: over how many routers what it sends may go.
+    Ttl / ttl: u32 = 64;
+    /// IPV6_UNICAST_HOPS: the same for IPv6.
+    UnicastHops / unicast_hops: u32 = 64;
+    /// IP_TOS: the type of service, DSCP and ECN (RFC 2474, RFC 3168).
+    Tos / tos: u32 = 0;
+    /// IPV6_TCLASS: the same for IPv6.
+    TrafficClass / traffic_class: u32 = 0;
+    /// IP_HDRINCL, IPV6_HDRINCL: what a raw socket sends begins with an IP header.
+    HeaderIncluded / header_included: bool = false;
+    /// ICMP_FILTER, ICMP6_FILTER (RFC 3542 §3.2): a bit that is set keeps ICMP messages of its type from a raw socket.
+    IcmpFilter / icmp_filter: [u32; 8] = [0; 8];
     /// IP_MULTICAST_LOOP, IPV6_MULTICAST_LOOP: what it sends to groups is also for the sockets of this stack.
     MulticastLoop / multicast_loop: bool = true;
     /// IP_MULTICAST_TTL, IPV6_MULTICAST_HOPS: how many routers away groups are reached. 0: only on this stack.
@@ -112,6 +124,20 @@ impl Options {
         transport.set_group_option(slot, GroupOption::Hops(self.multicast_hops));
         transport.datagram(slot).set_receive_errors(self.receive_errors);
     }
+
+    /// Tells an echo socket or a raw socket.
+    pub(super) fn apply_to_packet(&self, is_v4: bool, slot: usize, transport: &mut Transport) {
+        let options = PacketOptions {
+            hops: octet(if is_v4 { self.ttl } else { self.unicast_hops }),
+            multicast_hops: self.multicast_hops,
+            traffic_class: octet(if is_v4 { self.tos } else { self.traffic_class }),
+            broadcast: self.broadcast,
+            header_included: self.header_included,
+            receive_errors: self.receive_errors,
+            icmp_filter: self.icmp_filter,
+        };
+        transport.set_packet_options(slot, options);
+    }
 }
 
 impl OptionName {
@@ -123,9 +149,16 @@ impl OptionName {
             | OptionName::KeepaliveIdle
             | OptionName::KeepaliveInterval
             | OptionName::KeepaliveCount => kind == Kind::Tcp,
+            OptionName::HeaderIncluded => matches!(kind, Kind::Raw(_)),
+            OptionName::IcmpFilter => matches!(kind, Kind::Raw(Protocol::ICMP | Protocol::ICMPV6)),
             _ => true,
         }
     }
+}
+
+/// A value that was checked.
+fn octet(value: u32) -> u8 {
+    u8::try_from(value).unwrap_or(u8::MAX)
 }
 
 fn check(option: SocketOption) -> Result<()> {
@@ -133,6 +166,8 @@ fn check(option: SocketOption) -> Result<()> {
         SocketOption::KeepaliveIdle(span) | SocketOption::KeepaliveInterval(span) => {
             (1..=32_767).contains(&span.as_secs())
         }
+        SocketOption::Ttl(hops) => (1..=255).contains(&hops),
+        SocketOption::UnicastHops(value) | SocketOption::Tos(value) | SocketOption::TrafficClass(value) => value <= 255,
         SocketOption::KeepaliveCount(count) => (1..=127).contains(&count),
         _ => true,
     };
@@ -147,7 +182,7 @@ impl Sockets {
         option: SocketOption,
         transport: &mut Transport,
     ) -> Result<Outcome> {
-        let Descriptor { kind, options, state, .. } = self.find_mut(socket).ok_or(Error::BadDescriptor)?;
+        let Descriptor { domain, kind, options, state, .. } = self.find_mut(socket).ok_or(Error::BadDescriptor)?;
         if !option.name().fits(*kind) {
             return Err(Error::ProtocolNotAvailable);
         }
@@ -165,6 +200,9 @@ impl Sockets {
                 transport.mark(slot);
             }
             State::Datagram { slot: Some(slot), .. } => options.apply_to_datagram(slot, transport),
+            State::Packet { slot: Some(slot), .. } => {
+                options.apply_to_packet(*domain == Domain::Inet, slot, transport);
+            }
             _ => {}
         }
         Ok(Outcome::Done)

@@ -11,10 +11,10 @@ use crate::pipe::{Stream, StreamEnd};
 use crate::transport::{Below, End, Notice, Transport};
 
 /// How many datagrams of one socket are sent in one round.
-const DATAGRAMS_PER_ROUND: usize = 64;
+pub(super) const DATAGRAMS_PER_ROUND: usize = 64;
 
 /// After so many bytes of packets everybody else has a turn.
-const BYTES_PER_ROUND: usize = 64 * 1024;
+pub(super) const BYTES_PER_ROUND: usize = 64 * 1024;
 
 impl Sockets {
     /// Looks after the sockets whose programs have rung.
@@ -55,6 +55,7 @@ impl Sockets {
                 Some(State::Idle { end: None }) => {}
                 Some(State::Datagram { .. }) => self.service_datagram(now, descriptor, transport, below, rng),
                 Some(State::Unix(_)) => self.answer_unix(descriptor),
+                Some(State::Packet { .. }) => self.service_packet(now, descriptor, transport, below, rng),
                 // It rang while its socket was going away.
                 None => {}
             }
@@ -74,9 +75,14 @@ impl Sockets {
         match notice {
             Notice::Established { listener, connection } => self.establish(listener, connection, transport),
             Notice::Connected { connection } => self.connected(connection, transport),
-            Notice::Datagram { descriptor } => self.service_datagram(now, descriptor, transport, below, rng),
+            Notice::Datagram { descriptor } => match self.table.get(descriptor).map(|entry| &entry.state) {
+                Some(State::Packet { .. }) => self.service_packet(now, descriptor, transport, below, rng),
+                _ => self.service_datagram(now, descriptor, transport, below, rng),
+            },
             Notice::Undelivered { descriptor, error } => {
-                if let Some(State::Datagram { end, .. }) = self.table.get(descriptor).map(|entry| &entry.state) {
+                if let Some(State::Datagram { end, .. } | State::Packet { end, .. }) =
+                    self.table.get(descriptor).map(|entry| &entry.state)
+                {
                     end.fail(error);
                 }
             }
@@ -183,8 +189,10 @@ impl Sockets {
     }
 
     /// A datagram of a socket that cannot be bound goes nowhere.
-    fn refuse_datagram(&self, descriptor: usize, error: Error) {
-        if let Some(State::Datagram { end, .. }) = self.table.get(descriptor).map(|entry| &entry.state) {
+    pub(super) fn refuse_datagram(&self, descriptor: usize, error: Error) {
+        if let Some(State::Datagram { end, .. } | State::Packet { end, .. }) =
+            self.table.get(descriptor).map(|entry| &entry.state)
+        {
             while end.take(|_, _, _| ()).is_some() {}
             end.fail(error);
         }
@@ -284,7 +292,7 @@ impl Sockets {
                 State::Idle { end: None } => {}
                 State::Idle { end: Some(mut end) } => end.fail(Error::NetworkDown),
                 State::Listener { end, .. } => end.finish(),
-                State::Datagram { end, .. } => end.finish(),
+                State::Datagram { end, .. } | State::Packet { end, .. } => end.finish(),
                 State::Unix(unix) => unix.stop(),
                 State::Stream { mut end, connecting, lingering, .. } => {
                     end.fail(Error::NetworkDown);

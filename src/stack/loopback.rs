@@ -6,7 +6,7 @@
 //! that has done its share leaves the rest to the next step.
 
 use super::Stack;
-use crate::ip::{Outgoing, Packets};
+use crate::ip::{Form, Outgoing, Packets};
 use crate::link::Frames;
 use crate::observe::{Depth, Direction, Event, Fate, Observer, Rule, Time};
 
@@ -65,12 +65,12 @@ impl Stack {
     pub(super) fn send_local(
         &mut self,
         now: Time,
-        (packet, fate): (&mut [u8], Fate),
+        (packet, fate, form): (&mut [u8], Fate, Form),
         used: usize,
         depth: Depth,
         observer: &mut dyn Observer,
     ) -> Result<(), Rule> {
-        self.ip.complete(packet)?;
+        self.ip.complete(packet, form)?;
         let is_full = used + packet.len() > self.config.limits.loopback_bytes;
         if depth >= Depth::Packet {
             let fate = if is_full { Fate { rule: Some(Rule::LoopbackFull), ..fate } } else { fate };

@@ -267,10 +267,36 @@ impl Stack {
             }
             verdict => verdict,
         };
+        let mut raw = None;
+        let verdict = match verdict {
+            Ok(Verdict::Heard(heard)) => {
+                raw = self.transport.receive_raw(&heard.packet);
+                self.ip.receive_heard(now, heard, raw.is_some(), &mut self.packets)
+            }
+            verdict => verdict,
+        };
+        let fate = self.deliver_once(now, &verdict, frames);
+        let Some(raw) = raw else { return fate };
+        if fate.owner.is_none() && is_unwanted(fate.rule) {
+            return raw;
+        }
+        if let Some(rule) = raw.rule {
+            // The copy is lost, and the frame's own fate is another one.
+            self.counters.count(rule);
+        }
+        fate
+    }
+
+    fn deliver_once(
+        &mut self,
+        now: Time,
+        verdict: &std::result::Result<Verdict<'_>, Rule>,
+        frames: Option<&mut Frames>,
+    ) -> Fate {
         match verdict {
             Ok(Verdict::Transport(packet)) => {
                 let mut below = Below { ip: &mut self.ip, packets: &mut self.packets };
-                self.transport.receive(now, &packet, &mut below)
+                self.transport.receive(now, packet, &mut below)
             }
             Ok(Verdict::Neighbour(packet)) => {
                 let Some(out) = frames else { return Fate::nobody(Rule::LoopbackNeighbour) };
@@ -285,11 +311,12 @@ impl Stack {
             }
             Ok(Verdict::Error(error)) => {
                 let mut below = Below { ip: &mut self.ip, packets: &mut self.packets };
-                self.transport.receive_error(now, &error, &mut below)
+                self.transport.receive_error(now, error, &mut below)
             }
-            // What was put together once is not put together again.
-            Ok(Verdict::Whole(_)) => Fate::nobody(Rule::Ip6Extension),
-            Ok(Verdict::Done(rule)) | Err(rule) => Fate::nobody(rule),
+            Ok(Verdict::Taken) => UNCLAIMED,
+            // What was put together once is not put together again, and what was shown is not shown again.
+            Ok(Verdict::Whole(_) | Verdict::Heard(_)) => Fate::nobody(Rule::Ip6Extension),
+            Ok(Verdict::Done(rule)) | Err(rule) => Fate::nobody(*rule),
         }
     }
 
@@ -346,4 +373,12 @@ impl Stack {
         self.take_transport_notices(now);
         self.flush(now, out, depth, observer);
     }
+}
+
+/// Of a packet that only raw sockets want.
+const UNCLAIMED: Fate = Fate { owner: None, rule: None, states: None, numbers: None };
+
+/// Whether the rule says that nobody but raw sockets wants the packet.
+fn is_unwanted(rule: Option<Rule>) -> bool {
+    matches!(rule, None | Some(Rule::IcmpEchoReply | Rule::IcmpType | Rule::IcmpErrorUnmatched))
 }

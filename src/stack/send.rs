@@ -18,11 +18,11 @@ impl Stack {
         let mut failed = Vec::new();
         let mut packets = std::mem::take(&mut self.packets);
         let mut used = self.loopback.bytes_used();
-        packets.retain_mut(|packet, fate, segment| {
-            let outgoing = Outgoing { packet, fate, segment };
+        packets.retain_mut(|packet, fate, form| {
+            let outgoing = Outgoing { packet, fate, form };
             let rule = match self.send(now, &outgoing, out) {
                 Ok(Sent::ByLink) => return false,
-                Ok(Sent::ToOurselves) => match self.send_local(now, (packet, fate), used, depth, observer) {
+                Ok(Sent::ToOurselves) => match self.send_local(now, (packet, fate, form), used, depth, observer) {
                     Ok(()) => {
                         used += packet.len();
                         return true;
@@ -70,7 +70,7 @@ impl Stack {
             return Err(Rule::IpLoopback);
         }
         let link = &mut self.link;
-        for piece in self.ip.pieces(outgoing.packet, outgoing.segment)? {
+        for piece in self.ip.pieces_as(outgoing.packet, outgoing.form)? {
             link.send(now, next_hop, piece.len(), outgoing.fate, out, |buffer| piece.write(buffer))?;
         }
         Ok(Sent::ByLink)

@@ -79,6 +79,9 @@ impl fmt::Display for Life<'_> {
             Event::Bound { socket, local, backlog: Some(backlog) } => {
                 write!(f, "{socket} listens on {local}, backlog {backlog}")
             }
+            Event::Bound { socket, local, .. } if socket.protocol == Protocol::Raw => {
+                write!(f, "{socket} hears protocol {} to {}", local.port(), local.ip())
+            }
             Event::Bound { socket, local, backlog: None } => write!(f, "{socket} is bound to {local}"),
             Event::Accepted { socket, listener, listening, local, remote, waiting, backlog } => {
                 write!(
@@ -89,11 +92,16 @@ impl fmt::Display for Life<'_> {
             Event::Connected { socket, local, remote } => write!(f, "{socket} {local} → {remote} connected"),
             Event::Closed { socket, how, summary } => {
                 let (bytes_in, bytes_out) = (Bytes(summary.bytes_in), Bytes(summary.bytes_out));
-                let unit = if socket.protocol == Protocol::Tcp { "segment" } else { "datagram" };
+                let unit = match socket.protocol {
+                    Protocol::Tcp => "segment",
+                    Protocol::Udp => "datagram",
+                    Protocol::Icmp => "message",
+                    Protocol::Raw => "packet",
+                };
                 write!(f, "{socket} {how} after {}: {bytes_in} in, {bytes_out} out, ", Span(summary.age))?;
                 write!(f, "{} in, {} out", Count(summary.packets_in, unit), summary.packets_out)?;
                 match (socket.protocol, summary.retransmitted) {
-                    (Protocol::Udp, _) => Ok(()),
+                    (Protocol::Udp | Protocol::Icmp | Protocol::Raw, _) => Ok(()),
                     (Protocol::Tcp, 0) => f.write_str(", none retransmitted"),
                     (Protocol::Tcp, count) => write!(f, ", {count} retransmitted"),
                 }

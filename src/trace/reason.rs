@@ -81,6 +81,12 @@ impl fmt::Display for Owner<'_> {
             Ownership::Listener { listener, listening, .. } => {
                 write!(f, "port {} of TCP belongs to {listener}, listening on {listening}", listening.port())?;
             }
+            Ownership::Port { socket, bound } if socket.protocol == Protocol::Raw => {
+                write!(f, "protocol {} is heard by {socket} at {}", bound.port(), bound.ip())?;
+            }
+            Ownership::Port { socket, bound } if socket.protocol == Protocol::Icmp => {
+                write!(f, "identifier {} of ICMP echo belongs to {socket}, bound to {}", bound.port(), bound.ip())?;
+            }
             Ownership::Port { socket, bound } => {
                 let protocol = name(socket.protocol);
                 write!(f, "port {} of {protocol} belongs to {socket}, bound to {bound}", bound.port())?;
@@ -118,6 +124,8 @@ const fn name(protocol: Protocol) -> &'static str {
     match protocol {
         Protocol::Tcp => "TCP",
         Protocol::Udp => "UDP",
+        Protocol::Icmp => "ICMP",
+        Protocol::Raw => "IP",
     }
 }
 

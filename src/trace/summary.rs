@@ -63,12 +63,11 @@ impl Summary<'_> {
         let protocol = Named(payload.ip_number);
         // The name of a socket says its protocol already; a packet of another one, such as an ICMP error about the
         // socket, says its own.
-        let said = self.fate.owner.is_some_and(|owner| {
-            let speaks = match owner.socket().protocol {
-                Protocol::Tcp => IpNumber::TCP,
-                Protocol::Udp => IpNumber::UDP,
-            };
-            payload.ip_number == speaks
+        let said = self.fate.owner.is_some_and(|owner| match owner.socket().protocol {
+            Protocol::Tcp => payload.ip_number == IpNumber::TCP,
+            Protocol::Udp => payload.ip_number == IpNumber::UDP,
+            Protocol::Icmp => matches!(payload.ip_number, IpNumber::ICMP | IpNumber::IPV6_ICMP),
+            Protocol::Raw => false,
         });
         if !said {
             write!(f, "{protocol} ")?;

@@ -1,4 +1,3 @@
-use std::collections::VecDeque;
 use std::net::{IpAddr, SocketAddr};
 
 use smoltcp::iface::{self, Interface, SocketHandle, SocketSet, SocketStorage};
@@ -9,6 +8,7 @@ use smoltcp::wire::{HardwareAddress, IpAddress, IpEndpoint};
 use super::group::GroupOptions;
 use super::medium::{LARGEST_PACKET, Port, UdpOutlet, instant};
 use super::ports::Place;
+use super::sent::Sent;
 use crate::error::{Error, Result};
 use crate::ip::Packets;
 use crate::memory::{Charge, Memory};
@@ -23,12 +23,6 @@ const QUEUE: usize = 64;
 const SMALLEST_BUFFER: usize = 16 * 1024;
 const LARGEST_BUFFER: usize = 2 * 65_536;
 
-/// Destinations of large datagrams that a socket remembers.
-const LARGE: usize = 32;
-
-/// Every way carries this much; what is no larger is never too big (RFC 8200 §5, and our own least for IPv4).
-const NEVER_TOO_BIG: usize = 552;
-
 /// A UDP socket. It receives; one `Sender` sends for all of them.
 #[derive(Debug)]
 pub struct Datagram {
@@ -38,8 +32,7 @@ pub struct Datagram {
     waiting: usize,
     /// Their buffer.
     charge: Charge,
-    /// To whom it sent large datagrams of late, and how many bytes of IP packet the largest had.
-    large: VecDeque<(SocketAddr, usize)>,
+    pub(super) sent: Sent,
     /// Also soft ICMP errors, and those of peers it is not connected to (IP_RECVERR).
     pub(super) wants_errors: bool,
     pub(super) id: SocketId,
@@ -100,7 +93,7 @@ impl Datagram {
             handle,
             waiting: 0,
             charge,
-            large: VecDeque::new(),
+            sent: Sent::default(),
             wants_errors: false,
             id,
             place,
@@ -223,26 +216,7 @@ impl Datagram {
     pub(super) fn note_sent(&mut self, bytes: usize, peer: SocketAddr) {
         self.summary.packets_out += 1;
         self.summary.bytes_out += bytes as u64;
-        let packet = bytes + 8 + if peer.is_ipv4() { 20 } else { 40 };
-        if packet <= NEVER_TOO_BIG {
-            return;
-        }
-        match self.large.iter_mut().find(|(known, _)| *known == peer) {
-            Some((_, largest)) => *largest = packet.max(*largest),
-            None => {
-                if self.large.len() >= LARGE {
-                    self.large.pop_front();
-                }
-                self.large.push_back((peer, packet));
-            }
-        }
-    }
-
-    /// Whether it may have sent `peer` something that was too big for a way of `mtu` bytes. Who forges an error must
-    /// know whom we send to, and not only a port (RFC 5927 §7.1).
-    pub(super) fn may_have_sent(&self, peer: SocketAddr, mtu: u32) -> bool {
-        let mtu = usize::try_from(mtu).unwrap_or(usize::MAX);
-        self.large.iter().any(|&(known, largest)| known == peer && largest > mtu)
+        self.sent.note(peer, bytes + 8 + if peer.is_ipv4() { 20 } else { 40 });
     }
 }
 

@@ -14,6 +14,8 @@
 //! | `connection` | one TCP connection: smoltcp's socket and the sequence numbers it does not show |
 //! | `remnant` | FIN-WAIT-2 and TIME-WAIT, when no program holds the connection any more |
 //! | `datagram` | one UDP socket |
+//! | `echo`, `raw` | ICMP echo sockets and raw sockets; `packet_socket`: what they have in common |
+//! | `sent` | whom a socket sent large datagrams to |
 //! | `group` | datagrams to and from groups, and the options about them |
 //! | `ports` | who is bound where, ephemeral ports (RFC 6056) |
 //! | `isn` | initial sequence numbers (RFC 6528) |
@@ -32,6 +34,7 @@ mod challenge;
 mod connection;
 mod cookie;
 mod datagram;
+mod echo;
 mod group;
 mod guard;
 mod handshake;
@@ -39,10 +42,13 @@ mod isn;
 mod keys;
 mod medium;
 mod options;
+mod packet_socket;
 mod ports;
+mod raw;
 mod remnant;
 mod segment;
 mod self_test;
+mod sent;
 mod sequence;
 mod tcp;
 #[cfg(test)]
@@ -66,6 +72,7 @@ pub use connection::{Connection, Keepalive, TcpInfo, TcpOption};
 pub use datagram::Datagram;
 pub use group::GroupOption;
 pub use handshake::Listener;
+pub use packet_socket::{Arrival, PacketOptions, PacketSocket};
 pub use ports::{Place, Sharing};
 pub use self_test::{SelfTestFailed, self_test};
 pub use tcp::End;
@@ -138,6 +145,7 @@ enum Bound {
     /// A TCP socket that is bound and does not listen, by its descriptor.
     Reserved(usize),
     Datagram(usize),
+    Echo(usize),
 }
 
 /// Whose deadline it is. Numbers tell a slot's present owner from an earlier one.
@@ -235,6 +243,9 @@ pub struct Transport {
     remnants: Slab<Remnant>,
     listeners: Slab<Listener>,
     datagrams: Slab<Datagram>,
+    packet_sockets: Slab<PacketSocket>,
+    /// Those of them that are raw.
+    raw_slots: Vec<usize>,
     /// Sockets that one datagram to a group goes to.
     members: Vec<usize>,
     /// A datagram of ours to a group that we are in.
@@ -289,6 +300,8 @@ impl Transport {
             remnants: Slab::new(),
             listeners: Slab::new(),
             datagrams: Slab::new(),
+            packet_sockets: Slab::new(),
+            raw_slots: Vec::new(),
             members: Vec::new(),
             looped: Vec::new(),
             sender: Sender::new(),
@@ -337,9 +350,9 @@ impl Transport {
         self.timers.next()
     }
 
-    /// The sockets there are: listeners, connections and UDP sockets.
+    /// The sockets there are: listeners, connections, UDP, echo and raw sockets.
     pub fn sockets(&self) -> usize {
-        self.connections.len() + self.listeners.len() + self.datagrams.len()
+        self.connections.len() + self.listeners.len() + self.datagrams.len() + self.packet_sockets.len()
     }
 
     fn new_id(&mut self, protocol: Protocol) -> SocketId {

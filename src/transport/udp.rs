@@ -235,7 +235,7 @@ impl Transport {
         };
         let socket = &self.datagrams[slot];
         if let ErrorKind::PacketTooBig { mtu } = error.kind {
-            if !socket.may_have_sent(error.destination, mtu) {
+            if !socket.sent.may_have_been(error.destination, mtu) {
                 return Fate { rule: Some(Rule::IcmpErrorUnmatched), ..Fate::of(socket.owner()) };
             }
             below.ip.learn_path_mtu(now, error.destination.ip(), mtu);

@@ -59,7 +59,8 @@ fn icmp_messages_that_mean_nothing_here_are_dropped_by_name() {
         let mut damaged = icmp(host, ours, request, 0, b"12345");
         damaged[header + 8] ^= 1;
         assert_eq!(dropped(&mut ip, &damaged), Rule::IcmpChecksum, "WIRE 18");
-        assert_eq!(dropped(&mut ip, &icmp(host, ours, reply, 0, &[0; 4])), Rule::IcmpEchoReply);
+        let reply = icmp(host, ours, reply, 0, &[0; 4]);
+        assert!(matches!(receive(&mut ip, &reply), (Ok(Verdict::Transport(_)), frames) if frames.is_empty()));
         assert_eq!(dropped(&mut ip, &icmp(host, ours, 99, 0, &[0; 40])), Rule::IcmpType, "WIRE 19");
         assert_eq!(dropped(&mut ip, &icmp(host, ours, request, 0, &[0; 3])), Rule::IcmpMalformed);
     }
@@ -237,9 +238,7 @@ fn a_program_is_told_what_linux_would_tell_it() {
 fn an_error_about_what_we_did_not_send_is_dropped() {
     let mut ip = ready();
     assert_eq!(error(&mut ip, 3, 1, [0; 4], &quote(HOST, OURS, 6)), Err(Rule::IcmpErrorUnmatched));
-    assert_eq!(error(&mut ip, 3, 1, [0; 4], &quote(OURS, HOST, 1)), Err(Rule::IcmpErrorUnmatched));
     assert_eq!(error(&mut ip, 1, 0, [0; 4], &quote(HOST6, OURS6, 6)), Err(Rule::IcmpErrorUnmatched));
-    assert_eq!(error(&mut ip, 1, 0, [0; 4], &quote(OURS6, HOST6, 0)), Err(Rule::IcmpErrorUnmatched));
     let mut later = quote(OURS, HOST, 6);
     later[7] = 1;
     assert_eq!(error(&mut ip, 3, 1, [0; 4], &later), Err(Rule::IcmpErrorUnmatched));

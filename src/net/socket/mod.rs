@@ -453,7 +453,8 @@ impl Socket {
     ///
     /// None; socket2's signature.
     pub fn protocol(&self) -> io::Result<Option<Protocol>> {
-        Ok(Some(self.inner.kind.protocol()).filter(|protocol| *protocol != Protocol::UNSPECIFIED))
+        let protocol = self.inner.kind.protocol(self.inner.domain);
+        Ok(Some(protocol).filter(|protocol| *protocol != Protocol::UNSPECIFIED))
     }
 
     /// Whether it listens (SO_ACCEPTCONN).

@@ -16,21 +16,25 @@ use crate::ip::{IcmpError, Packet, Packets};
 use crate::observe::{Cast, Fate, Rule, TcpState, Time};
 
 impl Transport {
-    /// A TCP or UDP packet came.
+    /// A packet came: TCP, UDP or an echo reply.
     pub fn receive(&mut self, now: Time, packet: &Packet<'_>, below: &mut Below<'_>) -> Fate {
         match packet.protocol {
             6 => self.receive_tcp(now, packet, below),
+            1 | 58 => self.receive_echo(packet),
             _ => self.receive_udp(now, packet, below),
         }
     }
 
     /// An ICMP error about a packet of ours came.
     pub fn receive_error(&mut self, now: Time, error: &IcmpError, below: &mut Below<'_>) -> Fate {
-        match error.protocol {
+        let raw = self.raw_error(now, error, below);
+        let fate = match error.protocol {
             6 => self.tcp_error(now, error, below),
             17 => self.udp_error(now, error, below),
+            1 | 58 => self.echo_error(now, error, below),
             _ => Fate::nobody(Rule::IcmpErrorUnmatched),
-        }
+        };
+        raw.filter(|_| fate.owner.is_none()).unwrap_or(fate)
     }
 
     fn receive_tcp(&mut self, now: Time, packet: &Packet<'_>, below: &mut Below<'_>) -> Fate {

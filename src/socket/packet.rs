@@ -1,0 +1,165 @@
+//! Echo sockets and raw sockets: one message is one IP payload, or one IP packet.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use rand::rngs::StdRng;
+
+use super::option::Options;
+use super::service::{BYTES_PER_ROUND, DATAGRAMS_PER_ROUND};
+use super::{DatagramSocket, Descriptor, Domain, Handle, Kind, Outcome, Protocol, Sockets, State, address};
+use crate::error::{Error, Result};
+use crate::observe::Time;
+use crate::pipe::{Addresses, Datagrams, HeaderFields};
+use crate::transport::{Arrival, Below, Place, Transport};
+
+impl Sockets {
+    /// `socket(2)`. A raw socket hears at once.
+    pub(super) fn open_packet(
+        &mut self,
+        now: Time,
+        domain: Domain,
+        kind: Kind,
+        transport: &mut Transport,
+        below: &mut Below<'_>,
+    ) -> Result<Outcome> {
+        let descriptor = self.table.vacant_key();
+        let mut options = Arc::clone(&self.defaults);
+        let is_v4 = domain == Domain::Inet;
+        let slot = match kind {
+            Kind::Raw(protocol) => {
+                if protocol == Protocol::RAW {
+                    options = Arc::new(Options { header_included: true, ..Options::default() });
+                }
+                let slot = transport.open_raw(now, is_v4, protocol.number(), descriptor, below)?;
+                options.apply_to_packet(is_v4, slot, transport);
+                Some(slot)
+            }
+            _ => None,
+        };
+        let local = slot.map_or(address::wildcard(domain), |slot| transport.packet_socket(slot).local());
+        let (pipe, end) =
+            Datagrams::of_packets(self.limits.datagram_buffer, &self.memory, self.doorbell.bell(descriptor));
+        let handle = self.insert(domain, kind, options, State::Packet { slot, end });
+        Ok(Outcome::Datagram(DatagramSocket { handle, local, pipe }))
+    }
+
+    /// `bind(2)`. The port is an echo socket's identifier; a raw socket has none.
+    pub(super) fn bind_packet(
+        &mut self,
+        now: Time,
+        socket: Handle,
+        place: Place,
+        transport: &mut Transport,
+        below: &mut Below<'_>,
+        rng: &mut StdRng,
+    ) -> Result<Outcome> {
+        let Descriptor { domain, kind, options, state, .. } = self.find_mut(socket).ok_or(Error::BadDescriptor)?;
+        let is_v4 = *domain == Domain::Inet;
+        let State::Packet { slot, .. } = state else { return Err(Error::InvalidInput) };
+        if place.local.is_ipv4() != is_v4 {
+            return Err(Error::AddressNotAvailable);
+        }
+        match (*kind, *slot) {
+            (Kind::Raw(_), Some(slot)) => {
+                transport.bind_raw(slot, place.local.ip(), below)?;
+                Ok(Outcome::Address(transport.packet_socket(slot).local().into()))
+            }
+            (_, None) => {
+                // These two are one family's, whatever IPV6_V6ONLY says.
+                let place = Place::one_family(place.local);
+                let new = transport.bind_echo(now, place, options.sharing(), socket.descriptor, below, rng)?;
+                options.apply_to_packet(is_v4, new, transport);
+                *slot = Some(new);
+                Ok(Outcome::Address(transport.packet_socket(new).local().into()))
+            }
+            // `bind(2)`: it has an identifier already.
+            _ => Err(Error::InvalidInput),
+        }
+    }
+
+    /// The slot of an echo socket or a raw socket; an echo socket that was not bound gets any identifier.
+    pub(super) fn bound_packet(
+        &mut self,
+        now: Time,
+        socket: Handle,
+        transport: &mut Transport,
+        below: &mut Below<'_>,
+        rng: &mut StdRng,
+    ) -> Result<usize> {
+        let descriptor = self.find(socket).ok_or(Error::BadDescriptor)?;
+        match descriptor.state {
+            State::Packet { slot: Some(slot), .. } => return Ok(slot),
+            State::Packet { slot: None, .. } => {}
+            _ => return Err(Error::NotSupported),
+        }
+        let place = Place::one_family(address::wildcard(descriptor.domain));
+        self.bind_packet(now, socket, place, transport, below, rng)?;
+        match self.find(socket).map(|entry| &entry.state) {
+            Some(&State::Packet { slot: Some(slot), .. }) => Ok(slot),
+            _ => Err(Error::InvalidInput),
+        }
+    }
+
+    /// Moves packets between the transport and the pipe.
+    pub(super) fn service_packet(
+        &mut self,
+        now: Time,
+        descriptor: usize,
+        transport: &mut Transport,
+        below: &mut Below<'_>,
+        rng: &mut StdRng,
+    ) {
+        let Some(entry) = self.table.get(descriptor) else { return };
+        let State::Packet { slot, end } = &entry.state else { return };
+        end.answer();
+        let handle = Handle { descriptor, number: entry.number };
+        if slot.is_none()
+            && end.has_unsent()
+            && let Err(error) = self.bound_packet(now, handle, transport, below, rng)
+        {
+            self.refuse_datagram(descriptor, error);
+        }
+        let Some(entry) = self.table.get(descriptor) else { return };
+        let State::Packet { slot, end } = &entry.state else { return };
+        let (domain, kind) = (entry.domain, entry.kind);
+        let Some(slot) = *slot else {
+            if end.is_dropped() {
+                self.table.remove(descriptor);
+            }
+            return;
+        };
+        transport.packet_socket(slot).receive(|bytes, arrival| {
+            let Arrival { peer, local, hop_limit, traffic_class } = arrival;
+            let header = Some(HeaderFields { hop_limit, traffic_class });
+            end.deliver_owned(bytes, Addresses { peer: SocketAddr::new(peer, 0), local: Some(local), header })
+        });
+        for _ in 0..DATAGRAMS_PER_ROUND {
+            if below.packets.bytes_used() >= BYTES_PER_ROUND {
+                break;
+            }
+            let sent = end.take(|bytes, peer, source| {
+                // No IPv4 by a socket of IPv6: its header, and the ICMP in it, would be another one.
+                let peer = address::meant(domain, true, peer)?.ip();
+                match kind {
+                    Kind::Raw(_) => transport.send_raw(slot, bytes, peer, source, below),
+                    _ => transport.send_echo(slot, bytes, peer, source, below),
+                }
+            });
+            match sent {
+                Some(Ok(())) => {}
+                Some(Err(error)) => end.fail(error),
+                None => break,
+            }
+        }
+        if end.is_dropped() {
+            match kind {
+                Kind::Raw(_) => transport.close_raw(now, slot, below),
+                _ => transport.close_echo(now, slot),
+            }
+            self.table.remove(descriptor);
+        } else if end.has_unsent() {
+            end.ring();
+        }
+    }
+}

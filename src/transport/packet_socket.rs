@@ -1,0 +1,267 @@
+//! What raw sockets and echo sockets have in common: whole IP payloads, in a queue of their own.
+//!
+//! smoltcp has both, and neither is used: its raw socket makes the IP header anew, so that options, type of service and
+//! identification are lost; its ICMP socket shows a message that it has made anew as well, and knows some types only.
+
+use std::collections::VecDeque;
+use std::net::{IpAddr, SocketAddr};
+
+use super::address::{leave_host, this_host};
+use super::sent::Sent;
+use super::{Below, Notice, Place, Transport};
+use crate::error::{Error, Result};
+use crate::ip::{ErrorKind, IcmpError, Packet, PayloadHeader};
+use crate::memory::{Charge, Memory};
+use crate::observe::{Close, Fate, Ownership, Protocol, Rule, SocketId, Summary, Time};
+
+/// Packets, and bytes of them, that a socket holds while its program does not read and its pipe is full.
+const QUEUE: usize = 64;
+const QUEUE_BYTES: usize = 2 * 65_536;
+
+/// What a waiting packet costs besides its bytes.
+const COST: usize = 64;
+
+/// What a program was told about its socket.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PacketOptions {
+    /// IP_TTL, IPV6_UNICAST_HOPS.
+    pub hops: u8,
+    /// IP_MULTICAST_TTL, IPV6_MULTICAST_HOPS.
+    pub multicast_hops: u8,
+    /// IP_TOS, IPV6_TCLASS.
+    pub traffic_class: u8,
+    /// SO_BROADCAST.
+    pub broadcast: bool,
+    /// IP_HDRINCL: what it sends begins with an IP header.
+    pub header_included: bool,
+    /// IP_RECVERR, IPV6_RECVERR.
+    pub receive_errors: bool,
+    /// ICMP_FILTER, ICMP6_FILTER: a bit that is set keeps messages of its type away (RFC 3542 §3.2).
+    pub icmp_filter: [u32; 8],
+}
+
+impl Default for PacketOptions {
+    fn default() -> PacketOptions {
+        PacketOptions {
+            hops: 64,
+            multicast_hops: 1,
+            traffic_class: 0,
+            broadcast: false,
+            header_included: false,
+            receive_errors: false,
+            icmp_filter: [0; 8],
+        }
+    }
+}
+
+/// What is known of a packet that waits for its program.
+#[derive(Debug, Clone, Copy)]
+pub struct Arrival {
+    /// Who sent it.
+    pub peer: IpAddr,
+    /// To which of our addresses, or to which group.
+    pub local: IpAddr,
+    /// The TTL or the hop limit that it came with.
+    pub hop_limit: u8,
+    /// Its type of service or traffic class.
+    pub traffic_class: u8,
+}
+
+/// A raw socket or an echo socket.
+#[derive(Debug)]
+pub struct PacketSocket {
+    pub(super) id: SocketId,
+    pub(super) is_v4: bool,
+    /// Of a raw socket.
+    pub(super) protocol: u8,
+    /// Its address, which may be the wildcard; the port is the identifier of an echo socket, and as on Linux the
+    /// protocol of a raw socket.
+    pub(super) place: Place,
+    pub(super) remote: Option<IpAddr>,
+    pub(super) options: PacketOptions,
+    pub(super) sent: Sent,
+    pub(super) descriptor: usize,
+    /// With what its program gets.
+    waiting: VecDeque<(Arrival, Box<[u8]>)>,
+    bytes: usize,
+    charge: Charge,
+    created: Time,
+    pub(super) summary: Summary,
+}
+
+impl PacketSocket {
+    pub(super) fn new(
+        id: SocketId,
+        (is_v4, protocol): (bool, u8),
+        place: Place,
+        descriptor: usize,
+        memory: &Memory,
+        now: Time,
+    ) -> PacketSocket {
+        PacketSocket {
+            id,
+            is_v4,
+            protocol,
+            place,
+            remote: None,
+            options: PacketOptions::default(),
+            sent: Sent::default(),
+            descriptor,
+            waiting: VecDeque::new(),
+            bytes: 0,
+            charge: memory.account(),
+            created: now,
+            summary: Summary::default(),
+        }
+    }
+
+    /// Its address and its identifier or protocol.
+    pub fn local(&self) -> SocketAddr {
+        self.place.local
+    }
+
+    pub(super) fn owner(&self) -> Ownership {
+        Ownership::Port { socket: self.id, bound: self.place.local }
+    }
+
+    /// Whether it wants what `remote` sends to `local`: bound to one address and connected to another it wants no
+    /// others.
+    pub(super) fn hears(&self, local: IpAddr, remote: IpAddr) -> bool {
+        let own = self.place.local.ip();
+        self.is_v4 == local.is_ipv4()
+            && (own.is_unspecified() || own == local)
+            && self.remote.is_none_or(|peer| peer == remote)
+    }
+
+    /// Queues what its program gets of `packet`, or says why not.
+    pub(super) fn queue(&mut self, packet: &Packet<'_>, bytes: &[u8]) -> std::result::Result<(), Rule> {
+        let is_raw = self.id.protocol == Protocol::Raw;
+        let cost = bytes.len() + COST;
+        if self.waiting.len() >= QUEUE || self.bytes + cost > QUEUE_BYTES {
+            return Err(if is_raw { Rule::RawBufferFull } else { Rule::EchoBufferFull });
+        }
+        if self.charge.is_exhausted() {
+            return Err(if is_raw { Rule::RawMemoryLimit } else { Rule::EchoMemoryLimit });
+        }
+        let arrival = Arrival {
+            peer: packet.source,
+            local: packet.destination,
+            hop_limit: packet.hop_limit,
+            traffic_class: packet.traffic_class,
+        };
+        self.waiting.push_back((arrival, bytes.into()));
+        self.count(self.bytes + cost);
+        self.summary.packets_in += 1;
+        Ok(())
+    }
+
+    fn count(&mut self, bytes: usize) {
+        self.bytes = bytes;
+        self.charge.set(bytes);
+    }
+
+    /// Gives what has come to `take` until that has no room for one, and gives it back.
+    pub fn receive(&mut self, mut take: impl FnMut(Box<[u8]>, Arrival) -> std::result::Result<(), Box<[u8]>>) {
+        while let Some((arrival, bytes)) = self.waiting.pop_front() {
+            let length = bytes.len();
+            if let Err(bytes) = take(bytes, arrival) {
+                self.waiting.push_front((arrival, bytes));
+                return;
+            }
+            self.count(self.bytes - (length + COST));
+            self.summary.bytes_in += length as u64;
+        }
+    }
+
+    /// The IP header of what it sends to `peer`.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::FamilyNotSupported`], [`Error::NetworkUnreachable`], [`Error::AddressNotAvailable`],
+    /// [`Error::PermissionDenied`] for a broadcast without SO_BROADCAST; [`Error::InvalidInput`] from a loopback address
+    /// to another host.
+    pub(super) fn header(&self, peer: IpAddr, source: Option<IpAddr>, below: &Below<'_>) -> Result<PayloadHeader> {
+        if peer.is_ipv4() != self.is_v4 {
+            return Err(Error::FamilyNotSupported);
+        }
+        let bound = Some(self.place.local.ip()).filter(|address| !address.is_unspecified());
+        let destination = this_host(SocketAddr::new(peer, 0), bound).ip();
+        let hop = below.ip.route(destination).map_err(|_| Error::NetworkUnreachable)?;
+        if bound.is_some_and(|bound| !below.ip.is_group(bound) && !below.ip.is_usable(bound)) {
+            return Err(Error::AddressNotAvailable);
+        }
+        let source = source.or(bound).filter(|address| below.ip.is_usable(*address)).unwrap_or(hop.source);
+        if source.is_ipv4() != self.is_v4 {
+            return Err(Error::FamilyNotSupported);
+        }
+        leave_host(source, hop)?;
+        let is_multicast = destination.is_multicast();
+        if below.ip.is_group(destination) && !is_multicast && !self.options.broadcast {
+            return Err(Error::PermissionDenied);
+        }
+        let PacketOptions { hops, multicast_hops, traffic_class, .. } = self.options;
+        let hop_limit = if is_multicast { multicast_hops } else { hops };
+        Ok(PayloadHeader { source, destination, protocol: self.protocol, hop_limit, traffic_class })
+    }
+
+    /// It sent so many bytes of payload.
+    pub(super) fn note_sent(&mut self, bytes: usize, peer: IpAddr) {
+        self.summary.packets_out += 1;
+        self.summary.bytes_out += bytes as u64;
+        let header = if peer.is_ipv4() { 20 } else { 40 };
+        self.sent.note(SocketAddr::new(peer, 0), bytes + header);
+    }
+}
+
+impl Transport {
+    /// The raw socket or echo socket of a slot.
+    pub fn packet_socket(&mut self, slot: usize) -> &mut PacketSocket {
+        &mut self.packet_sockets[slot]
+    }
+
+    /// Sets the options of a raw socket or an echo socket.
+    pub fn set_packet_options(&mut self, slot: usize, options: PacketOptions) {
+        self.packet_sockets[slot].options = options;
+    }
+
+    /// From here on the socket hears `peer` only, and is told of ICMP errors.
+    ///
+    /// # Errors
+    ///
+    /// As when it sends there.
+    pub fn connect_packet(&mut self, slot: usize, peer: IpAddr, below: &Below<'_>) -> Result<()> {
+        let socket = &mut self.packet_sockets[slot];
+        let header = socket.header(peer, None, below)?;
+        socket.remote = Some(header.destination);
+        Ok(())
+    }
+
+    /// From here on the socket hears everybody again.
+    pub fn disconnect_packet(&mut self, slot: usize) {
+        self.packet_sockets[slot].remote = None;
+    }
+
+    /// Tells a socket of an ICMP error as it wants to be told (RFC 1122 §4.1.3.3, `raw(7)`).
+    pub(super) fn tell(&mut self, now: Time, slot: usize, error: &IcmpError, below: &mut Below<'_>) -> Fate {
+        let socket = &self.packet_sockets[slot];
+        let fate = Fate::of(socket.owner());
+        if let ErrorKind::PacketTooBig { mtu } = error.kind {
+            if !socket.sent.may_have_been(SocketAddr::new(error.destination.ip(), 0), mtu) {
+                return Fate { rule: Some(Rule::IcmpErrorUnmatched), ..fate };
+            }
+            below.ip.learn_path_mtu(now, error.destination.ip(), mtu);
+        }
+        if socket.options.receive_errors || (socket.remote.is_some() && error.told.is_hard) {
+            let (descriptor, error) = (socket.descriptor, error.told.error);
+            self.notices.push_back(Notice::Undelivered { descriptor, error });
+        }
+        Fate { rule: Some(Rule::IcmpErrorDelivered), ..fate }
+    }
+
+    pub(super) fn bury(&mut self, now: Time, slot: usize) -> PacketSocket {
+        let socket = self.packet_sockets.remove(slot);
+        let summary = Summary { age: now - socket.created, ..socket.summary };
+        self.lives.push_back(super::Life::Closed { socket: socket.id, how: Close::ByUs, summary });
+        socket
+    }
+}
