@@ -44,7 +44,7 @@ tests() {
   local log code=0
   log=$(mktemp)
   # Every loss test moves as much as its report is about; by hand they move less.
-  TAPSOCK_LOSS_MIB=10 cargo test --locked 2>&1 | tee "$log" || code=$?
+  TAPSOCK_LOSS_MIB=10 cargo test --locked --all-features 2>&1 | tee "$log" || code=$?
   if [ $code = 0 ] && grep -q ' [1-9][0-9]* ignored' "$log"; then
     say "Some tests were ignored."
     code=1
@@ -86,8 +86,8 @@ soak() {
 
 step "Tools and packages" prepare
 step "Format" cargo fmt --check
-step "Lints" cargo clippy --locked --all-targets -- -D warnings
-step "Documentation" env RUSTDOCFLAGS='-D warnings' cargo doc --locked --no-deps
+step "Lints" cargo clippy --locked --all-features --all-targets -- -D warnings
+step "Documentation" env RUSTDOCFLAGS='-D warnings' cargo doc --locked --no-deps --all-features
 step "Shell scripts" shellcheck -x .ci/run scripts/*.sh scripts/lib/*.sh
 step "Tests" tests
 step "Stock smoltcp, to measure against" stock

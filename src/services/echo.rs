@@ -11,7 +11,7 @@ use crate::net::tokio::{TcpStream, UdpSocket};
 /// Sends back what comes until the peer closes its direction, and then closes ours.
 pub(super) async fn stream(mut stream: TcpStream) -> io::Result<()> {
     // A person who types a line wants it back at once.
-    stream.set_nodelay(true).await?;
+    stream.set_nodelay(true)?;
     let mut buffer = vec![0; BUFFER];
     loop {
         let count = stream.read(&mut buffer).await?;

@@ -1,9 +1,12 @@
 use std::future::poll_fn;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::task::{Context, Poll, ready};
+
+use tokio::io::ReadBuf;
 
 use crate::error::Error;
-use crate::net::{self, Stack};
+use crate::net::{self, Flags, Stack};
 use crate::socket::{SocketOption, Verb};
 
 /// A UDP socket, like `tokio::net::UdpSocket`.
@@ -55,9 +58,10 @@ impl UdpSocket {
     ///
     /// # Errors
     ///
-    /// As [`net::UdpSocket::set_receive_errors`].
-    pub async fn set_receive_errors(&self, on: bool) -> io::Result<()> {
-        self.option(SocketOption::ReceiveErrors(on)).await
+    /// None; tokio's signature.
+    pub fn set_receive_errors(&self, on: bool) -> io::Result<()> {
+        self.tell(SocketOption::ReceiveErrors(on));
+        Ok(())
     }
 
     /// What it is bound to.
@@ -123,6 +127,87 @@ impl UdpSocket {
         self.send_from(bytes, self.0.0.connected_peer()?, None).await
     }
 
+    /// [`UdpSocket::recv`] without waiting.
+    ///
+    /// # Errors
+    ///
+    /// `WouldBlock` if nothing is there; as [`UdpSocket::recv`].
+    pub fn try_recv(&self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.0.0.recv_with_flags(buffer, Flags::DONTWAIT)
+    }
+
+    /// [`UdpSocket::recv_from`] without waiting.
+    ///
+    /// # Errors
+    ///
+    /// `WouldBlock` if nothing is there; as [`UdpSocket::recv_from`].
+    pub fn try_recv_from(&self, buffer: &mut [u8]) -> io::Result<(usize, SocketAddr)> {
+        let (count, peer) = self.0.0.recv_from_with_flags(buffer, Flags::DONTWAIT)?;
+        Ok((count, peer.inet()?))
+    }
+
+    /// [`UdpSocket::send`] without waiting.
+    ///
+    /// # Errors
+    ///
+    /// `WouldBlock` while too much waits to be sent; as [`UdpSocket::send`].
+    pub fn try_send(&self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.0.send_with_flags(bytes, Flags::DONTWAIT)
+    }
+
+    /// [`UdpSocket::recv`] for those who poll by hand.
+    pub fn poll_recv(&self, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        self.poll_recv_from(context, buffer).map_ok(|_| ())
+    }
+
+    /// [`UdpSocket::recv_from`] for those who poll by hand.
+    pub fn poll_recv_from(&self, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<SocketAddr>> {
+        let (count, peer, _) = ready!(self.0.0.poll_recv_to(context, buffer.initialize_unfilled()))?;
+        buffer.advance(count);
+        Poll::Ready(Ok(peer))
+    }
+
+    /// [`UdpSocket::send`] for those who poll by hand.
+    pub fn poll_send(&self, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        match self.0.0.connected_peer() {
+            Ok(peer) => self.poll_send_to(context, bytes, peer),
+            Err(error) => Poll::Ready(Err(error)),
+        }
+    }
+
+    /// [`UdpSocket::send_to`] for those who poll by hand.
+    pub fn poll_send_to(&self, context: &mut Context<'_>, bytes: &[u8], peer: SocketAddr) -> Poll<io::Result<usize>> {
+        self.0.0.poll_send_from(context, bytes, peer, None)
+    }
+
+    /// Whom it is connected to.
+    ///
+    /// # Errors
+    ///
+    /// `NotConnected`.
+    pub fn peer_addr(&self) -> io::Result<SocketAddr> {
+        self.0.peer_addr()
+    }
+
+    /// SO_ERROR: see [`net::UdpSocket::take_error`].
+    ///
+    /// # Errors
+    ///
+    /// None; tokio's signature.
+    pub fn take_error(&self) -> io::Result<Option<io::Error>> {
+        self.0.take_error()
+    }
+
+    /// The socket of a program that blocks, for one that does not.
+    pub fn from_std(socket: net::UdpSocket) -> UdpSocket {
+        UdpSocket(socket)
+    }
+
+    /// The same socket for a program that blocks.
+    pub fn into_std(self) -> net::UdpSocket {
+        self.0
+    }
+
     /// As [`net::UdpSocket::join_multicast_v4`].
     ///
     /// # Errors
@@ -163,40 +248,45 @@ impl UdpSocket {
     ///
     /// # Errors
     ///
-    /// As [`net::UdpSocket::set_broadcast`].
-    pub async fn set_broadcast(&self, broadcast: bool) -> io::Result<()> {
-        self.option(SocketOption::Broadcast(broadcast)).await
+    /// None; tokio's signature.
+    pub fn set_broadcast(&self, broadcast: bool) -> io::Result<()> {
+        self.tell(SocketOption::Broadcast(broadcast));
+        Ok(())
     }
 
     /// As [`net::UdpSocket::set_multicast_loop_v4`].
     ///
     /// # Errors
     ///
-    /// As [`net::UdpSocket::set_multicast_loop_v4`].
-    pub async fn set_multicast_loop_v4(&self, on: bool) -> io::Result<()> {
-        self.option(SocketOption::MulticastLoop(on)).await
+    /// None; tokio's signature.
+    pub fn set_multicast_loop_v4(&self, on: bool) -> io::Result<()> {
+        self.tell(SocketOption::MulticastLoop(on));
+        Ok(())
     }
 
     /// As [`net::UdpSocket::set_multicast_loop_v6`].
     ///
     /// # Errors
     ///
-    /// As [`net::UdpSocket::set_multicast_loop_v6`].
-    pub async fn set_multicast_loop_v6(&self, on: bool) -> io::Result<()> {
-        self.option(SocketOption::MulticastLoop(on)).await
+    /// None; tokio's signature.
+    pub fn set_multicast_loop_v6(&self, on: bool) -> io::Result<()> {
+        self.tell(SocketOption::MulticastLoop(on));
+        Ok(())
     }
 
     /// As [`net::UdpSocket::set_multicast_ttl_v4`].
     ///
     /// # Errors
     ///
-    /// As [`net::UdpSocket::set_multicast_ttl_v4`].
-    pub async fn set_multicast_ttl_v4(&self, ttl: u32) -> io::Result<()> {
-        self.option(SocketOption::MulticastHops(u8::try_from(ttl).map_err(|_| Error::InvalidInput)?)).await
+    /// `InvalidInput` above 255.
+    pub fn set_multicast_ttl_v4(&self, ttl: u32) -> io::Result<()> {
+        self.tell(SocketOption::MulticastHops(u8::try_from(ttl).map_err(|_| Error::InvalidInput)?));
+        Ok(())
     }
 
-    async fn option(&self, option: SocketOption) -> io::Result<()> {
-        self.set(Verb::SetOption { socket: self.0.0.inner.handle, option }).await
+    /// Tells the stack, and does not wait for its answer.
+    fn tell(&self, option: SocketOption) {
+        self.0.0.stack().tell(Verb::SetOption { socket: self.0.0.inner.handle, option });
     }
 
     async fn set(&self, verb: Verb) -> io::Result<()> {

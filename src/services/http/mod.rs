@@ -40,7 +40,7 @@ type Body = Either<Full<Bytes>, Pattern>;
 /// Answers the requests of one connection.
 pub(super) async fn stream(stream: TcpStream) -> io::Result<()> {
     // The last segment of an answer would else wait for the peer's ACK of the one before.
-    stream.set_nodelay(true).await?;
+    stream.set_nodelay(true)?;
     let inspector = stream.inspector();
     let service = service_fn(|request| {
         let inspector = inspector.clone();

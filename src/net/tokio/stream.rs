@@ -1,68 +1,15 @@
-use std::future::poll_fn;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{Shutdown, SocketAddr};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
+use super::tcp::{self, OwnedReadHalf, OwnedWriteHalf, ReadHalf, WriteHalf};
 use crate::error::Error;
-use crate::net::{self, BACKLOG, Keepalive, Stack, TcpInfo};
-use crate::socket::{Outcome, SocketOption, Verb};
-
-/// A TCP socket that listens, like `tokio::net::TcpListener`.
-#[derive(Debug)]
-pub struct TcpListener(net::TcpListener);
-
-impl TcpListener {
-    /// As [`net::TcpListener::bind`].
-    ///
-    /// # Errors
-    ///
-    /// As [`net::TcpListener::bind`].
-    pub async fn bind(stack: &Stack, local: SocketAddr) -> io::Result<TcpListener> {
-        TcpListener::open(stack, local, false).await
-    }
-
-    /// [`TcpListener::bind`] with IPV6_V6ONLY: `[::]` is every address of IPv6 only.
-    ///
-    /// # Errors
-    ///
-    /// As [`net::TcpListener::bind`].
-    pub async fn bind_one_family(stack: &Stack, local: SocketAddr) -> io::Result<TcpListener> {
-        TcpListener::open(stack, local, true).await
-    }
-
-    async fn open(stack: &Stack, local: SocketAddr, v6_only: bool) -> io::Result<TcpListener> {
-        let outcome = stack.call(Verb::OpenListener { local, backlog: BACKLOG, v6_only }).await;
-        net::TcpListener::from_outcome(stack, outcome).map(TcpListener)
-    }
-
-    /// Waits for the next connection; gives it with the peer's address.
-    ///
-    /// # Errors
-    ///
-    /// `NetworkDown` when the stack stops.
-    pub async fn accept(&self) -> io::Result<(TcpStream, SocketAddr)> {
-        poll_fn(|context| self.poll_accept(context)).await
-    }
-
-    /// [`TcpListener::accept`] for those who poll by hand.
-    pub fn poll_accept(&self, context: &mut Context<'_>) -> Poll<io::Result<(TcpStream, SocketAddr)>> {
-        let (socket, peer) = ready!(self.0.0.poll_accept(context))?;
-        Poll::Ready(Ok((TcpStream(socket.into()), peer.inet()?)))
-    }
-
-    /// Where it listens.
-    ///
-    /// # Errors
-    ///
-    /// None; tokio's signature.
-    pub fn local_addr(&self) -> io::Result<SocketAddr> {
-        self.0.local_addr()
-    }
-}
+use crate::net::{self, Flags, Keepalive, Stack, TcpInfo};
+use crate::socket::{OptionName, Outcome, SocketOption, Verb};
 
 /// A TCP connection, like `tokio::net::TcpStream`.
 #[derive(Debug)]
@@ -111,16 +58,30 @@ impl TcpStream {
         Inspector { stack: self.0.0.stack().clone(), socket: self.0.0.inner.handle }
     }
 
-    /// As [`net::TcpStream::set_nodelay`].
+    /// TCP_NODELAY: see [`net::TcpStream::set_nodelay`].
     ///
     /// # Errors
     ///
-    /// As [`net::TcpStream::set_nodelay`].
-    pub async fn set_nodelay(&self, nodelay: bool) -> io::Result<()> {
-        self.set(SocketOption::Nodelay(nodelay)).await
+    /// None; tokio's signature.
+    pub fn set_nodelay(&self, nodelay: bool) -> io::Result<()> {
+        self.tell(SocketOption::Nodelay(nodelay));
+        Ok(())
     }
 
-    /// As [`net::TcpStream::set_keepalive`].
+    /// What [`TcpStream::set_nodelay`] was told. The stack is asked, so it is a future where tokio's is not.
+    ///
+    /// # Errors
+    ///
+    /// `NetworkDown` if the stack has stopped.
+    pub async fn nodelay(&self) -> io::Result<bool> {
+        let verb = Verb::GetOption { socket: self.0.0.inner.handle, name: OptionName::Nodelay };
+        match self.0.0.stack().call(verb).await? {
+            Outcome::Option(SocketOption::Nodelay(nodelay)) => Ok(nodelay),
+            _ => Err(Error::InvalidInput.into()),
+        }
+    }
+
+    /// As [`net::TcpStream::set_keepalive`]: values may be refused, so it waits for the answer.
     ///
     /// # Errors
     ///
@@ -148,9 +109,10 @@ impl TcpStream {
     ///
     /// # Errors
     ///
-    /// `NetworkDown` if the stack has stopped.
-    pub async fn set_zero_linger(&self) -> io::Result<()> {
-        self.set(SocketOption::Linger(Some(Duration::ZERO))).await
+    /// None; tokio's signature.
+    pub fn set_zero_linger(&self) -> io::Result<()> {
+        self.tell(SocketOption::Linger(Some(Duration::ZERO)));
+        Ok(())
     }
 
     /// As [`net::TcpStream::take_error`].
@@ -162,9 +124,62 @@ impl TcpStream {
         self.0.take_error()
     }
 
+    /// Reads what is there, without waiting; 0 is the end of the stream.
+    ///
+    /// # Errors
+    ///
+    /// `WouldBlock` if nothing is there yet.
+    pub fn try_read(&self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.0.0.recv_with_flags(buffer, Flags::DONTWAIT)
+    }
+
+    /// Writes as much as fits, without waiting.
+    ///
+    /// # Errors
+    ///
+    /// `WouldBlock` if nothing fits.
+    pub fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.0.send_with_flags(bytes, Flags::DONTWAIT)
+    }
+
+    /// A half that reads and one that writes, borrowed: cheap, and for one task.
+    pub fn split(&mut self) -> (ReadHalf<'_>, WriteHalf<'_>) {
+        tcp::split(self)
+    }
+
+    /// A half that reads and one that writes, each for a task of its own. Dropping the one that writes shuts that
+    /// direction down.
+    pub fn into_split(self) -> (OwnedReadHalf, OwnedWriteHalf) {
+        tcp::into_split(self)
+    }
+
+    pub(super) fn poll_read_shared(&self, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let count = ready!(self.0.0.poll_recv(context, buffer.initialize_unfilled()))?;
+        buffer.advance(count);
+        Poll::Ready(Ok(()))
+    }
+
+    pub(super) fn poll_write_shared(&self, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        self.0.0.poll_send(context, bytes)
+    }
+
+    pub(super) fn shutdown_write(&self) -> io::Result<()> {
+        self.0.shutdown(Shutdown::Write)
+    }
+
+    /// Tells the stack, and does not wait for its answer.
+    fn tell(&self, option: SocketOption) {
+        self.0.0.stack().tell(Verb::SetOption { socket: self.0.0.inner.handle, option });
+    }
+
     async fn set(&self, option: SocketOption) -> io::Result<()> {
         self.0.0.stack().call(Verb::SetOption { socket: self.0.0.inner.handle, option }).await?;
         Ok(())
+    }
+
+    /// The connection of a program that blocks, for one that does not.
+    pub fn from_std(stream: net::TcpStream) -> TcpStream {
+        TcpStream(stream)
     }
 
     /// The same connection for a program that blocks.
@@ -196,15 +211,13 @@ impl Inspector {
 
 impl AsyncRead for TcpStream {
     fn poll_read(self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        let count = ready!(self.0.0.poll_recv(context, buffer.initialize_unfilled()))?;
-        buffer.advance(count);
-        Poll::Ready(Ok(()))
+        self.poll_read_shared(context, buffer)
     }
 }
 
 impl AsyncWrite for TcpStream {
-    fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &[u8]) -> Poll<io::Result<usize>> {
-        self.0.0.poll_send(context, buffer)
+    fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        self.poll_write_shared(context, bytes)
     }
 
     fn poll_flush(self: Pin<&mut Self>, _context: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -212,6 +225,6 @@ impl AsyncWrite for TcpStream {
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, _context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(self.0.shutdown(std::net::Shutdown::Write))
+        Poll::Ready(self.shutdown_write())
     }
 }
