@@ -29,6 +29,7 @@ pub mod engine;
 pub mod error;
 pub mod ip;
 pub mod link;
+pub mod loopback;
 pub mod memory;
 pub mod net;
 pub mod observe;

@@ -119,6 +119,13 @@ pub enum Event<'a> {
         /// The peer's end.
         remote: SocketAddr,
     },
+    /// A connection of two programs of this stack: their pipes are joined end to end, and no packet exists.
+    Joined {
+        /// The one that connected.
+        socket: SocketId,
+        /// The one that was accepted.
+        peer: SocketId,
+    },
     /// A socket is gone.
     Closed {
         /// Which.

@@ -221,6 +221,7 @@ rules! {
     TcpRemnantReset "tcp.fin-wait-2.rst" "RFC 9293 §3.10.7.4" "a RST ends a connection that no program holds any more";
     TcpRemnantAck "tcp.closed.ack" "RFC 9293 §3.10.7.4" "an ACK for a connection that no program holds any more tells nothing new";
     TcpRstClosed "tcp.rst.closed" "RFC 1122 §4.2.2.13" "data for a connection whose program has closed it: nobody will read it, so the peer is told by a RST";
+    TcpJoined "tcp.drop.joined" "" "a segment for a connection of two programs of this stack that are joined: it has no segments";
     TcpRemnantLimit "tcp.drop.remnant-limit" "RFC 9293 §3.6.1" "too many connections are in TIME-WAIT; this one is forgotten at once";
     TcpPanicked "tcp.panic" "" "a bug: the connection's state machine panicked; this connection alone was ended";
     TcpSequenceFar "tcp.drop.sequence" "RFC 9293 §3.10.7.4" "a RST far outside the window is ignored";

@@ -70,6 +70,8 @@ struct End {
     error: AtomicI32,
     /// It was dropped.
     gone: AtomicBool,
+    /// Dropping it discards what the peer has not read (SO_LINGER at zero).
+    aborts: AtomicBool,
     /// Its way to tell the engine; the stack's end has none.
     bell: OnceLock<Bell>,
 }
@@ -119,7 +121,8 @@ impl<Q: fmt::Debug + Send + Sync> Ends for Link<Q> {
 impl<Q> Link<Q> {
     /// The application on the left, which rings `bell`, and the stack on the right.
     pub(super) fn new(queues: [Q; 2], bell: Bell) -> Link<Q> {
-        let end = |bell| End { error: AtomicI32::new(0), gone: AtomicBool::new(false), bell };
+        let end =
+            |bell| End { error: AtomicI32::new(0), gone: AtomicBool::new(false), aborts: AtomicBool::new(false), bell };
         Link {
             directions: queues.map(Direction::new),
             ends: [end(OnceLock::from(bell)), end(OnceLock::new())],
@@ -214,6 +217,14 @@ impl<Q> Link<Q> {
     /// The next call of this side is told this.
     pub(super) fn set_error(&self, side: Side, error: Error) {
         self.ends[side as usize].error.store(error.errno(), Ordering::Release);
+    }
+
+    pub(super) fn set_abortive(&self, side: Side, aborts: bool) {
+        self.ends[side as usize].aborts.store(aborts, Ordering::Release);
+    }
+
+    pub(super) fn is_abortive(&self, side: Side) -> bool {
+        self.ends[side as usize].aborts.load(Ordering::Acquire)
     }
 
     pub(super) fn is_gone(&self, side: Side) -> bool {

@@ -34,7 +34,7 @@ pub use hold::{Hold, HoldEnd};
 pub use link::{Joined, Joint};
 pub use mailbox::{MailSlot, Mailbox};
 pub use readiness::{Interest, Readiness};
-pub use stream::{JoinedMemory, Stream, StreamEnd};
+pub use stream::{JoinedEnd, Stream, StreamEnd};
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 

@@ -85,6 +85,16 @@ impl Ring {
         Reader { ring: self, cursor: lock(&self.reader.0) }
     }
 
+    /// How many bytes were put into it, modulo the size of the number.
+    pub(super) fn written(&self) -> usize {
+        self.written.0.load(Ordering::Acquire)
+    }
+
+    /// How many were taken out of it, likewise.
+    pub(super) fn read(&self) -> usize {
+        self.read.0.load(Ordering::Acquire)
+    }
+
     /// How many bytes are in it.
     pub(super) fn len(&self) -> usize {
         // What was read was written before: in this order the difference is never negative.

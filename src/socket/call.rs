@@ -34,8 +34,9 @@ impl Sockets {
                 self.open_listener(now, local, (backlog, v6_only), transport, below, rng)
             }
             Verb::OpenStream { local, remote } => {
-                match self.open_stream(now, ticket, local, remote, transport, below) {
-                    Ok(()) => return,
+                match self.open_stream(now, ticket, (local, remote), transport, below) {
+                    Ok(None) => return,
+                    Ok(Some(outcome)) => Ok(outcome),
                     Err(error) => Err(error),
                 }
             }
@@ -87,6 +88,7 @@ impl Sockets {
             State::Datagram { slot: Some(slot), .. } => Some(transport.datagram(slot).local()),
             State::Packet { slot: Some(slot), .. } => Some(transport.packet_socket(slot).local()),
             State::Stream { slot, .. } => transport.connection(slot).map(|connection| connection.local()),
+            State::Joined { slot } => self.loopback.end(slot).ok().map(|end| end.local()),
             _ => descriptor.bound.as_ref().map(|place| place.local),
         };
         let domain = descriptor.domain;
@@ -95,6 +97,7 @@ impl Sockets {
     }
 
     fn linger(&mut self, ticket: u64, socket: Handle, transport: &mut Transport) -> Option<Result<Outcome>> {
+        // A joined connection has nothing on its way: the peer has it already.
         let Some(State::Stream { slot, lingering, .. }) = self.find_mut(socket).map(|entry| &mut entry.state) else {
             return Some(Ok(Outcome::Done));
         };
@@ -110,6 +113,7 @@ impl Sockets {
                 let connection = transport.connection(slot).ok_or(Error::NotConnected)?;
                 Ok(Outcome::Info(Box::new(connection.info(now))))
             }
+            Some(&State::Joined { slot }) => Ok(Outcome::Info(Box::new(self.loopback.end(slot)?.info(now)))),
             Some(State::Idle { .. }) | None => Err(Error::NotConnected),
             Some(_) => Err(Error::NotSupported),
         }

@@ -12,6 +12,7 @@
 //! | `option` | the options, with their defaults |
 //! | `open` | socket, bind, listen, connect, close |
 //! | `call` | every other verb |
+//! | `joined` | connections to sockets of this very stack, without packets |
 //! | `packet` | echo and raw sockets |
 //! | `service` | bytes between pipes and the transport |
 //! | `unix` | Unix-domain sockets |
@@ -20,6 +21,7 @@
 
 mod address;
 mod call;
+mod joined;
 mod kind;
 mod open;
 mod option;
@@ -41,7 +43,8 @@ use std::sync::Arc;
 
 use slab::Slab;
 
-use crate::config::Limits;
+use crate::config::{Config, Limits, Loopback as Mode};
+use crate::loopback::Loopback;
 use crate::memory::Memory;
 use crate::pipe::{AcceptEnd, DatagramEnd, Doorbell, StreamEnd};
 use crate::transport::Place;
@@ -56,6 +59,8 @@ pub struct Sockets {
     rung: Vec<usize>,
     memory: Memory,
     limits: Limits,
+    mode: Mode,
+    loopback: Loopback,
     next_number: u64,
     names: unix::Names,
     /// What a socket has that was told nothing: one record for all of them.
@@ -91,6 +96,10 @@ enum State {
         connecting: Connecting,
         /// The ticket of a close that waits for the FIN to arrive.
         lingering: Option<u64>,
+    },
+    /// A TCP connection to another socket of this stack, joined end to end: its slot in the loopback.
+    Joined {
+        slot: usize,
     },
     /// It has no slot until it is bound.
     Datagram {
@@ -128,14 +137,16 @@ enum Connecting {
 
 impl Sockets {
     /// An empty table. Programs ring `doorbell`; the memory of their pipes is of `memory`.
-    pub fn new(limits: &Limits, memory: Memory, doorbell: Doorbell) -> Sockets {
+    pub fn new(config: &Config, memory: Memory, doorbell: Doorbell) -> Sockets {
         Sockets {
             table: Slab::new(),
             doorbell,
             completions: VecDeque::new(),
             rung: Vec::new(),
             memory,
-            limits: limits.clone(),
+            limits: config.limits.clone(),
+            mode: config.loopback,
+            loopback: Loopback::default(),
             next_number: 1,
             names: unix::Names::default(),
             defaults: Arc::new(Options::default()),

@@ -136,7 +136,7 @@ impl Sockets {
             }
             State::Datagram { .. } | State::Packet { .. } => return Err(Error::NotSupported),
             State::Unix(_) => return self.listen_unix(socket, backlog),
-            State::Idle { .. } | State::Stream { .. } => return Err(Error::InvalidInput),
+            State::Idle { .. } | State::Stream { .. } | State::Joined { .. } => return Err(Error::InvalidInput),
         }
         let place = self.bound_tcp(socket, transport, below, rng)?;
         let slot = transport.listen(place, backlog, socket.descriptor)?;
@@ -160,10 +160,13 @@ impl Sockets {
         let descriptor = self.find(socket).ok_or(Error::BadDescriptor)?;
         let remote = address::meant(descriptor.domain, descriptor.options.v6_only, remote)?;
         match &descriptor.state {
-            State::Idle { .. } => self.connect_tcp(now, socket, remote, transport, below),
+            State::Idle { .. } => {
+                let local = descriptor.bound.as_ref().map(|place| place.local);
+                self.connect_tcp(now, socket, (local, remote), transport, below).map(Outcome::Connecting)
+            }
             State::Stream { connecting: Connecting::Done, .. } => Err(Error::AlreadyConnected),
             State::Stream { .. } => Err(Error::AlreadyInProgress),
-            State::Listener { .. } => Err(Error::AlreadyConnected),
+            State::Listener { .. } | State::Joined { .. } => Err(Error::AlreadyConnected),
             State::Datagram { .. } => {
                 let slot = self.bound_datagram(now, socket, transport, below, rng)?;
                 transport.connect_udp(slot, remote, below).map(|()| Outcome::Done)
@@ -176,27 +179,34 @@ impl Sockets {
         }
     }
 
+    /// Connects a TCP socket, as if it did not block: the pipe tells how it ends. Gives the program's end of the pipe,
+    /// unless it has it from an earlier try.
     fn connect_tcp(
         &mut self,
         now: Time,
         socket: Handle,
-        remote: SocketAddr,
+        (local, remote): (Option<SocketAddr>, SocketAddr),
         transport: &mut Transport,
         below: &mut Below<'_>,
-    ) -> Result<Outcome> {
+    ) -> Result<Option<Stream>> {
+        let ends = transport.ends(now, local, remote, below)?;
         let bell = self.doorbell.bell(socket.descriptor);
         let (capacity, memory) = (self.limits.pipe, self.memory.clone());
         let descriptor = self.find_mut(socket).ok_or(Error::BadDescriptor)?;
         let State::Idle { end } = &mut descriptor.state else { return Err(Error::InvalidInput) };
-        let (pipe, mut end) = match end.take() {
+        let (pipe, end) = match end.take() {
             Some(end) => (None, end),
             None => {
                 let (pipe, end) = Stream::new(capacity, &memory, bell)?;
                 (Some(pipe), end)
             }
         };
-        let local = descriptor.bound.as_ref().map(|place| place.local);
-        let slot = match transport.connect(now, local, remote, socket.descriptor, below) {
+        let mut end = match self.join(now, socket, &ends, end, transport) {
+            Ok(()) => return Ok(pipe),
+            Err(end) => end,
+        };
+        let descriptor = self.find_mut(socket).ok_or(Error::BadDescriptor)?;
+        let slot = match transport.connect(now, ends, socket.descriptor, below) {
             Ok(slot) => slot,
             Err(error) => {
                 descriptor.state = State::Idle { end: pipe.is_none().then_some(end) };
@@ -206,7 +216,7 @@ impl Sockets {
         end.begin_connect();
         descriptor.state = State::Stream { slot, end, connecting: Connecting::Pipe, lingering: None };
         descriptor.options.apply_to_connection(slot, transport);
-        Ok(Outcome::Connecting(pipe))
+        Ok(pipe)
     }
 
     /// `connect(2)` with AF_UNSPEC.
@@ -296,27 +306,39 @@ impl Sockets {
         }
     }
 
-    /// `socket` and `connect`.
+    /// `socket` and `connect`. `None`: the call completes when the peer has answered.
     pub(super) fn open_stream(
         &mut self,
         now: Time,
         ticket: u64,
-        local: Option<SocketAddr>,
-        remote: SocketAddr,
+        (local, remote): (Option<SocketAddr>, SocketAddr),
         transport: &mut Transport,
         below: &mut Below<'_>,
-    ) -> Result<()> {
-        let descriptor = self.table.vacant_key();
-        let (pipe, end) = Stream::new(self.limits.pipe, &self.memory, self.doorbell.bell(descriptor))?;
-        let slot = transport.connect(now, local, remote, descriptor, below)?;
-        let connection = transport.connection(slot).ok_or(Error::ConnectionAborted)?;
-        let (id, local) = (connection.id(), connection.local());
-        let state = State::Stream { slot, end, connecting: Connecting::Done, lingering: None };
-        let handle = self.insert(domain_of(remote), Kind::Tcp, Arc::clone(&self.defaults), state);
-        let socket = StreamSocket { handle, id, local, remote, pipe };
-        if let Some(State::Stream { connecting, .. }) = self.find_mut(handle).map(|entry| &mut entry.state) {
-            *connecting = Connecting::Call(Box::new((ticket, socket)));
+    ) -> Result<Option<Outcome>> {
+        let options = Arc::clone(&self.defaults);
+        let handle = self.insert(domain_of(remote), Kind::Tcp, options, State::Idle { end: None });
+        let pipe = match self.connect_tcp(now, handle, (local, remote), transport, below) {
+            Ok(Some(pipe)) => pipe,
+            other => {
+                self.remove(handle.descriptor, transport);
+                return Err(other.err().unwrap_or(Error::InvalidInput));
+            }
+        };
+        let descriptor = self.table.get_mut(handle.descriptor).ok_or(Error::BadDescriptor)?;
+        match &mut descriptor.state {
+            State::Joined { slot } => {
+                let end = self.loopback.end(*slot)?;
+                let (id, local, remote) = (end.id(), end.local(), end.remote());
+                Ok(Some(Outcome::Stream(StreamSocket { handle, id, local, remote, pipe })))
+            }
+            State::Stream { slot, connecting, .. } => {
+                let connection = transport.connection(*slot).ok_or(Error::ConnectionAborted)?;
+                let (id, local) = (connection.id(), connection.local());
+                let socket = StreamSocket { handle, id, local, remote, pipe };
+                *connecting = Connecting::Call(Box::new((ticket, socket)));
+                Ok(None)
+            }
+            _ => Err(Error::InvalidInput),
         }
-        Ok(())
     }
 }

@@ -194,12 +194,14 @@ impl Sockets {
         if options.get(option.name()) != option {
             Arc::make_mut(options).set(option);
         }
+        let linger = options.linger;
         match *state {
             State::Stream { slot, .. } => {
                 options.apply_to_connection(slot, transport);
                 transport.mark(slot);
             }
             State::Datagram { slot: Some(slot), .. } => options.apply_to_datagram(slot, transport),
+            State::Joined { slot } => self.loopback.set_abortive(slot, linger == Some(Duration::ZERO)),
             State::Packet { slot: Some(slot), .. } => {
                 options.apply_to_packet(*domain == Domain::Inet, slot, transport);
             }

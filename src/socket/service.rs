@@ -29,12 +29,15 @@ impl Sockets {
                     if end.is_dropped() {
                         // Nobody has seen these connections, and nobody will (Linux: inet_csk_listen_stop).
                         while let Some(socket) = end.take() {
-                            if let Some(State::Stream { slot, .. }) =
-                                self.table.get(socket.handle.descriptor).map(|entry| &entry.state)
-                                && let Some(connection) = transport.connection(*slot)
-                            {
-                                connection.abort();
-                                transport.mark(*slot);
+                            match self.table.get(socket.handle.descriptor).map(|entry| &entry.state) {
+                                Some(State::Stream { slot, .. }) => {
+                                    if let Some(connection) = transport.connection(*slot) {
+                                        connection.abort();
+                                        transport.mark(*slot);
+                                    }
+                                }
+                                Some(State::Joined { slot }) => self.loopback.set_abortive(*slot, true),
+                                _ => {}
                             }
                         }
                         transport.close_listener(*slot, below.packets);
@@ -51,6 +54,7 @@ impl Sockets {
                         self.remove(descriptor, transport);
                     }
                 }
+                Some(&State::Joined { slot }) => self.answer_joined(now, descriptor, slot, transport),
                 // It has nothing to ring by.
                 Some(State::Idle { end: None }) => {}
                 Some(State::Datagram { .. }) => self.service_datagram(now, descriptor, transport, below, rng),
@@ -126,13 +130,13 @@ impl Sockets {
         else {
             return;
         };
+        end.connected();
         match std::mem::replace(connecting, Connecting::Done) {
-            Connecting::Done => {}
+            Connecting::Done | Connecting::Pipe => {}
             Connecting::Call(call) => {
                 let (ticket, socket) = *call;
                 self.completions.push_back(Completion { ticket, result: Ok(Outcome::Stream(socket)) });
             }
-            Connecting::Pipe => end.connected(),
         }
     }
 
@@ -286,10 +290,11 @@ impl Sockets {
     }
 
     /// The stack stops: every program is told.
-    pub fn shut_down(&mut self) {
+    pub fn shut_down(&mut self, now: Time, transport: &mut Transport) {
+        self.loopback.end_all(now, (Close::Shutdown, Error::NetworkDown), |_| true, transport);
         for entry in self.table.drain() {
             match entry.state {
-                State::Idle { end: None } => {}
+                State::Idle { end: None } | State::Joined { .. } => {}
                 State::Idle { end: Some(mut end) } => end.fail(Error::NetworkDown),
                 State::Listener { end, .. } => end.finish(),
                 State::Datagram { end, .. } | State::Packet { end, .. } => end.finish(),

@@ -87,7 +87,7 @@ impl Stack {
             link,
             ip,
             transport: Transport::new(&config, memory.clone(), &mut rng),
-            sockets: Sockets::new(&config.limits, memory, doorbell),
+            sockets: Sockets::new(&config, memory, doorbell),
             packets: Packets::new(),
             loopback: Loopback::default(),
             counters: Counters::default(),
@@ -202,7 +202,7 @@ impl Stack {
         let sent = out.len();
         self.release_lease(now, out);
         self.show_frames(now, sent, out, depth, observer);
-        self.sockets.shut_down();
+        self.sockets.shut_down(now, &mut self.transport);
         self.show_lives(now, depth, observer);
     }
 

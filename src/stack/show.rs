@@ -36,6 +36,7 @@ impl Stack {
                     Event::Accepted { socket, listener, listening, local, remote, waiting, backlog }
                 }
                 Life::Connected { socket, local, remote } => Event::Connected { socket, local, remote },
+                Life::Joined { socket, peer } => Event::Joined { socket, peer },
                 Life::Closed { socket, how, summary } => Event::Closed { socket, how, summary },
             };
             observer.observe(now, &event);

@@ -90,6 +90,10 @@ impl fmt::Display for Life<'_> {
                 )
             }
             Event::Connected { socket, local, remote } => write!(f, "{socket} {local} → {remote} connected"),
+            Event::Joined { socket, peer } => write!(
+                f,
+                "{socket} and {peer} are joined, loopback fast: skipped are handshake, segments, checksums, windows and ACKs"
+            ),
             Event::Closed { socket, how, summary } => {
                 let (bytes_in, bytes_out) = (Bytes(summary.bytes_in), Bytes(summary.bytes_out));
                 let unit = match socket.protocol {

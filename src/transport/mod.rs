@@ -75,7 +75,7 @@ pub use handshake::Listener;
 pub use packet_socket::{Arrival, PacketOptions, PacketSocket};
 pub use ports::{Place, Sharing};
 pub use self_test::{SelfTestFailed, self_test};
-pub use tcp::End;
+pub use tcp::{End, Ends, Joined};
 
 use crate::config::{Config, Limits};
 use crate::error::Error;
@@ -136,6 +136,8 @@ enum Owner {
     Connection(usize),
     Handshake(usize),
     Remnant(usize),
+    /// Two programs of this stack without a segment between them.
+    Joined(SocketId),
 }
 
 /// Who is bound to a port.
@@ -223,6 +225,13 @@ pub enum Life {
         /// The peer's end.
         remote: SocketAddr,
     },
+    /// The two ends of a connection are both of this stack, and joined: there are no segments.
+    Joined {
+        /// The one that asked.
+        socket: SocketId,
+        /// The one that was accepted.
+        peer: SocketId,
+    },
     /// Gone.
     Closed {
         /// The socket.
@@ -241,6 +250,8 @@ pub struct Transport {
     connections: Slab<Tcp>,
     handshakes: Slab<Handshake>,
     remnants: Slab<Remnant>,
+    /// Ends of connections that are joined and need no segments.
+    joined: usize,
     listeners: Slab<Listener>,
     datagrams: Slab<Datagram>,
     packet_sockets: Slab<PacketSocket>,
@@ -298,6 +309,7 @@ impl Transport {
             connections: Slab::new(),
             handshakes: Slab::new(),
             remnants: Slab::new(),
+            joined: 0,
             listeners: Slab::new(),
             datagrams: Slab::new(),
             packet_sockets: Slab::new(),
@@ -352,7 +364,8 @@ impl Transport {
 
     /// The sockets there are: listeners, connections, UDP, echo and raw sockets.
     pub fn sockets(&self) -> usize {
-        self.connections.len() + self.listeners.len() + self.datagrams.len() + self.packet_sockets.len()
+        let tcp = self.connections.len() + self.joined + self.listeners.len();
+        tcp + self.datagrams.len() + self.packet_sockets.len()
     }
 
     fn new_id(&mut self, protocol: Protocol) -> SocketId {

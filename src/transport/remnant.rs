@@ -36,6 +36,8 @@ pub(super) struct Remnant {
     /// The window that we advertised last.
     pub(super) window: u16,
     pub(super) timestamps: Option<Timestamps>,
+    /// It had no segments, so no old ones can come.
+    pub(super) was_joined: bool,
     pub(super) expires: Time,
 }
 
@@ -64,6 +66,9 @@ impl Remnant {
 
     /// RFC 6191 §3: a second later, a new connection's timestamps are newer than all of this one.
     pub(super) fn may_be_followed(&self, now: Time) -> bool {
+        if self.was_joined {
+            return true;
+        }
         let rest = self.expires - now;
         self.state == TcpState::TimeWait && self.timestamps.is_some() && rest + Duration::from_secs(1) < TWO_MSL
     }
@@ -83,10 +88,11 @@ impl Remnant {
             };
         }
         if segment.is_syn() {
-            let is_newer = match (self.timestamps, repr.timestamp) {
-                (Some(timestamps), Some(option)) if option.tsval != timestamps.recent() => !is_old,
-                _ => distance > 0,
-            };
+            let is_newer = self.was_joined
+                || match (self.timestamps, repr.timestamp) {
+                    (Some(timestamps), Some(option)) if option.tsval != timestamps.recent() => !is_old,
+                    _ => distance > 0,
+                };
             let is_request = repr.ack_number.is_none() && self.state == TcpState::TimeWait;
             return if is_request && is_newer { Answer::Renew } else { Answer::Challenge(Rule::TcpChallengeSyn) };
         }

@@ -44,6 +44,7 @@ impl Transport {
             ("connections", self.connections.len()),
             ("handshakes", self.handshakes.len()),
             ("remnants", self.remnants.len()),
+            ("joined", self.joined),
             ("listeners", self.listeners.len()),
             ("tuples", self.tuples.len()),
             ("ports", self.ports.len()),
@@ -63,6 +64,7 @@ impl Transport {
                 Owner::Connection(slot) => (self.connections[slot].local(), self.connections[slot].remote()),
                 Owner::Handshake(slot) => (self.handshakes[slot].agreed.local, self.handshakes[slot].agreed.remote),
                 Owner::Remnant(slot) => (self.remnants[slot].local, self.remnants[slot].remote),
+                Owner::Joined(_) => continue,
             };
             assert_eq!((tuple.local, tuple.remote), (local, remote), "{owner:?}");
         }
@@ -77,7 +79,7 @@ impl Transport {
         // A connection without a place in the table has ended, and waits for its program to read what came before.
         let placed = self.tuples.values().filter(|owner| matches!(owner, Owner::Connection(_))).count();
         let ended = self.connections.iter().filter(|(_, connection)| connection.ended().is_some()).count();
-        assert!(self.tuples.len() - placed == self.handshakes.len() + self.remnants.len());
+        assert!(self.tuples.len() - placed == self.handshakes.len() + self.remnants.len() + self.joined);
         assert!(self.connections.len() - placed <= ended, "{} - {placed} > {ended}", self.connections.len());
     }
 }

@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 use super::super::Bell;
 use super::super::link::{Joint, Link, Side};
 use super::super::ring::Ring;
-use super::{LOW_WATER, Stream};
+use super::{JoinedEnd, LOW_WATER, Stream};
 use crate::error::Error;
 
 /// The stack's end of a stream socket.
@@ -42,10 +42,11 @@ impl StreamEnd {
     }
 
     /// Makes this end another application's: from here on the two are joined and there is no stack in between. What is
-    /// in the rings stays there.
-    pub fn join(self, joint: Joint, bell: Bell) -> Stream {
+    /// in the rings stays there. Gives what the engine keeps of the new end and of the other.
+    pub fn join(self, joint: Joint, bell: Bell) -> (Stream, [JoinedEnd; 2]) {
         self.link.join(joint, bell);
-        Stream::at(&self.link, Side::Right)
+        let ends = [Side::Right, Side::Left].map(|side| JoinedEnd::new(Arc::clone(&self.link), side));
+        (Stream::at(&self.link, Side::Right), ends)
     }
 
     /// Puts received bytes into the ring and says how many fitted. If not all did, reading rings the bell.

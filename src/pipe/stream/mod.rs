@@ -1,15 +1,17 @@
 mod end;
+mod joined;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]
 mod twins;
 
 pub use end::StreamEnd;
+pub use joined::JoinedEnd;
 
 use std::fmt;
 use std::io::{IoSlice, IoSliceMut};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
 
 use super::Bell;
@@ -27,14 +29,6 @@ const LOW_WATER: usize = 2;
 pub struct Stream {
     link: Arc<Link<Ring>>,
     side: Side,
-    /// Dropping it discards what the peer has not read (SO_LINGER 0).
-    aborts: AtomicBool,
-}
-
-/// The memory that two joined streams use, for the engine, which holds neither.
-#[derive(Debug, Clone)]
-pub struct JoinedMemory {
-    link: Arc<Link<Ring>>,
 }
 
 impl Stream {
@@ -89,11 +83,11 @@ impl Stream {
     pub fn joined(joint: Joint, capacity: usize, memory: &Memory, bells: [Bell; 2]) -> Result<(Stream, Stream)> {
         let [left, right] = bells;
         let (stream, end) = Stream::new(capacity, memory, left)?;
-        Ok((stream, end.join(joint, right)))
+        Ok((stream, end.join(joint, right).0))
     }
 
     fn at(link: &Arc<Link<Ring>>, side: Side) -> Stream {
-        Stream { link: Arc::clone(link), side, aborts: AtomicBool::new(false) }
+        Stream { link: Arc::clone(link), side }
     }
 
     /// Both ends, if this one is joined to another application's.
@@ -101,9 +95,10 @@ impl Stream {
         self.link.is_joined().then(|| Joined::new(Arc::clone(&self.link)))
     }
 
-    /// The memory of two joined streams, to be given back when they rest; `None` if this one is joined to the stack.
-    pub fn joined_memory(&self) -> Option<JoinedMemory> {
-        self.link.joint().map(|_| JoinedMemory { link: Arc::clone(&self.link) })
+    /// What the engine keeps of this end and of the other, where two are joined.
+    pub fn joined_ends(&self) -> Option<[JoinedEnd; 2]> {
+        let end = |side| JoinedEnd::new(Arc::clone(&self.link), side);
+        self.link.joint().map(|_| [end(self.side), end(self.side.other())])
     }
 
     /// Reads what is there; 0 is the end of the stream.
@@ -236,6 +231,7 @@ impl Stream {
     fn write_in_vain(&self, count: usize) -> usize {
         let (link, peer) = (&*self.link, self.side.other());
         link.reset(peer);
+        link.ring(self.side);
         if !link.is_gone(peer) {
             // Data after both of its directions were closed: it is told as well (RFC 9293 §3.10.7.4).
             link.set_error(peer, Error::ConnectionReset);
@@ -341,20 +337,6 @@ impl Stream {
     pub fn shutdown_read(&self) {
         self.link.shut_down_read(self.side);
     }
-
-    /// Whether dropping a joined end kills the connection, as by a RST (SO_LINGER at zero). Between Unix sockets it does
-    /// not, as on Linux; an end that is joined to the stack is told by the stack.
-    pub fn set_abortive(&self, aborts: bool) {
-        self.aborts.store(aborts, Ordering::Release);
-    }
-
-    /// Kills a joined connection at once, with this error at both ends: the stack stops, or its address is gone.
-    pub fn fail(&self, error: Error) {
-        for side in [self.side, self.side.other()] {
-            self.link.set_error(side, error);
-        }
-        self.link.finish();
-    }
 }
 
 impl fmt::Debug for Stream {
@@ -365,18 +347,9 @@ impl fmt::Debug for Stream {
 
 impl Drop for Stream {
     fn drop(&mut self) {
-        if self.link.joint() == Some(Joint::Tcp) && *self.aborts.get_mut() {
+        if self.link.joint() == Some(Joint::Tcp) && self.link.is_abortive(self.side) {
             self.link.reset(self.side);
         }
         self.link.drop_end(self.side, || self.link.incoming(self.side).queue.len() == 0);
-    }
-}
-
-impl JoinedMemory {
-    /// Gives the memory of empty rings back to the kernel. Says whether nothing is left to be given back.
-    pub fn rest(&self) -> bool {
-        let rings = [Side::Left, Side::Right].map(|side| &self.link.outgoing(side).queue);
-        rings.iter().for_each(|ring| ring.rest());
-        rings.iter().all(|ring| !ring.holds_memory())
     }
 }

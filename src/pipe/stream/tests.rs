@@ -198,7 +198,7 @@ fn joined_rings_give_their_memory_back_when_they_rest() {
     let memory = Memory::new(usize::MAX);
     let doorbell = Doorbell::default();
     let (a, b) = Stream::joined(Joint::Tcp, 65_536, &memory, [doorbell.bell(0), doorbell.bell(1)]).unwrap();
-    let resting = a.joined_memory().unwrap();
+    let [resting, _] = a.joined_ends().unwrap();
     assert_eq!(a.try_write(&[1; 10_000]), Ok(10_000));
     assert!(!resting.rest());
     assert_eq!(b.try_read(&mut [0; 10_000]), Ok(10_000));
@@ -209,7 +209,7 @@ fn joined_rings_give_their_memory_back_when_they_rest() {
 #[test]
 fn a_stack_that_stops_is_told_to_both_ends() {
     let (a, b, _) = joined(Joint::Tcp, 64);
-    a.fail(Error::NetworkDown);
+    a.joined_ends().unwrap()[0].fail(Error::NetworkDown);
     let mut buffer = [0; 8];
     assert_eq!(b.try_read(&mut buffer), Err(Error::NetworkDown));
     assert_eq!(a.try_write(b"x"), Err(Error::NetworkDown));

@@ -57,7 +57,7 @@ impl End for Stream {
     }
 
     fn set_abortive(&mut self) {
-        Stream::set_abortive(self, true);
+        self.joined_ends().unwrap()[0].set_abortive(true);
     }
 
     fn take_error(&mut self) -> Option<std::io::Error> {

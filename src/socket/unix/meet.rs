@@ -53,7 +53,7 @@ impl Sockets {
         }
         let connecting = own.name.clone();
         let mut accepted = self.open_unix(kind)?;
-        let (near, far, ends) = match self.join(kind, [socket, accepted.handle]) {
+        let (near, far, ends) = match self.join_unix(kind, [socket, accepted.handle]) {
             Ok(joined) => joined,
             Err(error) => {
                 self.table.try_remove(accepted.handle.descriptor);
@@ -80,7 +80,7 @@ impl Sockets {
     }
 
     /// Two pipes' ends of this kind.
-    fn join(&self, kind: Kind, sockets: [Handle; 2]) -> Result<(UnixPipe, UnixPipe, Joined)> {
+    fn join_unix(&self, kind: Kind, sockets: [Handle; 2]) -> Result<(UnixPipe, UnixPipe, Joined)> {
         let bells = sockets.map(|socket| self.doorbell.bell(socket.descriptor));
         let (near, far, ends) = if kind == Kind::UnixStream {
             let (near, far) = Stream::joined(Joint::Unix, self.limits.pipe, &self.memory, bells)?;
@@ -169,7 +169,7 @@ impl Sockets {
                 }
             }
         } else {
-            let (near, far, ends) = self.join(kind, [first.handle, second.handle])?;
+            let (near, far, ends) = self.join_unix(kind, [first.handle, second.handle])?;
             for (one, pipe) in [(first, near), (second, far)] {
                 one.pipe = Some(pipe);
                 self.unix_mut(one.handle)?.role = Role::Connected(ends.clone());

@@ -77,16 +77,6 @@ pub enum UnixPipe {
     Datagram(Mailbox<UnixName>, Option<Recipient>),
 }
 
-impl UnixPipe {
-    fn fail(&self, error: Error) {
-        match self {
-            UnixPipe::Stream(stream) => stream.fail(error),
-            UnixPipe::SeqPacket(messages) => messages.both_ends().into_iter().for_each(|ends| ends.fail(error)),
-            UnixPipe::Datagram(mailbox, _) => mailbox.slot().fail(error),
-        }
-    }
-}
-
 /// Somebody to send messages to.
 #[derive(Debug, Clone)]
 pub struct Recipient {
@@ -239,7 +229,9 @@ impl Sockets {
         if let Role::Listening(end) = unix.role {
             // Nobody has seen these, and nobody will (Linux: unix_release_sock).
             while let Some(waiting) = end.take() {
-                waiting.pipe.iter().for_each(|pipe| pipe.fail(Error::ConnectionReset));
+                if let Ok((_, Unix { role: Role::Connected(ends), .. })) = self.unix(waiting.handle) {
+                    ends.fail(Error::ConnectionReset);
+                }
                 self.table.try_remove(waiting.handle.descriptor);
             }
         }

@@ -148,7 +148,7 @@ impl Stack {
     /// [`Error::AddressNotAvailable`] if it is not ours.
     pub fn remove_address(&mut self, now: Time, address: IpAddr, observer: &mut dyn Observer) -> Result<()> {
         self.autoconf.table.get(address).ok_or(Error::AddressNotAvailable)?;
-        self.leave(address);
+        self.leave(now, address);
         self.show_news(now, observer.depth(), observer);
         Ok(())
     }
@@ -181,11 +181,12 @@ impl Stack {
         Ok(())
     }
 
-    fn leave(&mut self, address: IpAddr) {
+    fn leave(&mut self, now: Time, address: IpAddr) {
         if self.autoconf.table.remove(address).is_some() {
             self.link.remove_address(address);
             self.ip.remove_address(address);
             self.transport.address_gone(address);
+            self.sockets.address_gone(now, address, &mut self.transport);
             self.autoconf.news.push(Event::Address { address, state: Address::Removed });
         }
     }
@@ -277,7 +278,7 @@ impl Stack {
         while let Some(due) = self.autoconf.table.due(now) {
             match due {
                 Due::Deprecated(address) => self.set_state(address, Address::Deprecated),
-                Due::Expired(address) => self.leave(address),
+                Due::Expired(address) => self.leave(now, address),
             }
         }
         while let Some(change) = self.autoconf.slaac.as_mut().and_then(|slaac| slaac.due(now)) {
@@ -399,7 +400,7 @@ impl Stack {
             }
             Action::Leave { lease, why } => {
                 self.lease_news(&lease, why);
-                self.leave(lease.address.into());
+                self.leave(now, lease.address.into());
                 if let Some(router) = lease.router {
                     self.lose_router(router.into());
                 }

@@ -6,6 +6,7 @@ use smoltcp::phy::ChecksumCapabilities;
 use smoltcp::wire::{IpAddress, IpProtocol, Ipv4Packet, Ipv6Packet, TcpControl, TcpPacket, TcpRepr};
 
 use super::*;
+use crate::config::Loopback;
 use crate::error::Error;
 use crate::observe::{Counters, Rule};
 
@@ -22,6 +23,16 @@ impl Alone {
     }
 
     fn with(config: Config) -> Alone {
+        Alone::by(Loopback::Wire, config)
+    }
+
+    /// What a program sees is the same whether there are packets or not.
+    fn both() -> [Alone; 2] {
+        [Loopback::Wire, Loopback::Fast].map(|way| Alone::by(way, config_a()))
+    }
+
+    fn by(loopback: Loopback, config: Config) -> Alone {
+        let config = Config { loopback, ..config };
         let mut net = Net::with(FaultConfig::default(), config, config_b());
         // The link-local address announces itself, and its group is reported twice.
         net.run(Duration::from_secs(30));
@@ -117,29 +128,31 @@ fn read_all(stream: &StreamSocket) -> Vec<u8> {
 
 #[test]
 fn a_listener_on_the_wildcard_is_reached_by_every_address_of_ours() {
-    let mut alone = Alone::new();
-    for (port, (to, from)) in (8000..).zip(OURSELVES) {
-        let (client, server, _listener) = alone.connected(at(to, port));
-        assert_eq!(client.local.ip(), from.parse::<IpAddr>().unwrap(), "{to}");
-        assert_eq!((client.local, client.remote), (server.remote, server.local));
-        assert_eq!(server.local, at(to, port));
-        client.pipe.try_write(b"to ourselves").unwrap();
-        alone.run(5);
-        assert_eq!(read_all(&server), b"to ourselves");
-        server.pipe.try_write(b"and back").unwrap();
-        alone.run(5);
-        assert_eq!(read_all(&client), b"and back");
+    for mut alone in Alone::both() {
+        for (port, (to, from)) in (8000..).zip(OURSELVES) {
+            let (client, server, _listener) = alone.connected(at(to, port));
+            assert_eq!(client.local.ip(), from.parse::<IpAddr>().unwrap(), "{to}");
+            assert_eq!((client.local, client.remote), (server.remote, server.local));
+            assert_eq!(server.local, at(to, port));
+            client.pipe.try_write(b"to ourselves").unwrap();
+            alone.run(5);
+            assert_eq!(read_all(&server), b"to ourselves");
+            server.pipe.try_write(b"and back").unwrap();
+            alone.run(5);
+            assert_eq!(read_all(&client), b"and back");
+        }
     }
 }
 
 #[test]
 fn a_listener_hears_only_the_loopback_address_that_it_is_bound_to() {
-    let mut alone = Alone::new();
-    for (bound, other) in [("127.0.0.1", A), ("127.0.0.2", "127.0.0.1"), ("::1", A6), (A, "127.0.0.1")] {
-        let listener = alone.0.listen_a(at(bound, 80), 1);
-        alone.connect(at(bound, 80)).unwrap();
-        assert!(listener.queue.try_accept().is_ok());
-        assert_eq!(alone.connect(at(other, 80)).unwrap_err(), Error::ConnectionRefused, "{other}");
+    for mut alone in Alone::both() {
+        for (bound, other) in [("127.0.0.1", A), ("127.0.0.2", "127.0.0.1"), ("::1", A6), (A, "127.0.0.1")] {
+            let listener = alone.0.listen_a(at(bound, 80), 1);
+            alone.connect(at(bound, 80)).unwrap();
+            assert!(listener.queue.try_accept().is_ok());
+            assert_eq!(alone.connect(at(other, 80)).unwrap_err(), Error::ConnectionRefused, "{other}");
+        }
     }
 }
 
@@ -157,28 +170,34 @@ fn a_closed_port_refuses_at_once_however_often() {
 
 #[test]
 fn the_unspecified_address_means_ourselves() {
-    let mut alone = Alone::new();
-    for (family, expected) in [("0.0.0.0", "127.0.0.1"), ("::", "::1")] {
-        let listener = alone.0.listen_a(at(family, 80), 1);
-        let _client = alone.connect(at(family, 80)).unwrap();
-        assert_eq!(listener.queue.try_accept().unwrap().local, at(expected, 80));
+    for mut alone in Alone::both() {
+        for (family, expected) in [("0.0.0.0", "127.0.0.1"), ("::", "::1")] {
+            let listener = alone.0.listen_a(at(family, 80), 1);
+            let _client = alone.connect(at(family, 80)).unwrap();
+            assert_eq!(listener.queue.try_accept().unwrap().local, at(expected, 80));
+        }
+        let listener = alone.0.listen_a(at(A, 81), 1);
+        alone.connect_from(Some(at(A, 0)), at("0.0.0.0", 81)).unwrap();
+        assert_eq!(
+            listener.queue.try_accept().unwrap().remote.ip(),
+            at(A, 0).ip(),
+            "bound first, it means that address"
+        );
     }
-    let listener = alone.0.listen_a(at(A, 81), 1);
-    alone.connect_from(Some(at(A, 0)), at("0.0.0.0", 81)).unwrap();
-    assert_eq!(listener.queue.try_accept().unwrap().remote.ip(), at(A, 0).ip(), "bound first, it means that address");
 }
 
 #[test]
 fn a_loopback_address_is_nobody_to_another_host() {
-    let mut alone = Alone::new();
-    for (bound, other) in [("127.0.0.1", B), ("::1", B6)] {
-        assert_eq!(alone.connect_from(Some(at(bound, 0)), at(other, 80)).unwrap_err(), Error::InvalidInput);
-        let socket = alone.0.bind_a(at(bound, 0));
-        socket.pipe.try_send(b"x", at(other, 9), None).unwrap();
-        alone.run(1);
-        assert_eq!(socket.pipe.try_receive(&mut [0; 8]).unwrap_err(), Error::InvalidInput);
-        let connect = Verb::Connect { socket: socket.handle, remote: at(other, 9).into() };
-        assert_eq!(alone.0.call_a(connect).unwrap_err(), Error::InvalidInput);
+    for mut alone in Alone::both() {
+        for (bound, other) in [("127.0.0.1", B), ("::1", B6)] {
+            assert_eq!(alone.connect_from(Some(at(bound, 0)), at(other, 80)).unwrap_err(), Error::InvalidInput);
+            let socket = alone.0.bind_a(at(bound, 0));
+            socket.pipe.try_send(b"x", at(other, 9), None).unwrap();
+            alone.run(1);
+            assert_eq!(socket.pipe.try_receive(&mut [0; 8]).unwrap_err(), Error::InvalidInput);
+            let connect = Verb::Connect { socket: socket.handle, remote: at(other, 9).into() };
+            assert_eq!(alone.0.call_a(connect).unwrap_err(), Error::InvalidInput);
+        }
     }
 }
 
@@ -205,77 +224,81 @@ fn each_packet_is_built_shown_and_verified_and_as_large_as_on_linux() {
 #[test]
 fn ten_mebibytes_arrive_exactly_both_ways_at_once() {
     for (to, _) in [("127.0.0.1", ""), (A6, "")] {
-        let mut alone = Alone::new();
-        let (client, server, _listener) = alone.connected(at(to, 80));
-        let data: Vec<u8> = (0..10u32 << 20).map(|at| (at ^ at >> 8 ^ at >> 16) as u8).collect();
-        let (mut sent, mut got) = ([0, 0], [Vec::new(), Vec::new()]);
-        let began = alone.0.now;
-        while got.iter().any(|got| got.len() < data.len()) {
-            for (side, stream) in [&client, &server].into_iter().enumerate() {
-                if let Ok(count) = stream.pipe.try_write(&data[sent[side]..]) {
-                    sent[side] += count;
+        for mut alone in Alone::both() {
+            let (client, server, _listener) = alone.connected(at(to, 80));
+            let data: Vec<u8> = (0..10u32 << 20).map(|at| (at ^ at >> 8 ^ at >> 16) as u8).collect();
+            let (mut sent, mut got) = ([0, 0], [Vec::new(), Vec::new()]);
+            let began = alone.0.now;
+            while got.iter().any(|got| got.len() < data.len()) {
+                for (side, stream) in [&client, &server].into_iter().enumerate() {
+                    if let Ok(count) = stream.pipe.try_write(&data[sent[side]..]) {
+                        sent[side] += count;
+                    }
+                    got[1 - side].extend(read_all(if side == 0 { &server } else { &client }));
                 }
-                got[1 - side].extend(read_all(if side == 0 { &server } else { &client }));
+                alone.run(1);
+                assert!(alone.0.now - began < Duration::from_secs(10), "{:?}", got.map(|got| got.len()));
             }
-            alone.run(1);
-            assert!(alone.0.now - began < Duration::from_secs(10), "{:?}", got.map(|got| got.len()));
+            assert!(got[0] == data && got[1] == data);
+            assert_eq!(alone.count(Rule::LoopbackFull) + alone.count(Rule::TcpRetransmitTimeout), 0);
         }
-        assert!(got[0] == data && got[1] == data);
-        assert_eq!(alone.count(Rule::LoopbackFull) + alone.count(Rule::TcpRetransmitTimeout), 0);
     }
 }
 
 #[test]
 fn half_closed_the_other_direction_goes_on_and_then_both_end() {
     for (to, _) in OURSELVES {
-        let mut alone = Alone::new();
-        let (client, server, listener) = alone.connected(at(to, 80));
-        client.pipe.try_write(b"question").unwrap();
-        client.pipe.shutdown_write();
-        alone.run(5);
-        let mut buffer = [0; 64];
-        assert_eq!(server.pipe.try_read(&mut buffer), Ok(8));
-        assert_eq!(server.pipe.try_read(&mut buffer), Ok(0));
-        server.pipe.try_write(b"answer").unwrap();
-        drop(server);
-        alone.run(5);
-        assert_eq!(client.pipe.try_read(&mut buffer), Ok(6));
-        assert_eq!(client.pipe.try_read(&mut buffer), Ok(0));
-        drop((client, listener));
-        alone.run(5);
-        let closed = alone.0.a.events("Closed");
-        assert!(closed.iter().any(|event| event.contains("how: ByUs")), "{closed:?}");
-        assert!(closed.iter().any(|event| event.contains("how: ByPeer")), "{closed:?}");
-        alone.run(120_000);
-        assert_eq!(alone.0.a.stack.sockets(), 0, "TIME-WAIT is over");
+        for mut alone in Alone::both() {
+            let (client, server, listener) = alone.connected(at(to, 80));
+            client.pipe.try_write(b"question").unwrap();
+            client.pipe.shutdown_write();
+            alone.run(5);
+            let mut buffer = [0; 64];
+            assert_eq!(server.pipe.try_read(&mut buffer), Ok(8));
+            assert_eq!(server.pipe.try_read(&mut buffer), Ok(0));
+            server.pipe.try_write(b"answer").unwrap();
+            drop(server);
+            alone.run(5);
+            assert_eq!(client.pipe.try_read(&mut buffer), Ok(6));
+            assert_eq!(client.pipe.try_read(&mut buffer), Ok(0));
+            drop((client, listener));
+            alone.run(5);
+            let closed = alone.0.a.events("Closed");
+            assert!(closed.iter().any(|event| event.contains("how: ByUs")), "{closed:?}");
+            assert!(closed.iter().any(|event| event.contains("how: ByPeer")), "{closed:?}");
+            alone.run(120_000);
+            assert_eq!(alone.0.a.stack.sockets(), 0, "TIME-WAIT is over");
+        }
     }
 }
 
 #[test]
 fn closing_with_unread_data_resets_the_other_end() {
     for (to, _) in OURSELVES {
-        let mut alone = Alone::new();
-        let (client, server, _listener) = alone.connected(at(to, 80));
-        client.pipe.try_write(b"never read").unwrap();
-        alone.run(5);
-        drop(server);
-        alone.run(5);
-        assert_eq!(client.pipe.try_read(&mut [0; 8]), Err(Error::ConnectionReset));
+        for mut alone in Alone::both() {
+            let (client, server, _listener) = alone.connected(at(to, 80));
+            client.pipe.try_write(b"never read").unwrap();
+            alone.run(5);
+            drop(server);
+            alone.run(5);
+            assert_eq!(client.pipe.try_read(&mut [0; 8]), Err(Error::ConnectionReset));
+        }
     }
 }
 
 #[test]
 fn a_full_accept_queue_makes_the_next_one_wait() {
-    let mut alone = Alone::new();
-    let listener = alone.0.listen_a(at("127.0.0.1", 80), 1);
-    let _first = alone.connect(at("127.0.0.1", 80)).unwrap();
-    let second = alone.0.a.begin(Verb::OpenStream { local: None, remote: at("127.0.0.1", 80) });
-    alone.run(500);
-    assert!(alone.0.a.finished(second).is_none());
-    assert_eq!(alone.count(Rule::TcpBacklogFull), 1);
-    drop(listener.queue.try_accept().unwrap());
-    alone.run(3000);
-    assert!(alone.0.a.finished(second).unwrap().is_ok());
+    for mut alone in Alone::both() {
+        let listener = alone.0.listen_a(at("127.0.0.1", 80), 1);
+        let _first = alone.connect(at("127.0.0.1", 80)).unwrap();
+        let second = alone.0.a.begin(Verb::OpenStream { local: None, remote: at("127.0.0.1", 80) });
+        alone.run(500);
+        assert!(alone.0.a.finished(second).is_none());
+        assert_eq!(alone.count(Rule::TcpBacklogFull), 1);
+        drop(listener.queue.try_accept().unwrap());
+        alone.run(3000);
+        assert!(alone.0.a.finished(second).unwrap().is_ok());
+    }
 }
 
 #[test]
@@ -445,7 +468,8 @@ fn loopback_addresses_on_the_link_are_martians() {
 /// Two connections of one program, through a loopback that holds next to nothing.
 #[test]
 fn what_the_loopback_cannot_hold_is_lost_by_name_and_comes_again() {
-    let config = Config { limits: Limits { loopback_bytes: 70_000, ..Limits::default() }, ..config_a() };
+    let limits = Limits { loopback_bytes: 70_000, ..Limits::default() };
+    let config = Config { limits, loopback: Loopback::Wire, ..config_a() };
     let mut net = Net::with(FaultConfig::default(), config, config_b());
     let listener = net.listen_a(at("127.0.0.1", 80), 16);
     let mut pairs = Vec::new();

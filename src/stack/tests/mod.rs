@@ -12,6 +12,7 @@ mod groups;
 mod guards;
 mod handshake;
 mod icmp;
+mod joined;
 mod life;
 mod lifetimes;
 mod loopback;

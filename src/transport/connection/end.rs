@@ -82,6 +82,7 @@ impl Connection {
             rcv_nxt: self.rcv_nxt()?,
             window: self.receive_window(),
             timestamps: self.timestamps,
+            was_joined: false,
             expires: Time::ZERO,
         })
     }

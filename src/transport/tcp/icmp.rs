@@ -18,7 +18,7 @@ impl Transport {
             Some(&Owner::Connection(slot)) => slot,
             // The peer's next SYN is answered all the same, and a SYN entry costs little until it is forgotten.
             Some(&Owner::Handshake(slot)) => return self.handshakes[slot].fate(Some(Rule::IcmpErrorDelivered)),
-            Some(&Owner::Remnant(_)) | None => return Fate::nobody(Rule::IcmpErrorUnmatched),
+            Some(&Owner::Remnant(_) | &Owner::Joined(_)) | None => return Fate::nobody(Rule::IcmpErrorUnmatched),
         };
         let connection = &mut self.connections[slot];
         let fate = |rule, connection: &mut Connection| Fate { rule: Some(rule), ..connection.fate() };

@@ -2,18 +2,21 @@
 //! machine see it; or answer as RFC 9293 §3.10.7 says for what nobody owns.
 
 mod icmp;
+mod joined;
 mod listen;
 mod remnant;
 mod upkeep;
 mod verbs;
 
+pub use joined::Joined;
 pub use upkeep::End;
+pub use verbs::Ends;
 
 use super::guard::{self, Admission};
 use super::segment::{self, Segment};
 use super::{Below, Bound, FourTuple, Life, Notice, Owner, Transport};
 use crate::ip::{IcmpError, Packet, Packets};
-use crate::observe::{Cast, Fate, Rule, TcpState, Time};
+use crate::observe::{Cast, Fate, Ownership, Rule, TcpState, Time};
 
 impl Transport {
     /// A packet came: TCP, UDP or an echo reply.
@@ -55,6 +58,10 @@ impl Transport {
                 Ok(fate) => return fate,
                 Err(least_isn) => Some(least_isn),
             },
+            Some(&Owner::Joined(socket)) => {
+                let owner = Ownership::FourTuple { socket };
+                return Fate { owner: Some(owner), ..Fate::nobody(Rule::TcpJoined) };
+            }
             None => None,
         };
         match self.ports.listener(segment.local) {
@@ -94,7 +101,7 @@ impl Transport {
         let is_allowed = match self.tuples.get(&tuple) {
             Some(&Owner::Connection(slot)) => self.connections[slot].challenges.allow(now),
             Some(&Owner::Handshake(slot)) => self.handshakes[slot].challenges.allow(now),
-            Some(&Owner::Remnant(_)) | None => true,
+            Some(&Owner::Remnant(_) | &Owner::Joined(_)) | None => true,
         };
         if is_limited && !(is_allowed && self.challenges.allow(now)) {
             return Fate { rule: Some(Rule::TcpChallengeLimited), ..fate };

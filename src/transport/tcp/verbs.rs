@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 
 use rand::rngs::StdRng;
+use smoltcp::wire::TcpSeqNumber;
 
 use crate::error::{Error, Result};
 use crate::ip::Packets;
@@ -13,6 +14,19 @@ use crate::transport::handshake::Listener;
 use crate::transport::{
     Below, Bound, FourTuple, Life, Owner, Place, Sharing, Transport, isn, new_interface, segment_payload,
 };
+
+/// Both ends of a connection that is to be.
+#[derive(Debug, Clone, Copy)]
+pub struct Ends {
+    /// Ours.
+    pub local: SocketAddr,
+    /// The peer's.
+    pub remote: SocketAddr,
+    /// The peer is this very stack.
+    pub(super) is_local: bool,
+    /// Where an earlier connection of the same ends had got to.
+    least_isn: Option<TcpSeqNumber>,
+}
 
 impl Transport {
     /// Binds the TCP socket of `descriptor`, which neither listens nor is connected yet; port 0 stands for any that is
@@ -88,21 +102,20 @@ impl Transport {
         self.lives.push_back(Life::Closed { socket: listener.id, how: Close::ByUs, summary: Summary::default() });
     }
 
-    /// Asks for a connection to `remote`.
+    /// From where a connection to `remote` goes, if it may.
     ///
     /// # Errors
     ///
     /// [`Error::NetworkUnreachable`], [`Error::AddressNotAvailable`], [`Error::AddressInUse`],
     /// [`Error::TooManySockets`], [`Error::NoBufferSpace`]; [`Error::InvalidInput`] from a loopback address to another
     /// host.
-    pub fn connect(
+    pub fn ends(
         &mut self,
         now: Time,
         local: Option<SocketAddr>,
         remote: SocketAddr,
-        descriptor: usize,
-        below: &mut Below<'_>,
-    ) -> Result<usize> {
+        below: &Below<'_>,
+    ) -> Result<Ends> {
         if self.sockets() >= self.limits.sockets {
             return Err(Error::TooManySockets);
         }
@@ -125,11 +138,16 @@ impl Transport {
         leave_host(address, hop)?;
         let port = match local.map_or(0, |local| local.port()) {
             0 => {
-                let tuples = &self.tuples;
+                let (tuples, remnants) = (&self.tuples, &self.remnants);
                 let is_free = |port| {
                     let local = SocketAddr::new(address, port);
                     // Chance does not connect a socket to itself.
-                    local != remote && !tuples.contains_key(&FourTuple { local, remote })
+                    local != remote
+                        && match tuples.get(&FourTuple { local, remote }) {
+                            None => true,
+                            Some(&Owner::Remnant(slot)) => remnants[slot].may_be_followed(now),
+                            Some(_) => false,
+                        }
                 };
                 self.ports.for_connection(address, remote, is_free)?
             }
@@ -145,6 +163,16 @@ impl Transport {
             }
             Some(_) => return Err(Error::AddressInUse),
         };
+        Ok(Ends { local, remote, is_local: hop.is_local, least_isn })
+    }
+
+    /// Asks for a connection between these ends.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NoBufferSpace`].
+    pub fn connect(&mut self, now: Time, ends: Ends, descriptor: usize, below: &mut Below<'_>) -> Result<usize> {
+        let Ends { local, remote, least_isn, .. } = ends;
         let id = self.new_id(Protocol::Tcp);
         let agreed = self.agree(id, (local, remote), now, least_isn, below.ip);
         let mut connection = Connection::new(buffers(&self.limits, &self.memory)?, agreed, TcpState::Closed);
