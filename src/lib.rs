@@ -5,6 +5,7 @@
 //! | module | owns |
 //! |---|---|
 //! | [`cli`] | arguments, help, the log's format, exit codes |
+//! | [`tools`] | subcommands that use the stack as a program does: ping, traceroute |
 //! | [`daemon`] | the composition root: one TAP, one stack, its services and its trace, on one thread |
 //! | [`services`] | echo, discard, daytime, chargen, and HTTP with a page about its own connection |
 //! | [`net`] | what programs hold: a stack, TCP and UDP sockets, blocking and async |
@@ -37,5 +38,6 @@ pub mod pipe;
 pub mod services;
 pub mod socket;
 pub mod stack;
+pub mod tools;
 pub mod trace;
 pub mod transport;

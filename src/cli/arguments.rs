@@ -7,8 +7,9 @@ use std::time::Duration;
 
 use clap::{ArgAction, Args, Parser, Subcommand};
 
+use super::tools::{Ping, Traceroute};
 use crate::config::{Chosen, Cidr, Config, Invalid, Limits, Loopback, Mac, Size};
-use crate::daemon::{Service, Settings, UnknownService};
+use crate::daemon::{Attachment, Service, Settings, UnknownService};
 
 /// A userspace TCP/IP stack on a Linux TAP that explains every packet.
 ///
@@ -32,6 +33,14 @@ pub enum Command {
     /// no root if the TAP belongs to the user. Changes nothing on the host, so nothing is left behind.
     #[command(after_help = TRY)]
     Daemon(Daemon),
+    /// Ask a host whether it is there, by ICMP echo
+    ///
+    /// Runs a small stack of its own on the TAP, as one more host there: no daemon may be attached to it.
+    Ping(Ping),
+    /// Find the routers on the way to a host
+    ///
+    /// Runs a small stack of its own on the TAP, as one more host there: no daemon may be attached to it.
+    Traceroute(Traceroute),
     /// List the bounds of the stack, with their defaults and what happens at each
     ///
     /// Each can be set by 'tapsock daemon --limit NAME=VALUE'.
@@ -71,6 +80,22 @@ Exit codes: 0 after Ctrl-C or SIGTERM, 1 if something broke, 2 if something must
 /// The arguments of `tapsock daemon`.
 #[derive(Debug, Args)]
 pub struct Daemon {
+    /// Where, and as whom.
+    #[command(flatten)]
+    pub attached: Attached,
+
+    /// The services to offer, separated by commas: echo, discard, daytime, chargen, http; or all, or none
+    #[arg(long, value_name = "LIST", default_value = "all")]
+    pub services: Services,
+
+    /// Say more: -v one line for each packet, -vv all its layers. RUST_LOG, if it is set, wins
+    #[arg(short, long, action = ArgAction::Count)]
+    pub verbose: u8,
+}
+
+/// The arguments of everything that runs a stack on a TAP.
+#[derive(Debug, Args)]
+pub struct Attached {
     /// The TAP to attach to: it exists and is up (scripts/tap-up.sh)
     #[arg(long, value_name = "NAME", default_value = "tap0")]
     pub tap: String,
@@ -93,10 +118,6 @@ pub struct Daemon {
     #[arg(long, default_value_t = Config::default().mac)]
     pub mac: Mac,
 
-    /// The services to offer, separated by commas: echo, discard, daytime, chargen, http; or all, or none
-    #[arg(long, value_name = "LIST", default_value = "all")]
-    pub services: Services,
-
     /// How long to ask whether somebody has an address before it is used; 0 uses it at once
     #[arg(long, value_name = "MS", default_value_t = 1000, value_parser = clap::value_parser!(u64).range(..=60_000))]
     pub probe: u64,
@@ -113,10 +134,6 @@ pub struct Daemon {
     /// Values may end in K, M or G: --limit syn-entries=4K --limit reassembly-bytes=16M
     #[arg(long = "limit", value_name = "NAME=VALUE")]
     pub limits: Vec<Chosen>,
-
-    /// Say more: -v one line for each packet, -vv all its layers. RUST_LOG, if it is set, wins
-    #[arg(short, long, action = ArgAction::Count)]
-    pub verbose: u8,
 }
 
 /// Where an address comes from, as typed.
@@ -186,6 +203,13 @@ impl FromStr for Services {
 
 impl From<Daemon> for Settings {
     fn from(arguments: Daemon) -> Settings {
+        let Attachment { tap, config } = arguments.attached.into();
+        Settings { tap, config, services: arguments.services.0 }
+    }
+}
+
+impl From<Attached> for Attachment {
+    fn from(arguments: Attached) -> Attachment {
         let fixed = arguments.addresses.iter().filter_map(|&address| match address {
             Address::Fixed(cidr) => Some(cidr),
             Address::Dhcp | Address::Slaac => None,
@@ -195,7 +219,7 @@ impl From<Daemon> for Settings {
         for chosen in &arguments.limits {
             chosen.apply(&mut limits);
         }
-        Settings {
+        Attachment {
             tap: arguments.tap,
             config: Config {
                 addresses: fixed,
@@ -208,7 +232,6 @@ impl From<Daemon> for Settings {
                 limits,
                 ..Config::default()
             },
-            services: arguments.services.0,
         }
     }
 }
@@ -247,6 +270,7 @@ mod tests {
         match arguments.command {
             Command::Daemon(arguments) => Ok(arguments.into()),
             Command::Limits => Err(list_of_limits()),
+            other => panic!("{other:?}"),
         }
     }
 

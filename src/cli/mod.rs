@@ -1,6 +1,7 @@
 //! The command line: arguments as typed, then [settings](crate::daemon::Settings), then the daemon, then an exit code.
 //!
 //! - [`arguments`]: what can be typed, and the help that teaches it.
+//! - [`tools`]: the same for ping and traceroute.
 //! - [`exit`]: the one map of exit codes.
 //! - [`logging`]: what is written to stderr, and how.
 //! - [`stderr`]: how it is written without ever waiting for whoever reads.
@@ -9,6 +10,7 @@ pub mod arguments;
 pub mod exit;
 pub mod logging;
 pub mod stderr;
+pub mod tools;
 
 use std::ffi::OsString;
 use std::io::{self, Write};
@@ -47,6 +49,14 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     };
     let arguments = match arguments.command {
         Command::Daemon(arguments) => arguments,
+        Command::Ping(arguments) => {
+            let (ping, attachment) = arguments.into();
+            return exit::of_tool(&crate::tools::ping::run(&ping, &attachment, &mut io::stdout()));
+        }
+        Command::Traceroute(arguments) => {
+            let (traceroute, attachment) = arguments.into();
+            return exit::of_tool(&crate::tools::traceroute::run(&traceroute, &attachment, &mut io::stdout()));
+        }
         Command::Limits => {
             let _ = io::stdout().lock().write_all(list_of_limits().as_bytes());
             return ExitCode::SUCCESS;

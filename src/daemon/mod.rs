@@ -10,6 +10,7 @@
 //! connection with a RST and prints what the stack has counted; a second one does not wait for that.
 
 mod address;
+mod attach;
 mod signal;
 mod summary;
 
@@ -21,6 +22,7 @@ use sd_notify::NotifyState;
 use tokio::task::JoinHandle;
 
 pub use crate::services::{Service, UnknownService};
+pub use attach::{Attachment, Interrupt, with_stack};
 pub use signal::Signal;
 
 use crate::config::Config;

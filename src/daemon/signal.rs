@@ -24,6 +24,7 @@ impl Signal {
 }
 
 /// From here on these signals do not kill, they are told.
+#[derive(Debug)]
 pub(super) struct Signals {
     interrupt: unix::Signal,
     terminate: unix::Signal,

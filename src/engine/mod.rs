@@ -26,7 +26,7 @@ use wait::Wait;
 /// Frames read in one burst before the stack steps.
 const BURST: usize = 64;
 
-/// How long an engine that just had frames looks for more before it sleeps: the next burst of a stream comes sooner
+/// How long an engine that just had frames or calls looks for more before it sleeps: the next burst of a stream comes sooner
 /// than a sleeping thread wakes.
 const SPIN: Duration = Duration::from_micros(30);
 
@@ -137,6 +137,7 @@ impl<D: Device + 'static> Engine<D> {
                 Err(error) => break Stopped::DeviceVanished(error),
             };
             let wants_stop = self.take_commands();
+            let had_calls = !self.calls.is_empty();
             let step = self.step();
             if let Err(error) = self.transmit() {
                 break Stopped::DeviceVanished(error);
@@ -145,7 +146,7 @@ impl<D: Device + 'static> Engine<D> {
             if wants_stop {
                 break Stopped::Asked;
             }
-            if !self.burst.lengths.is_empty() {
+            if had_calls || !self.burst.lengths.is_empty() {
                 busy_at = Instant::now();
             }
             if is_full || step.has_more || self.doorbell.is_rung() || busy_at.elapsed() < SPIN {

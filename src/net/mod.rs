@@ -5,6 +5,7 @@
 //! - [`TcpListener`], [`TcpStream`], [`UdpSocket`]: blocking, like `std::net`.
 //! - [`UnixListener`], [`UnixStream`], [`UnixDatagram`]: like `std::os::unix::net`, with names of the stack's own: no
 //!   network, and no file.
+//! - [`IcmpSocket`], [`RawSocket`]: echo requests, and whole packets.
 //! - [`tokio`]: the same for async programs, like `tokio::net`.
 //!
 //! A socket lives in the engine; what a program holds is its end of the pipe. [`TcpStream::info`] is a plain
@@ -26,6 +27,7 @@
 
 mod address;
 mod builder;
+mod packet;
 mod socket;
 mod stack;
 mod tcp;
@@ -36,7 +38,8 @@ mod unix;
 
 pub use address::SockAddr;
 pub use builder::{Builder, StartError};
-pub use socket::{Flags, Socket};
+pub use packet::{IcmpSocket, RawSocket};
+pub use socket::{Flags, Message, Socket};
 pub use stack::Stack;
 pub use tcp::{TcpListener, TcpStream};
 pub use udp::UdpSocket;

@@ -328,12 +328,22 @@ impl Datagrams {
     /// [`Error::MessageTooLong`] if IP or the queue cannot hold it; [`Error::WouldBlock`] while too many wait; an ICMP error that an earlier
     /// one caused, once; [`Error::NetworkDown`] after the stack has stopped.
     pub fn try_send(&self, bytes: &[u8], peer: SocketAddr, local: Option<IpAddr>) -> Result<()> {
-        let largest = if self.is_behind_udp { largest(peer.is_ipv4()) } else { usize::from(u16::MAX) };
-        if bytes.len() > largest {
+        self.try_send_vectored(&[IoSlice::new(bytes)], Addresses { peer, local, header: None })
+    }
+
+    /// [`Datagrams::try_send`] of the bytes of all buffers as one datagram.
+    ///
+    /// # Errors
+    ///
+    /// As [`Datagrams::try_send`].
+    pub fn try_send_vectored(&self, buffers: &[IoSlice<'_>], addresses: Addresses) -> Result<()> {
+        let is_ipv4 = addresses.peer.is_ipv4();
+        let largest = if self.is_behind_udp { largest(is_ipv4) } else { usize::from(u16::MAX) };
+        if buffers.iter().map(|buffer| buffer.len()).sum::<usize>() > largest {
             self.take_error()?;
             return Err(Error::MessageTooLong);
         }
-        self.try_send_message(&[IoSlice::new(bytes)], Addresses { peer, local, header: None })
+        self.try_send_message(buffers, addresses)
     }
 
     /// [`Datagrams::try_receive`], or wakes the task later.
@@ -343,6 +353,16 @@ impl Datagrams {
         buffer: &mut [u8],
     ) -> Poll<Result<(usize, SocketAddr, Option<IpAddr>)>> {
         self.link.incoming(self.side).readers.poll(context, || self.try_receive(buffer))
+    }
+
+    /// [`Datagrams::try_send_vectored`], or wakes the task later.
+    pub fn poll_send_vectored(
+        &self,
+        context: &mut Context<'_>,
+        buffers: &[IoSlice<'_>],
+        addresses: Addresses,
+    ) -> Poll<Result<()>> {
+        self.link.outgoing(self.side).writers.poll(context, || self.try_send_vectored(buffers, addresses))
     }
 
     /// [`Datagrams::try_send`], or wakes the task later.

@@ -283,6 +283,11 @@ impl<Q> Link<Q> {
         self.dead.load(Ordering::Acquire)
     }
 
+    /// Whether nothing will be written any more, by either end.
+    pub(super) fn is_over(&self) -> bool {
+        self.directions.iter().all(|direction| direction.over.load(Ordering::Acquire))
+    }
+
     fn wake_writers(&self) {
         for direction in &self.directions {
             direction.writers.wake(None);
@@ -340,8 +345,8 @@ impl<Q> Link<Q> {
 
     /// This side is dropped. `is_all_read` is asked once nothing more can be read.
     pub(super) fn drop_end(&self, side: Side, is_all_read: impl FnOnce() -> bool) {
-        self.incoming(side).shut.store(true, Ordering::Release);
         self.ends[side as usize].gone.store(true, Ordering::Release);
+        self.incoming(side).shut.store(true, Ordering::Release);
         // A writer writes and then looks whether the reader is gone: one of the two sees the other.
         fence(Ordering::SeqCst);
         if self.is_joined() && !is_all_read() {

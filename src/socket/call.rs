@@ -27,7 +27,7 @@ impl Sockets {
             },
             Verb::Disconnect { socket } => self.disconnect(socket, transport),
             Verb::Close { socket } => self.close(socket, transport),
-            Verb::LocalAddress { socket } => self.local_address(socket, transport),
+            Verb::LocalAddress { socket } => self.local_address(now, socket, transport, below, rng),
             Verb::SetOption { socket, option } => self.set_option(socket, option, transport),
             Verb::GetOption { socket, name } => self.get_option(socket, name),
             Verb::OpenListener { local, backlog, v6_only } => {
@@ -79,9 +79,23 @@ impl Sockets {
         self.bound_datagram(now, socket, transport, below, rng)
     }
 
-    fn local_address(&mut self, socket: Handle, transport: &mut Transport) -> Result<Outcome> {
+    fn local_address(
+        &mut self,
+        now: Time,
+        socket: Handle,
+        transport: &mut Transport,
+        below: &mut Below<'_>,
+        rng: &mut StdRng,
+    ) -> Result<Outcome> {
         if self.is_unix(socket) {
             return self.unix_name(socket);
+        }
+        let descriptor = self.find(socket).ok_or(Error::BadDescriptor)?;
+        if let State::Datagram { slot: None, end } = &descriptor.state
+            && end.has_unsent()
+        {
+            // What was sent before the question has bound it, as soon as we look at it.
+            self.bound_datagram(now, socket, transport, below, rng)?;
         }
         let descriptor = self.find(socket).ok_or(Error::BadDescriptor)?;
         let local: Option<SocketAddr> = match descriptor.state {

@@ -1,14 +1,14 @@
 //! Connections to sockets of this very stack, without packets: a pipe whose other end is the accepted socket.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
-use super::{Handle, Kind, Mode, Sockets, State, StreamSocket, address};
-use crate::error::Error;
+use super::{Descriptor, Handle, Kind, Mode, Sockets, State, StreamSocket, address};
+use crate::error::{Error, Result};
 use crate::loopback::Fresh;
 use crate::observe::{Close, Time};
-use crate::pipe::StreamEnd;
-use crate::transport::{Ends, Transport};
+use crate::pipe::{Addresses, StreamEnd};
+use crate::transport::{Below, Ends, Transport};
 
 impl Sockets {
     /// Joins the socket that connects to one that is accepted. If that cannot be done, the pipe comes back.
@@ -19,7 +19,7 @@ impl Sockets {
         ends: &Ends,
         pipe: StreamEnd,
         transport: &mut Transport,
-    ) -> Result<(), StreamEnd> {
+    ) -> std::result::Result<(), StreamEnd> {
         if self.mode != Mode::Fast || !transport.can_join(ends) {
             return Err(pipe);
         }
@@ -44,11 +44,48 @@ impl Sockets {
         Ok(())
     }
 
+    /// Lets happen what is due.
+    pub fn poll(&mut self, now: Time) {
+        self.loopback.poll(now);
+    }
+
+    /// When something is due.
+    pub fn deadline(&self) -> Option<Time> {
+        self.loopback.deadline()
+    }
+
     /// A program has closed, shut down or dropped its end of a joined connection.
     pub(super) fn answer_joined(&mut self, now: Time, descriptor: usize, slot: usize, transport: &mut Transport) {
         if self.loopback.answer(now, slot, transport) {
             self.remove(descriptor, transport);
         }
+    }
+
+    /// Sends a datagram: to a socket of this very stack by handing its memory on, to all others by a packet.
+    pub(super) fn send_datagram(
+        &self,
+        now: Time,
+        slot: usize,
+        bytes: Box<[u8]>,
+        ends: (SocketAddr, Option<IpAddr>),
+        transport: &mut Transport,
+        below: &mut Below<'_>,
+    ) -> Result<()> {
+        let length = bytes.len();
+        let receiver = match self.mode {
+            Mode::Fast => transport.local_receiver(slot, length, ends, below),
+            Mode::Wire => None,
+        };
+        let entry = receiver.and_then(|receiver| self.table.get(receiver.descriptor));
+        if let (Some(receiver), Some(Descriptor { domain, state: State::Datagram { end, .. }, .. })) = (receiver, entry)
+        {
+            let peer = address::shown(*domain, receiver.from);
+            let local = Some(address::shown_ip(*domain, receiver.to.ip()));
+            let has_arrived = end.deliver_owned(bytes, Addresses { peer, local, header: None }).is_ok();
+            transport.note_local(slot, &receiver, length, has_arrived);
+            return Ok(());
+        }
+        transport.send_udp(now, slot, &bytes, ends.0, ends.1, below)
     }
 
     /// An address of ours is gone, and with it the connections between our own programs that use it.

@@ -141,9 +141,10 @@ impl Options {
 }
 
 impl OptionName {
-    /// Whether sockets of this kind have it (`tcp(7)`: options of TCP are for TCP).
-    fn fits(self, kind: Kind) -> bool {
+    /// Whether sockets of this kind have it: options of TCP are for TCP (`tcp(7)`), and those of IPv6 for IPv6.
+    fn fits(self, domain: Domain, kind: Kind) -> bool {
         match self {
+            OptionName::V6Only => domain == Domain::Inet6,
             OptionName::Nodelay
             | OptionName::UserTimeout
             | OptionName::KeepaliveIdle
@@ -182,12 +183,13 @@ impl Sockets {
         option: SocketOption,
         transport: &mut Transport,
     ) -> Result<Outcome> {
-        let Descriptor { domain, kind, options, state, .. } = self.find_mut(socket).ok_or(Error::BadDescriptor)?;
-        if !option.name().fits(*kind) {
+        let Descriptor { domain, kind, options, bound, state, .. } =
+            self.find_mut(socket).ok_or(Error::BadDescriptor)?;
+        if !option.name().fits(*domain, *kind) {
             return Err(Error::ProtocolNotAvailable);
         }
         check(option)?;
-        if matches!(option, SocketOption::V6Only(_)) && !state.is_fresh() {
+        if matches!(option, SocketOption::V6Only(_)) && (!state.is_fresh() || bound.is_some()) {
             // `ipv6(7)`: before it is bound.
             return Err(Error::InvalidInput);
         }
@@ -213,7 +215,7 @@ impl Sockets {
     /// `getsockopt(2)`.
     pub(super) fn get_option(&self, socket: Handle, name: OptionName) -> Result<Outcome> {
         let descriptor = self.find(socket).ok_or(Error::BadDescriptor)?;
-        if !name.fits(descriptor.kind) {
+        if !name.fits(descriptor.domain, descriptor.kind) {
             return Err(Error::ProtocolNotAvailable);
         }
         Ok(Outcome::Option(descriptor.options.get(name)))

@@ -174,14 +174,12 @@ impl Sockets {
             if below.packets.bytes_used() >= BYTES_PER_ROUND {
                 break;
             }
-            let sent = end.take(|bytes, peer, source| {
-                let peer = address::meant(domain, entry.options.v6_only, peer)?;
-                transport.send_udp(now, slot, bytes, peer, source.map(|source| source.to_canonical()), below)
-            });
-            match sent {
-                Some(Ok(())) => {}
-                Some(Err(error)) => end.fail(error),
-                None => break,
+            let Some((bytes, addresses)) = end.take_owned() else { break };
+            let source = addresses.local.map(|source| source.to_canonical());
+            let sent = address::meant(domain, entry.options.v6_only, addresses.peer)
+                .and_then(|peer| self.send_datagram(now, slot, bytes, (peer, source), transport, below));
+            if let Err(error) = sent {
+                end.fail(error);
             }
         }
         if end.is_dropped() {
@@ -335,19 +333,27 @@ enum Hold {
 fn move_bytes(now: Time, slot: usize, end: &mut StreamEnd, transport: &mut Transport) -> Hold {
     let is_short = transport.memory().is_exhausted();
     let Some(connection) = transport.connection(slot) else { return Hold::Keep };
+    // A program that drops its end says first that it is gone, then that it writes no more: if the latter is seen, so is
+    // the former, and no FIN goes out before the RST.
+    let is_writing_over = end.is_writing_over();
+    let mut is_discarded = false;
+    connection.receive(|bytes| {
+        // Asked before: a program may read these bytes and drop its end at once.
+        is_discarded |= end.is_reading_over() && !bytes.is_empty();
+        end.deliver(bytes)
+    });
     let is_dropped = end.is_dropped();
-    if is_dropped && (end.unread() > 0 || connection.unread() > 0 || connection.is_abortive()) {
+    if is_dropped && (is_discarded || end.unread() > 0 || connection.unread() > 0 || connection.is_abortive()) {
         // RFC 1122 §4.2.2.13, RFC 2525 §2.17: closing with unread data is told to the peer by a RST; so is closing
         // with SO_LINGER at zero.
         connection.abort();
         return Hold::LetGo;
     }
-    connection.receive(|bytes| end.deliver(bytes));
     if connection.is_at_end() {
         end.end_of_stream();
     }
     connection.send(|buffer| end.take(buffer));
-    if end.is_writing_over() && end.unsent() == 0 {
+    if is_writing_over && end.unsent() == 0 {
         connection.close();
         if is_dropped {
             return Hold::LetGo;

@@ -167,6 +167,7 @@ impl Stack {
         self.ip.poll(now, &mut self.packets);
         self.count_given_up();
         self.transport.poll(now, &mut self.packets);
+        self.sockets.poll(now);
         for call in calls.drain(..) {
             let mut below = Below { ip: &mut self.ip, packets: &mut self.packets };
             self.sockets.call(now, call, &mut self.transport, &mut below, &mut self.rng);
@@ -182,7 +183,7 @@ impl Stack {
         self.autoconf.settle(!self.is_linked || !self.config.addresses.is_empty());
         self.show_lives(now, depth, observer);
         let below = [self.link.deadline(), self.ip.deadline(), self.ip.group_deadline()];
-        let above = [self.transport.deadline(), self.autoconf.deadline()];
+        let above = [self.transport.deadline(), self.sockets.deadline(), self.autoconf.deadline()];
         let deadline = below.into_iter().chain(above).flatten().min();
         Step { deadline, has_more }
     }

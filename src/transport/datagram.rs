@@ -213,6 +213,12 @@ impl Datagram {
     }
 
     /// It sent a datagram with so many bytes of payload.
+    /// A datagram came without a packet.
+    pub(super) fn note_received(&mut self, bytes: usize) {
+        self.summary.packets_in += 1;
+        self.summary.bytes_in += bytes as u64;
+    }
+
     pub(super) fn note_sent(&mut self, bytes: usize, peer: SocketAddr) {
         self.summary.packets_out += 1;
         self.summary.bytes_out += bytes as u64;

@@ -76,6 +76,7 @@ pub use packet_socket::{Arrival, PacketOptions, PacketSocket};
 pub use ports::{Place, Sharing};
 pub use self_test::{SelfTestFailed, self_test};
 pub use tcp::{End, Ends, Joined};
+pub use udp::LocalReceiver;
 
 use crate::config::{Config, Limits};
 use crate::error::Error;

@@ -78,6 +78,8 @@ pub struct PacketSocket {
     /// protocol of a raw socket.
     pub(super) place: Place,
     pub(super) remote: Option<IpAddr>,
+    /// Where packets to `remote` come from.
+    source: Option<IpAddr>,
     pub(super) options: PacketOptions,
     pub(super) sent: Sent,
     pub(super) descriptor: usize,
@@ -104,6 +106,7 @@ impl PacketSocket {
             protocol,
             place,
             remote: None,
+            source: None,
             options: PacketOptions::default(),
             sent: Sent::default(),
             descriptor,
@@ -115,9 +118,13 @@ impl PacketSocket {
         }
     }
 
-    /// Its address and its identifier or protocol.
+    /// Its address and its identifier or protocol. One that is connected and was not bound has the address that it sends
+    /// from (`connect(2)` on Linux).
     pub fn local(&self) -> SocketAddr {
-        self.place.local
+        match self.source {
+            Some(source) if self.place.local.ip().is_unspecified() => SocketAddr::new(source, self.place.local.port()),
+            _ => self.place.local,
+        }
     }
 
     pub(super) fn owner(&self) -> Ownership {
@@ -233,12 +240,14 @@ impl Transport {
         let socket = &mut self.packet_sockets[slot];
         let header = socket.header(peer, None, below)?;
         socket.remote = Some(header.destination);
+        socket.source = Some(header.source);
         Ok(())
     }
 
     /// From here on the socket hears everybody again.
     pub fn disconnect_packet(&mut self, slot: usize) {
-        self.packet_sockets[slot].remote = None;
+        let socket = &mut self.packet_sockets[slot];
+        (socket.remote, socket.source) = (None, None);
     }
 
     /// Tells a socket of an ICMP error as it wants to be told (RFC 1122 §4.1.3.3, `raw(7)`).

@@ -15,6 +15,18 @@ use crate::observe::{Cast, Close, Fate, Protocol, Rule, Summary, Time};
 /// Octets of the UDP header.
 const HEADER: usize = 8;
 
+/// The socket of this stack that a datagram of another one is for.
+#[derive(Debug, Clone, Copy)]
+pub struct LocalReceiver {
+    /// Its descriptor.
+    pub descriptor: usize,
+    slot: usize,
+    /// Whose the datagram is.
+    pub from: SocketAddr,
+    /// Whom it is for.
+    pub to: SocketAddr,
+}
+
 impl Transport {
     /// A datagram came.
     pub(super) fn receive_udp(&mut self, now: Time, packet: &Packet<'_>, below: &mut Below<'_>) -> Fate {
@@ -148,7 +160,8 @@ impl Transport {
         &mut self.datagrams[slot]
     }
 
-    /// From here on the socket hears `peer` only, and is told of ICMP errors.
+    /// From here on the socket hears `peer` only, and is told of ICMP errors. One that is bound to every address gets
+    /// the one that the route begins at.
     ///
     /// # Errors
     ///
@@ -161,12 +174,15 @@ impl Transport {
         let hop = hop(below.ip, bound, peer.ip())?;
         leave_host(bound.unwrap_or(hop.source), hop)?;
         socket.remote = Some(peer);
+        socket.local.set_ip(bound.unwrap_or(hop.source));
         Ok(())
     }
 
     /// From here on the socket hears everybody again.
     pub fn disconnect_udp(&mut self, slot: usize) {
-        self.datagrams[slot].remote = None;
+        let socket = &mut self.datagrams[slot];
+        socket.remote = None;
+        socket.local = socket.place.local;
     }
 
     /// Sends a datagram, from `source` if it is given, or else from where the route to `peer` begins.
@@ -184,8 +200,33 @@ impl Transport {
         source: Option<IpAddr>,
         below: &mut Below<'_>,
     ) -> Result<()> {
+        let (source, peer, _) = self.datagram_ends(slot, bytes.len(), (peer, source), below)?;
         let socket = &mut self.datagrams[slot];
-        let bound = Some(socket.local.ip()).filter(|address| !address.is_unspecified());
+        let is_group = below.ip.is_group(peer.ip());
+        if is_group {
+            socket.may_send_to_group(peer.ip())?;
+        }
+        let hops = peer.ip().is_multicast().then_some(socket.options.hops);
+        let ends = (source, peer);
+        let fate = Fate::of(socket.owner());
+        self.sender.send(now, bytes, ends, hops, fate, below.packets)?;
+        socket.note_sent(bytes.len(), peer);
+        if is_group {
+            self.loop_back(now, slot, peer, source.ip(), below);
+        }
+        Ok(())
+    }
+
+    /// From where and to whom a datagram of `length` bytes goes, if it may, and whether that is this very stack.
+    fn datagram_ends(
+        &self,
+        slot: usize,
+        length: usize,
+        (peer, source): (SocketAddr, Option<IpAddr>),
+        below: &Below<'_>,
+    ) -> Result<(SocketAddr, SocketAddr, bool)> {
+        let local = self.datagrams[slot].local;
+        let bound = Some(local.ip()).filter(|address| !address.is_unspecified());
         let peer = this_host(peer, bound);
         let hop = hop(below.ip, bound, peer.ip())?;
         // The address it was bound to may have been taken away since.
@@ -198,22 +239,39 @@ impl Transport {
         }
         leave_host(source, hop)?;
         let longest = usize::from(u16::MAX) - HEADER - if peer.is_ipv4() { 20 } else { 0 };
-        if bytes.len() > longest {
+        if length > longest {
             return Err(Error::MessageTooLong);
         }
-        let is_group = below.ip.is_group(peer.ip());
-        if is_group {
-            socket.may_send_to_group(peer.ip())?;
+        Ok((SocketAddr::new(source, local.port()), peer, hop.is_local))
+    }
+
+    /// The socket of this stack that a datagram is for, if it needs no packet to get there. What is for a group, for
+    /// nobody or not allowed at all takes the long way.
+    pub fn local_receiver(
+        &self,
+        slot: usize,
+        length: usize,
+        ends: (SocketAddr, Option<IpAddr>),
+        below: &Below<'_>,
+    ) -> Option<LocalReceiver> {
+        let (from, to, is_local) = self.datagram_ends(slot, length, ends, below).ok()?;
+        if !is_local || below.ip.is_group(to.ip()) || to.port() == 0 {
+            return None;
         }
-        let hops = peer.ip().is_multicast().then_some(socket.options.hops);
-        let ends = (SocketAddr::new(source, socket.local.port()), peer);
-        let fate = Fate::of(socket.owner());
-        self.sender.send(now, bytes, ends, hops, fate, below.packets)?;
-        socket.note_sent(bytes.len(), peer);
-        if is_group {
-            self.loop_back(now, slot, peer, source, below);
+        let receiver = self.best(to, from)?;
+        let descriptor = self.datagrams[receiver].descriptor;
+        Some(LocalReceiver { descriptor, slot: receiver, from, to })
+    }
+
+    /// A datagram went from one socket of this stack to another, without a packet; or it was lost, because the
+    /// receiver's queue was full.
+    pub fn note_local(&mut self, sender: usize, receiver: &LocalReceiver, length: usize, has_arrived: bool) {
+        self.datagrams[sender].note_sent(length, receiver.to);
+        if has_arrived {
+            self.datagrams[receiver.slot].note_received(length);
+        } else {
+            self.given_up.push_back(Rule::UdpBufferFull);
         }
-        Ok(())
     }
 
     /// Closes a UDP socket.

@@ -17,6 +17,7 @@ mod life;
 mod mistakes;
 mod nmap;
 mod ping;
+mod probes;
 mod scripts;
 mod services;
 mod storm;

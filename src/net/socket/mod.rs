@@ -1,9 +1,11 @@
 //! One handle for every domain, type and protocol, shaped like the `socket2` crate.
 
+mod message;
 mod options;
 mod transfer;
 mod unix;
 
+pub use message::Message;
 pub use transfer::Flags;
 
 use std::future::poll_fn;
@@ -147,19 +149,22 @@ impl Socket {
     /// Errno ESOCKTNOSUPPORT if the domain has no such type, EPROTONOSUPPORT if the type has no such protocol; EMFILE.
     pub fn new(stack: &Stack, domain: Domain, r#type: Type, protocol: Option<Protocol>) -> io::Result<Socket> {
         let kind = Kind::of(domain, r#type, protocol)?;
-        let opened = stack.call_blocking(Verb::Open { domain, kind });
-        Socket::from_opened(stack, (domain, kind), opened)
+        Socket::of_open(stack, (domain, kind), stack.call_blocking(Verb::Open { domain, kind })?)
     }
 
     /// [`Socket::new`] for async programs.
-    pub(super) async fn open(stack: &Stack, domain: Domain, r#type: Type) -> io::Result<Socket> {
-        let kind = Kind::of(domain, r#type, None)?;
-        let opened = stack.call(Verb::Open { domain, kind }).await;
-        Socket::from_opened(stack, (domain, kind), opened)
+    pub(super) async fn open(
+        stack: &Stack,
+        domain: Domain,
+        r#type: Type,
+        protocol: Option<Protocol>,
+    ) -> io::Result<Socket> {
+        let kind = Kind::of(domain, r#type, protocol)?;
+        Socket::of_open(stack, (domain, kind), stack.call(Verb::Open { domain, kind }).await?)
     }
 
-    fn from_opened(stack: &Stack, (domain, kind): (Domain, Kind), opened: Result<Outcome>) -> io::Result<Socket> {
-        match opened? {
+    fn of_open(stack: &Stack, (domain, kind): (Domain, Kind), opened: Outcome) -> io::Result<Socket> {
+        match opened {
             Outcome::Fresh(handle) => Ok(Socket::made(stack, handle, (domain, kind), None, Addresses::default())),
             Outcome::Datagram(DatagramSocket { handle, pipe, .. }) => {
                 let pipe = Some(Pipe::Datagrams(pipe));
@@ -244,11 +249,11 @@ impl Socket {
     /// `NetworkDown` when the stack stops.
     pub fn accept(&self) -> io::Result<(Socket, SockAddr)> {
         if let Some(Pipe::UnixAccepts(queue)) = self.inner.pipe.get() {
-            let socket = self.wait_read(|context| queue.poll_accept(context), || queue.try_accept())?;
+            let socket = self.wait_read(|context| queue.poll_accept(context))?;
             return Ok(self.accepted_unix(socket));
         }
         let queue = self.queue()?;
-        let socket = self.wait_read(|context| queue.poll_accept(context), || queue.try_accept())?;
+        let socket = self.wait_read(|context| queue.poll_accept(context))?;
         Ok(self.accepted(socket))
     }
 
@@ -356,12 +361,22 @@ impl Socket {
     ///
     /// `NotConnected`.
     pub fn shutdown(&self, how: Shutdown) -> io::Result<()> {
+        let (read, write) = (how != Shutdown::Write, how != Shutdown::Read);
         match self.inner.pipe.get() {
             Some(Pipe::Stream(pipe)) => {
-                if matches!(how, Shutdown::Read | Shutdown::Both) {
+                if read {
                     pipe.shutdown_read();
                 }
-                if matches!(how, Shutdown::Write | Shutdown::Both) {
+                if write {
+                    pipe.shutdown_write();
+                }
+                Ok(())
+            }
+            Some(Pipe::Datagrams(pipe)) if lock(&self.inner.addresses).peer.is_some() => {
+                if read {
+                    pipe.shutdown_read();
+                }
+                if write {
                     pipe.shutdown_write();
                 }
                 Ok(())
@@ -392,17 +407,25 @@ impl Socket {
         }
     }
 
+    /// [`Socket::local_addr`] for async programs.
+    pub(super) async fn ask_local_addr(&self) -> io::Result<SocketAddr> {
+        match self.inner.stack.call(Verb::LocalAddress { socket: self.inner.handle }).await? {
+            Outcome::Address(SockAddr::Inet(local)) => Ok(local),
+            _ => Err(Error::InvalidInput.into()),
+        }
+    }
+
     /// `getpeername(2)`: the other end.
     ///
     /// # Errors
     ///
-    /// `NotConnected`.
+    /// `NotConnected`, also once both directions are over.
     pub fn peer_addr(&self) -> io::Result<SockAddr> {
         if self.inner.unix.is_some() {
             return Ok(self.unix_peer()?.into());
         }
         if let Some(Pipe::Stream(pipe)) = self.inner.pipe.get()
-            && pipe.is_connecting()
+            && (pipe.is_connecting() || pipe.is_over())
         {
             return Err(Error::NotConnected.into());
         }

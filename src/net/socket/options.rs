@@ -66,6 +66,21 @@ options! {
     /// IP_RECVERR, IPV6_RECVERR: whether it is told of every ICMP error that a datagram of its caused, also of those
     /// that may pass, and also while it is not connected.
     set_receive_errors, receive_errors: ReceiveErrors(bool);
+    /// IP_TTL: how many routers a packet passes; 1 to 255.
+    set_ttl_v4, ttl_v4: Ttl(u32);
+    /// IPV6_UNICAST_HOPS: the same for IPv6; 0 to 255.
+    set_unicast_hops_v6, unicast_hops_v6: UnicastHops(u32);
+    /// IP_TOS: the type of service (RFC 2474, RFC 3168).
+    set_tos_v4, tos_v4: Tos(u32);
+    /// IPV6_TCLASS: the same for IPv6.
+    set_tclass_v6, tclass_v6: TrafficClass(u32);
+    /// IP_HDRINCL, IPV6_HDRINCL: whether what a raw socket sends begins with an IP header. It goes out as it is, but that
+    /// of IPv4 gets its length, its checksum, and a source and an identification if they are 0 (`raw(7)`). At first only
+    /// that of [`Protocol::RAW`](crate::net::Protocol::RAW) does.
+    set_header_included_v4, header_included_v4: HeaderIncluded(bool);
+    /// ICMP_FILTER, ICMP6_FILTER (RFC 3542 §3.2): which ICMP messages a raw socket does not hear: bit `n % 32` of word
+    /// `n / 32` stands for type `n`. Of ICMP the first word counts.
+    set_icmp_filter, icmp_filter: IcmpFilter([u32; 8]);
     /// IP_MULTICAST_LOOP: whether sockets of this stack hear what it sends to groups that they are in.
     set_multicast_loop_v4, multicast_loop_v4: MulticastLoop(bool);
     /// IPV6_MULTICAST_LOOP: whether sockets of this stack hear what it sends to groups that they are in.

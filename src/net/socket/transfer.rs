@@ -5,13 +5,14 @@ use std::io::{self, IoSlice, IoSliceMut};
 use std::net::{IpAddr, SocketAddr};
 use std::ops::BitOr;
 use std::sync::PoisonError;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 
-use super::{Pipe, Socket, lock};
+use super::{Kind, Pipe, Socket, domain_of, lock};
 use crate::error::{Error, Result};
 use crate::net::SockAddr;
+use crate::net::timeout::Timeout;
 use crate::pipe::wait::block_on;
-use crate::pipe::{Datagrams, Stream};
+use crate::pipe::{Addresses, Datagrams, Interest, Received, Stream};
 
 /// The flags of `send(2)` and `recv(2)`.
 ///
@@ -30,6 +31,11 @@ impl Flags {
     pub const DONTWAIT: Flags = Flags(1);
     /// MSG_WAITALL: waits until the buffer is full, the stream has ended, or an error comes.
     pub const WAITALL: Flags = Flags(2);
+    /// MSG_PEEK: what is received stays there for the next call. With it [`Flags::WAITALL`] means nothing.
+    pub const PEEK: Flags = Flags(4);
+    /// MSG_TRUNC: of a message, its whole length is given even if the buffer is shorter. Of a stream, the bytes are
+    /// thrown away, and what the buffer holds then is not specified (`tcp(7)`).
+    pub const TRUNC: Flags = Flags(8);
 
     /// Whether all of `flags` are set.
     pub const fn contains(self, flags: Flags) -> bool {
@@ -42,6 +48,34 @@ impl BitOr for Flags {
 
     fn bitor(self, other: Flags) -> Flags {
         Flags(self.0 | other.0)
+    }
+}
+
+/// Waits as `timeout` says, or not at all.
+fn wait<T>(
+    is_nonblocking: bool,
+    timeout: &Timeout,
+    mut poll: impl FnMut(&mut Context<'_>) -> Poll<Result<T>>,
+) -> Result<T> {
+    if is_nonblocking {
+        return match poll(&mut Context::from_waker(Waker::noop())) {
+            Poll::Ready(done) => done,
+            Poll::Pending => Err(Error::WouldBlock),
+        };
+    }
+    block_on(poll_fn(poll), timeout.deadline()).unwrap_or(Err(Error::WouldBlock))
+}
+
+/// What a call gives that received a message.
+fn length<A>(received: &Received<A>, flags: Flags) -> usize {
+    if flags.contains(Flags::TRUNC) { received.length } else { received.count }
+}
+
+/// What a call that has moved `count` bytes already has to say of its end: an error is for the next call.
+fn partial(count: usize, last: Result<()>) -> Result<usize> {
+    match last {
+        Err(error) if count == 0 => Err(error),
+        _ => Ok(count),
     }
 }
 
@@ -63,32 +97,16 @@ impl Socket {
     }
 
     /// Waits as the socket's mode and its read timeout say.
-    pub(super) fn wait_read<T>(
-        &self,
-        mut poll: impl FnMut(&mut Context<'_>) -> Poll<Result<T>>,
-        attempt: impl FnOnce() -> Result<T>,
-    ) -> Result<T> {
-        if self.is_nonblocking() {
-            return attempt();
-        }
-        block_on(poll_fn(|context| poll(context)), self.inner.read_timeout.deadline()).unwrap_or(Err(Error::WouldBlock))
-    }
-
-    pub(super) fn wait_write<T>(
-        &self,
-        is_nonblocking: bool,
-        mut poll: impl FnMut(&mut Context<'_>) -> Poll<Result<T>>,
-        attempt: impl FnOnce() -> Result<T>,
-    ) -> Result<T> {
-        if is_nonblocking {
-            return attempt();
-        }
-        block_on(poll_fn(|context| poll(context)), self.inner.write_timeout.deadline())
-            .unwrap_or(Err(Error::WouldBlock))
+    pub(super) fn wait_read<T>(&self, poll: impl FnMut(&mut Context<'_>) -> Poll<Result<T>>) -> Result<T> {
+        wait(self.is_nonblocking(), &self.inner.read_timeout, poll)
     }
 
     pub(super) fn is_nonblocking(&self) -> bool {
         self.inner.is_nonblocking.load(std::sync::atomic::Ordering::Acquire)
+    }
+
+    pub(super) fn does_not_wait(&self, flags: Flags) -> bool {
+        flags.contains(Flags::DONTWAIT) || self.is_nonblocking()
     }
 
     /// `recv(2)`: bytes, 0 at the end of the stream; or one message, of which what does not fit is lost.
@@ -107,35 +125,57 @@ impl Socket {
     /// As [`Socket::recv`].
     pub fn recv_with_flags(&self, buffer: &mut [u8], flags: Flags) -> io::Result<usize> {
         if self.has_unix_messages() {
-            return self.receive_unix(&mut [IoSliceMut::new(buffer)], flags).map(|received| received.count);
+            let received = self.receive_unix(&mut [IoSliceMut::new(buffer)], flags)?;
+            return Ok(length(&received, flags));
         }
-        if matches!(self.inner.pipe.get(), Some(Pipe::Datagrams(_))) {
-            return self.recv_from_with_flags(buffer, flags).map(|(count, _)| count);
+        if let Some(Pipe::Datagrams(_)) = self.inner.pipe.get() {
+            let received = self.receive(&mut [IoSliceMut::new(buffer)], flags)?;
+            return Ok(received.map_or(0, |received| length(&received, flags)));
         }
-        let count = self.recv_some(buffer, flags)?;
-        if !flags.contains(Flags::WAITALL) || count == 0 || count == buffer.len() {
-            return Ok(count);
-        }
-        let mut filled = count;
-        while filled < buffer.len() {
-            match self.recv_some(&mut buffer[filled..], flags) {
-                Ok(0) | Err(_) => break,
-                Ok(count) => filled += count,
-            }
-        }
-        Ok(filled)
+        Ok(self.recv_stream(buffer, flags)?)
     }
 
-    fn recv_some(&self, buffer: &mut [u8], flags: Flags) -> Result<usize> {
+    /// `recv(2)` that leaves there what it receives (MSG_PEEK).
+    ///
+    /// # Errors
+    ///
+    /// As [`Socket::recv`].
+    pub fn peek(&self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.recv_with_flags(buffer, Flags::PEEK)
+    }
+
+    fn recv_stream(&self, buffer: &mut [u8], flags: Flags) -> Result<usize> {
         let pipe = self.stream()?;
-        if flags.contains(Flags::DONTWAIT) || self.is_nonblocking() {
-            return pipe.try_read(buffer);
+        let is_nonblocking = self.does_not_wait(flags);
+        if flags.contains(Flags::PEEK) {
+            return wait(is_nonblocking, &self.inner.read_timeout, |context| pipe.poll_peek(context, buffer));
         }
-        block_on(poll_fn(|context| pipe.poll_read(context, buffer)), self.inner.read_timeout.deadline())
-            .unwrap_or(Err(Error::WouldBlock))
+        if !flags.contains(Flags::WAITALL) || is_nonblocking {
+            return wait(is_nonblocking, &self.inner.read_timeout, |context| pipe.poll_read(context, buffer));
+        }
+        let mut filled = 0;
+        let last = wait(false, &self.inner.read_timeout, |context| {
+            while filled < buffer.len() {
+                // Once there are bytes to give, an error stays where it is, for the next call.
+                if filled > 0 && pipe.poll_ready(context, Interest::Readable).is_pending() {
+                    return Poll::Pending;
+                }
+                if filled > 0 && pipe.unread() == 0 {
+                    break;
+                }
+                match pipe.poll_read(context, &mut buffer[filled..]) {
+                    Poll::Pending => return Poll::Pending,
+                    Poll::Ready(Ok(0)) => break,
+                    Poll::Ready(Ok(count)) => filled += count,
+                    Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
+                }
+            }
+            Poll::Ready(Ok(()))
+        });
+        partial(filled, last)
     }
 
-    /// `recvfrom(2)`: one message, and who sent it.
+    /// `recvfrom(2)`: one message, and who sent it. Of a stream, bytes and the peer.
     ///
     /// # Errors
     ///
@@ -144,21 +184,34 @@ impl Socket {
         self.recv_from_with_flags(buffer, Flags::NONE)
     }
 
+    /// [`Socket::recv_from`] that leaves there what it receives (MSG_PEEK).
+    ///
+    /// # Errors
+    ///
+    /// As [`Socket::recv`].
+    pub fn peek_from(&self, buffer: &mut [u8]) -> io::Result<(usize, SockAddr)> {
+        self.recv_from_with_flags(buffer, Flags::PEEK)
+    }
+
     /// [`Socket::recv_from`] with flags.
     ///
     /// # Errors
     ///
     /// As [`Socket::recv`].
     pub fn recv_from_with_flags(&self, buffer: &mut [u8], flags: Flags) -> io::Result<(usize, SockAddr)> {
+        if let Some(Pipe::Datagrams(_)) = self.inner.pipe.get() {
+            let received = self.receive(&mut [IoSliceMut::new(buffer)], flags)?.ok_or(Error::BrokenPipe)?;
+            return Ok((length(&received, flags), received.addresses.peer.into()));
+        }
         if self.has_unix_messages() {
             let received = self.receive_unix(&mut [IoSliceMut::new(buffer)], flags)?;
-            return Ok((received.count, received.addresses.into()));
+            return Ok((length(&received, flags), received.addresses.into()));
         }
-        if let Some(Pipe::Stream(_)) | None = self.inner.pipe.get() {
-            let count = self.recv_with_flags(buffer, flags)?;
+        let count = self.recv_with_flags(buffer, flags)?;
+        if self.inner.unix.is_some() {
             return Ok((count, self.peer_addr()?));
         }
-        let (count, peer, _) = self.receive(buffer, flags)?;
+        let peer = lock(&self.inner.addresses).peer.ok_or(Error::NotConnected)?;
         Ok((count, peer.into()))
     }
 
@@ -169,17 +222,16 @@ impl Socket {
     ///
     /// As [`Socket::recv`].
     pub fn recv_to(&self, buffer: &mut [u8]) -> io::Result<(usize, SockAddr, Option<IpAddr>)> {
-        let (count, peer, local) = self.receive(buffer, Flags::NONE)?;
-        Ok((count, peer.into(), local))
+        let received = self.receive(&mut [IoSliceMut::new(buffer)], Flags::NONE)?.ok_or(Error::BrokenPipe)?;
+        Ok((received.count, received.addresses.peer.into(), received.addresses.local))
     }
 
-    fn receive(&self, buffer: &mut [u8], flags: Flags) -> Result<(usize, SocketAddr, Option<IpAddr>)> {
-        let pipe = self.datagrams()?;
-        if flags.contains(Flags::DONTWAIT) || self.is_nonblocking() {
-            return pipe.try_receive(buffer);
-        }
-        block_on(poll_fn(|context| pipe.poll_receive(context, buffer)), self.inner.read_timeout.deadline())
-            .unwrap_or(Err(Error::WouldBlock))
+    /// One message; `None` when the program has said that it reads nothing more.
+    fn receive(&self, buffers: &mut [IoSliceMut<'_>], flags: Flags) -> Result<Option<Received<Addresses>>> {
+        let (pipe, peek) = (self.datagrams()?, flags.contains(Flags::PEEK));
+        wait(self.does_not_wait(flags), &self.inner.read_timeout, |context| {
+            pipe.poll_receive_message(context, buffers, peek)
+        })
     }
 
     /// `readv(2)`: fills the buffers one after the other.
@@ -188,15 +240,14 @@ impl Socket {
     ///
     /// As [`Socket::recv`].
     pub fn recv_vectored(&self, buffers: &mut [IoSliceMut<'_>]) -> io::Result<usize> {
-        let mut whole = vec![0; buffers.iter().map(|buffer| buffer.len()).sum()];
-        let count = self.recv(&mut whole)?;
-        let mut rest = &whole[..count];
-        for buffer in buffers {
-            let (head, tail) = rest.split_at(rest.len().min(buffer.len()));
-            buffer[..head.len()].copy_from_slice(head);
-            rest = tail;
+        if self.has_unix_messages() {
+            return Ok(self.receive_unix(buffers, Flags::NONE)?.count);
         }
-        Ok(count)
+        if let Some(Pipe::Datagrams(_)) = self.inner.pipe.get() {
+            return Ok(self.receive(buffers, Flags::NONE)?.map_or(0, |received| received.count));
+        }
+        let pipe = self.stream()?;
+        Ok(self.wait_read(|context| pipe.poll_read_vectored(context, buffers))?)
     }
 
     /// `send(2)`: bytes, as many as fit; or one message, whole, to the connected peer.
@@ -208,36 +259,85 @@ impl Socket {
         self.send_with_flags(bytes, Flags::NONE)
     }
 
-    /// [`Socket::send`] with flags. A blocking socket sends everything, as on Linux.
+    /// [`Socket::send`] with flags. A blocking socket sends everything, as on Linux, unless the write timeout passes or
+    /// the connection ends meanwhile; then it says how much it has sent.
     ///
     /// # Errors
     ///
     /// As [`Socket::send`].
     pub fn send_with_flags(&self, bytes: &[u8], flags: Flags) -> io::Result<usize> {
-        let is_nonblocking = flags.contains(Flags::DONTWAIT) || self.is_nonblocking();
+        self.send_buffers(&[IoSlice::new(bytes)], flags)
+    }
+
+    /// `writev(2)`: the buffers one after the other, as one message where there are messages.
+    ///
+    /// # Errors
+    ///
+    /// As [`Socket::send`].
+    pub fn send_vectored(&self, buffers: &[IoSlice<'_>]) -> io::Result<usize> {
+        self.send_buffers(buffers, Flags::NONE)
+    }
+
+    fn send_buffers(&self, buffers: &[IoSlice<'_>], flags: Flags) -> io::Result<usize> {
+        let is_nonblocking = self.does_not_wait(flags);
         if self.has_unix_messages() {
-            return Ok(self.send_unix(&[IoSlice::new(bytes)], None, is_nonblocking)?);
+            return Ok(self.send_unix(buffers, None, is_nonblocking)?);
         }
         match self.inner.pipe.get() {
             Some(Pipe::Datagrams(_)) => {
                 let peer = lock(&self.inner.addresses).peer.ok_or(Error::DestinationRequired)?;
-                Ok(self.send_message(bytes, peer, None, is_nonblocking)?)
+                Ok(self.send_message(buffers, peer, None, is_nonblocking)?)
             }
-            Some(Pipe::Stream(pipe)) => Ok(self.wait_write(
-                is_nonblocking,
-                |context| pipe.poll_write(context, bytes),
-                || pipe.try_write(bytes),
-            )?),
+            Some(Pipe::Stream(pipe)) => Ok(self.send_stream(pipe, buffers, is_nonblocking)?),
             _ if self.inner.unix.is_some() => Err(Error::NotConnected.into()),
             _ => Err(Error::BrokenPipe.into()),
         }
     }
 
-    /// `sendto(2)`: one message to `address`.
+    fn send_stream(&self, pipe: &Stream, buffers: &[IoSlice<'_>], is_nonblocking: bool) -> Result<usize> {
+        let (mut sent, mut skipped) = (0, 0);
+        let mut rest = buffers;
+        let last = wait(is_nonblocking, &self.inner.write_timeout, |context| {
+            loop {
+                // Once bytes have gone, an error stays where it is, for the next call.
+                if sent > 0 {
+                    match pipe.poll_ready(context, Interest::Writable) {
+                        Poll::Pending => return Poll::Pending,
+                        Poll::Ready(ready) if ready.error || ready.hang_up => return Poll::Ready(Ok(())),
+                        Poll::Ready(_) => {}
+                    }
+                }
+                let begun = rest.first().filter(|_| skipped > 0).map(|first| &first[skipped..]);
+                let written = match begun {
+                    Some(first) => pipe.poll_write(context, first),
+                    None => pipe.poll_write_vectored(context, rest),
+                };
+                let mut count = match written {
+                    Poll::Pending => return Poll::Pending,
+                    Poll::Ready(written) => written?,
+                };
+                sent += count;
+                while let Some(first) = rest.first() {
+                    let left = first.len() - skipped;
+                    if count < left {
+                        skipped += count;
+                        break;
+                    }
+                    (rest, skipped, count) = (&rest[1..], 0, count - left);
+                }
+                if rest.is_empty() || is_nonblocking {
+                    return Poll::Ready(Ok(()));
+                }
+            }
+        });
+        partial(sent, last)
+    }
+
+    /// `sendto(2)`: one message to `address`. A stream sends to its peer, whatever the address says, as on Linux.
     ///
     /// # Errors
     ///
-    /// As [`Socket::send`]; errno EISCONN for a stream.
+    /// As [`Socket::send`]; errno EISCONN for a Unix stream; what [`Socket::connect`] says of names.
     pub fn send_to(&self, bytes: &[u8], address: &SockAddr) -> io::Result<usize> {
         self.send_from(bytes, address, None)
     }
@@ -248,40 +348,41 @@ impl Socket {
     ///
     /// As [`Socket::send_to`].
     pub fn send_from(&self, bytes: &[u8], address: &SockAddr, local: Option<IpAddr>) -> io::Result<usize> {
-        if self.has_unix_messages() {
-            return Ok(self.send_unix(&[IoSlice::new(bytes)], Some(address), self.is_nonblocking())?);
-        }
+        let buffers = &[IoSlice::new(bytes)];
         match self.inner.pipe.get() {
-            _ if self.is_unconnected_unix() => Err(Error::NotSupported.into()),
-            Some(Pipe::Stream(_)) => Err(Error::AlreadyConnected.into()),
-            Some(Pipe::Datagrams(_)) => Ok(self.send_message(bytes, address.inet()?, local, self.is_nonblocking())?),
-            _ => Err(Error::BrokenPipe.into()),
+            _ if self.has_unix_messages() => Ok(self.send_unix(buffers, Some(address), self.is_nonblocking())?),
+            Some(_) if self.inner.unix.is_some() => Err(Error::AlreadyConnected.into()),
+            None if self.inner.unix.is_some() => Err(Error::NotSupported.into()),
+            Some(Pipe::Datagrams(_)) => {
+                Ok(self.send_message(buffers, address.inet()?, local, self.is_nonblocking())?)
+            }
+            _ => self.send_buffers(buffers, Flags::NONE),
         }
     }
 
     fn send_message(
         &self,
-        bytes: &[u8],
+        buffers: &[IoSlice<'_>],
         peer: SocketAddr,
         local: Option<IpAddr>,
         is_nonblocking: bool,
     ) -> Result<usize> {
         let pipe = self.datagrams()?;
-        self.wait_write(
-            is_nonblocking,
-            |context| pipe.poll_send(context, bytes, peer, local),
-            || pipe.try_send(bytes, peer, local),
-        )?;
-        Ok(bytes.len())
+        self.check_destination(peer)?;
+        let addresses = Addresses { peer, local, header: None };
+        wait(is_nonblocking, &self.inner.write_timeout, |context| {
+            pipe.poll_send_vectored(context, buffers, addresses)
+        })?;
+        Ok(buffers.iter().map(|buffer| buffer.len()).sum())
     }
 
-    /// `writev(2)`: the buffers one after the other, as one message where there are messages.
-    ///
-    /// # Errors
-    ///
-    /// As [`Socket::send`].
-    pub fn send_vectored(&self, buffers: &[IoSlice<'_>]) -> io::Result<usize> {
-        self.send(&buffers.iter().flat_map(|buffer| buffer.iter().copied()).collect::<Vec<u8>>())
+    /// What can be said before the stack looks at a message. What the stack then says, such as that no route leads
+    /// there, is told to the next call.
+    fn check_destination(&self, peer: SocketAddr) -> Result<()> {
+        if domain_of(peer) != self.inner.domain {
+            return Err(Error::FamilyNotSupported);
+        }
+        if self.inner.kind == Kind::Udp && peer.port() == 0 { Err(Error::InvalidInput) } else { Ok(()) }
     }
 
     /// [`Socket::recv`] of a stream, for those who poll by hand.
@@ -320,7 +421,7 @@ impl Socket {
         peer: SocketAddr,
         local: Option<IpAddr>,
     ) -> Poll<io::Result<usize>> {
-        match self.datagrams() {
+        match self.datagrams().and_then(|pipe| self.check_destination(peer).map(|()| pipe)) {
             Ok(pipe) => pipe.poll_send(context, bytes, peer, local).map(|sent| Ok(sent.map(|()| bytes.len())?)),
             Err(error) => Poll::Ready(Err(error.into())),
         }

@@ -140,10 +140,6 @@ impl Socket {
         matches!(self.inner.kind, Kind::UnixDatagram | Kind::UnixSeqPacket)
     }
 
-    pub(super) fn is_unconnected_unix(&self) -> bool {
-        self.inner.unix.is_some() && self.inner.pipe.get().is_none()
-    }
-
     /// Connects, and waits for a place in the queue if it is to.
     pub(in crate::net) async fn connect_unix(&self, address: &SockAddr, waits: bool) -> Result<()> {
         loop {
@@ -215,15 +211,15 @@ impl Socket {
         buffers: &mut [IoSliceMut<'_>],
         flags: Flags,
     ) -> io::Result<Received<UnixAddress>> {
-        let is_nonblocking = flags.contains(Flags::DONTWAIT) || self.is_nonblocking();
-        let received = if is_nonblocking {
-            match self.try_receive_unix(buffers, false)? {
+        let peek = flags.contains(Flags::PEEK);
+        let received = if self.does_not_wait(flags) {
+            match self.try_receive_unix(buffers, peek)? {
                 // Linux: who does not wait is not told that its own direction is shut down.
                 None if self.inner.kind == Kind::UnixDatagram => Err(Error::WouldBlock),
                 received => Ok(received),
             }
         } else {
-            let receive = poll_fn(|context| self.poll_receive_unix(context, buffers, false));
+            let receive = poll_fn(|context| self.poll_receive_unix(context, buffers, peek));
             block_on(receive, self.inner.read_timeout.deadline()).unwrap_or(Err(Error::WouldBlock))
         };
         Ok(received?.unwrap_or(Received { count: 0, length: 0, addresses: UnixAddress::Unnamed }))

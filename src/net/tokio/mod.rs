@@ -38,12 +38,14 @@
 #[cfg(feature = "axum")]
 mod axum;
 mod listener;
+mod packet;
 mod split;
 mod stream;
 mod udp;
 mod unix;
 
 pub use listener::TcpListener;
+pub use packet::{IcmpSocket, RawSocket};
 pub use split::tcp;
 pub use stream::{Inspector, TcpStream};
 pub use udp::UdpSocket;

@@ -35,7 +35,7 @@ impl UnixListener {
     }
 
     async fn bind_to(stack: &Stack, name: SockAddr) -> io::Result<UnixListener> {
-        let socket = Socket::open(stack, Domain::Unix, Type::Stream).await?;
+        let socket = Socket::open(stack, Domain::Unix, Type::Stream, None).await?;
         socket.bind_async(name).await?;
         socket.listen_async(BACKLOG).await?;
         Ok(UnixListener(socket.into()))
@@ -109,7 +109,7 @@ impl UnixStream {
     }
 
     async fn connect_to(stack: &Stack, name: SockAddr) -> io::Result<UnixStream> {
-        let socket = Socket::open(stack, Domain::Unix, Type::Stream).await?;
+        let socket = Socket::open(stack, Domain::Unix, Type::Stream, None).await?;
         socket.connect_unix(&name, true).await?;
         Ok(UnixStream(socket.into()))
     }
@@ -201,7 +201,7 @@ impl UnixDatagram {
     ///
     /// As [`net::UnixDatagram::unbound`].
     pub async fn unbound(stack: &Stack) -> io::Result<UnixDatagram> {
-        let socket = Socket::open(stack, Domain::Unix, Type::Dgram).await?;
+        let socket = Socket::open(stack, Domain::Unix, Type::Dgram, None).await?;
         Ok(UnixDatagram(socket.into()))
     }
 

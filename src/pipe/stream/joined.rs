@@ -73,6 +73,11 @@ impl JoinedEnd {
         self.link.stop();
     }
 
+    /// Whether the rings hold memory that was written.
+    pub fn holds_memory(&self) -> bool {
+        [Side::Left, Side::Right].iter().any(|&side| self.link.outgoing(side).queue.holds_memory())
+    }
+
     /// Gives the memory of empty rings back to the kernel. Says whether nothing is left to be given back.
     pub fn rest(&self) -> bool {
         let rings = [Side::Left, Side::Right].map(|side| &self.link.outgoing(side).queue);

@@ -59,7 +59,8 @@ impl Stream {
     /// Two application's ends, joined: what one writes the other reads, and there is no stack in between. A byte is
     /// copied from the writer's buffer into the ring, and from there into the reader's.
     ///
-    /// The bells ring when an end is shut down or dropped, and for nothing else.
+    /// The bells ring when an end is shut down or dropped, and when a ring takes memory, which [`JoinedEnd::rest`] gives
+    /// back; for nothing else.
     ///
     /// # Errors
     ///
@@ -205,6 +206,7 @@ impl Stream {
             return Ok(self.write_in_vain(wanted));
         }
         let outgoing = link.outgoing(side);
+        let is_first = !outgoing.queue.holds_memory();
         let mut writer = outgoing.queue.writer();
         let mut count = 0;
         for buffer in buffers {
@@ -219,7 +221,10 @@ impl Stream {
             return Err(Error::WouldBlock);
         }
         outgoing.readers.wake(None);
-        link.ring_stack(side);
+        if is_first || !link.is_joined() {
+            // The stack takes the bytes; between two applications it only sees to it that the memory is given back.
+            link.ring(side);
+        }
         if link.is_joined() && link.is_gone(side.other()) && outgoing.queue.len() > 0 {
             // It went while we wrote.
             link.reset(side.other());
@@ -263,6 +268,11 @@ impl Stream {
     /// Whether the peer has not answered yet.
     pub fn is_connecting(&self) -> bool {
         self.link.is_connecting()
+    }
+
+    /// Whether both ends have ended, or the connection has died or never stood.
+    pub fn is_over(&self) -> bool {
+        self.link.is_over()
     }
 
     /// [`Stream::try_connected`], or wakes the task later.

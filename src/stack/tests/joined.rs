@@ -214,3 +214,65 @@ fn ten_thousand_are_open_at_once_and_all_of_them_end() {
     alone.0.settle();
     assert_eq!(alone.0.a.stack.counters().of(Rule::TcpRemnantLimit), 0);
 }
+
+#[test]
+fn datagrams_go_from_queue_to_queue_and_the_addresses_are_those_of_packets() {
+    let mut alone = Alone::new();
+    for (to, from) in [("127.0.0.1", "127.0.0.1"), (A, A), ("::1", "::1"), (A6, A6)] {
+        let wildcard = if to.contains(':') { "::" } else { "0.0.0.0" };
+        let (one, other) = (alone.0.bind_a(at(wildcard, 0)), alone.0.bind_a(at(wildcard, 0)));
+        let mut buffer = vec![0; 65_536];
+        for length in [0, 1, 1472, 65_507] {
+            one.pipe.try_send(&vec![3; length], at(to, other.local.port()), None).unwrap();
+            alone.0.settle();
+            let (count, peer, local) = other.pipe.try_receive(&mut buffer).unwrap();
+            assert_eq!((count, peer), (length, at(from, one.local.port())), "{to}");
+            assert_eq!(local, Some(to.parse().unwrap()));
+        }
+        drop((one, other));
+        alone.0.settle();
+        let closed = alone.0.a.events("Closed").split_off(0);
+        assert!(closed.iter().any(|event| event.contains("bytes_in: 66980") && event.contains("packets_in: 4")));
+        assert!(closed.iter().any(|event| event.contains("bytes_out: 66980") && event.contains("packets_out: 4")));
+        alone.0.a.seen.events.clear();
+    }
+}
+
+#[test]
+fn a_full_queue_loses_datagrams_by_name_and_a_connected_socket_hears_its_peer_only() {
+    let mut alone = Alone::new();
+    let (one, other) = (alone.0.bind_a(at("127.0.0.1", 0)), alone.0.bind_a(at("127.0.0.1", 0)));
+    for _ in 0..600 {
+        one.pipe.try_send(b"", other.local, None).unwrap();
+        alone.0.settle();
+    }
+    let received = std::iter::from_fn(|| other.pipe.try_receive(&mut [0; 8]).ok()).count() as u64;
+    assert!(received > 0);
+    assert_eq!(alone.0.a.stack.counters().of(Rule::UdpBufferFull), 600 - received);
+    alone.0.call_a(Verb::Connect { socket: other.handle, remote: at("127.0.0.1", 9).into() }).unwrap();
+    let third = alone.0.bind_a(at("127.0.0.1", 9));
+    third.pipe.try_send(b"mine", other.local, None).unwrap();
+    alone.0.settle();
+    assert_eq!(other.pipe.try_receive(&mut [0; 8]).map(|(count, from, _)| (count, from)), Ok((4, third.local)));
+    drop((one, other, third));
+    alone.0.settle();
+}
+
+#[test]
+fn memory_is_given_back_when_nothing_moves_and_nothing_is_due_after_that() {
+    let mut alone = Alone::new();
+    let (client, server, listener) = alone.connected();
+    let before = alone.0.a.stack.memory_used();
+    for _ in 0..2 {
+        assert_eq!(client.pipe.try_write(&[1; 20_000]), Ok(20_000));
+        assert_eq!(server.pipe.try_read(&mut [0; 15_000]), Ok(15_000));
+        alone.0.run(Duration::from_secs(5));
+        assert!(alone.0.a.stack.memory_used() >= before + 20_000, "it is still to be read");
+        assert_eq!(server.pipe.try_read(&mut [0; 5000]), Ok(5000));
+        alone.0.run(Duration::from_secs(5));
+        assert_eq!(alone.0.a.stack.memory_used(), before);
+        assert!(alone.0.a.deadline.is_none_or(|at| at > alone.0.now + Duration::from_secs(5)));
+    }
+    drop((client, server, listener));
+    alone.0.settle();
+}

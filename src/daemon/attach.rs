@@ -1,0 +1,81 @@
+//! A stack of its own for a command: on a TAP, for as long as the command runs.
+
+use tokio::task::JoinHandle;
+
+use super::signal::Signals;
+use super::{Engine, Failure, address, refused};
+use crate::config::Config;
+use crate::device::Tap;
+use crate::net::{Stack, StartError};
+
+/// Where a command attaches, and as whom.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Attachment {
+    /// The name of the TAP.
+    pub tap: String,
+    /// What the stack is made from.
+    pub config: Config,
+}
+
+/// Says when a person has had enough: SIGINT or SIGTERM.
+#[derive(Debug)]
+pub struct Interrupt(Signals);
+
+impl Interrupt {
+    /// Waits until then.
+    pub async fn wait(&mut self) {
+        self.0.next().await;
+    }
+}
+
+/// Runs `command` with a stack that answers, and stops the stack when it is done.
+///
+/// # Errors
+///
+/// [`Failure`]: the stack cannot be started, the interface vanishes, or what `command` fails with.
+pub fn with_stack<T>(
+    attachment: &Attachment,
+    command: impl AsyncFnOnce(Stack, Interrupt) -> Result<T, Failure>,
+) -> Result<T, Failure> {
+    let Attachment { tap, config } = attachment;
+    config.validate().map_err(|invalid| Failure::Mistake(invalid.to_string()))?;
+    address::refuse_those_of_the_host(config)?;
+    address::refuse_the_mac_of_the_host(tap, config.mac)?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| refused("an event loop", &error))?;
+    runtime.block_on(async {
+        let interrupt = Interrupt(Signals::new().map_err(|error| refused("signal handlers", &error))?);
+        let device = Tap::open(tap).map_err(StartError::from)?;
+        let (stack, engine) = Stack::builder().config(config.clone()).drive(device)?;
+        let mut engine = Engine { task: tokio::spawn(engine), tap: tap.clone() };
+        let done = tokio::select! {
+            done = begin_and_run(stack.clone(), interrupt, attachment, command) => done,
+            stopped = engine.stopped() => return Err(stopped),
+        };
+        stack.stop();
+        wait(&mut engine.task).await;
+        done
+    })
+}
+
+async fn begin_and_run<T>(
+    stack: Stack,
+    mut interrupt: Interrupt,
+    attachment: &Attachment,
+    command: impl AsyncFnOnce(Stack, Interrupt) -> Result<T, Failure>,
+) -> Result<T, Failure> {
+    let duplicates = tokio::select! {
+        ready = stack.ready() => ready.map_err(|error| refused("the stack's start", &error))?,
+        never = address::hint(&stack, &attachment.tap) => match never {},
+        () = interrupt.wait() => return Err(Failure::Broken("interrupted before the stack had its addresses".into())),
+    };
+    address::refuse_those_of_neighbours(&attachment.config, &attachment.tap, &duplicates)?;
+    command(stack, interrupt).await
+}
+
+/// How the engine ends when it was asked to is of no interest.
+async fn wait<T>(task: &mut JoinHandle<T>) {
+    let _ = task.await;
+}

@@ -1,0 +1,22 @@
+//! One file per subcommand that uses the stack as a program does.
+//!
+//! - `ping`: echo requests, one a second, and what became of them.
+//! - `traceroute`: which routers a packet passes.
+//! - `host`: whom a person means.
+//! - `report`: what an ICMP error says about a packet of ours.
+
+mod host;
+pub mod ping;
+mod report;
+pub mod traceroute;
+
+pub use host::Family;
+
+/// How a tool ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// The host answered.
+    Reached,
+    /// It did not.
+    NotReached,
+}

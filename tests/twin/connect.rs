@@ -1,0 +1,178 @@
+//! `connect(2)`: how it ends, at once or later.
+
+use std::time::Duration;
+
+use tapsock::error::Error;
+
+use super::check::{eventually, fails, pending};
+use super::world::World;
+use super::{Bodies, bodies};
+
+pub(crate) const BODIES: Bodies = bodies![
+    a_port_where_nobody_listens_refuses,
+    a_refused_socket_may_try_again,
+    a_network_that_no_route_leads_to_is_unreachable,
+    a_connect_within_its_time_is_like_any_other,
+    a_connect_gives_up_after_its_time,
+    the_write_timeout_limits_connect_as_well,
+    a_non_blocking_connect_is_in_progress_and_ends_by_itself,
+    a_non_blocking_connect_that_is_refused_says_so_in_so_error,
+    a_connect_under_way_is_already_in_progress,
+    a_connected_socket_is_connected_already,
+    a_listener_is_connected_already,
+    an_address_of_the_other_family_is_refused,
+    the_clients_port_can_be_chosen,
+    while_it_is_in_progress_there_is_no_peer_and_nothing_to_read,
+    a_mapped_address_reaches_ipv4_from_an_ipv6_socket,
+];
+
+fn a_port_where_nobody_listens_refuses(world: &World) {
+    fails(world.tcp_client().connect(world.server_at(world.port())), Error::ConnectionRefused);
+}
+
+fn a_refused_socket_may_try_again(world: &World) {
+    let (_listener, address) = world.listener();
+    let client = world.tcp_client();
+    fails(client.connect(world.server_at(world.port())), Error::ConnectionRefused);
+    fails(client.peer_addr(), Error::NotConnected);
+    client.connect(address).unwrap();
+    assert_eq!(client.peer_addr().unwrap(), address);
+}
+
+fn a_network_that_no_route_leads_to_is_unreachable(world: &World) {
+    for side in [&world.server, &world.client] {
+        let socket = side.socket(world.domain(), tapsock::net::Type::Stream);
+        fails(socket.connect(world.nowhere()), Error::NetworkUnreachable);
+    }
+}
+
+fn a_connect_within_its_time_is_like_any_other(world: &World) {
+    let (listener, address) = world.listener();
+    let client = world.tcp_client();
+    client.connect_timeout(address, Duration::from_secs(10)).unwrap();
+    assert_eq!(client.peer_addr().unwrap(), address);
+    assert!(!client.nonblocking().unwrap());
+    listener.accept().unwrap();
+    let refused = world.tcp_client();
+    fails(refused.connect_timeout(world.server_at(world.port()), Duration::from_secs(10)), Error::ConnectionRefused);
+}
+
+/// A listener that lets nobody in any more.
+fn full(world: &World) -> (super::sock::Sock, std::net::SocketAddr, Vec<super::sock::Sock>) {
+    let listener = world.tcp_server();
+    let address = world.server_at(world.port());
+    listener.bind(address).unwrap();
+    listener.listen(0).unwrap();
+    let client = world.tcp_client();
+    client.connect(address).unwrap();
+    (listener, address, vec![client])
+}
+
+fn a_connect_gives_up_after_its_time(world: &World) {
+    let (_listener, address, _waiting) = full(world);
+    let late = world.tcp_client();
+    let error = late.connect_timeout(address, Duration::from_millis(100)).unwrap_err();
+    // socket2 makes this one itself, without an errno.
+    assert_eq!(error.kind(), std::io::ErrorKind::TimedOut);
+}
+
+fn the_write_timeout_limits_connect_as_well(world: &World) {
+    let (_listener, address, _waiting) = full(world);
+    let late = world.tcp_client();
+    late.set_write_timeout(Some(Duration::from_millis(100))).unwrap();
+    fails(late.connect(address), Error::InProgress);
+    fails(late.connect(address), Error::AlreadyInProgress);
+}
+
+fn a_non_blocking_connect_is_in_progress_and_ends_by_itself(world: &World) {
+    let (listener, address) = world.listener();
+    let client = world.tcp_client();
+    client.set_nonblocking(true).unwrap();
+    fails(client.connect(address), Error::InProgress);
+    let (server, peer) = listener.accept().unwrap();
+    eventually("the connection", || client.peer_addr().is_ok());
+    assert_eq!(pending(client.take_error()), None);
+    assert_eq!(client.local_addr().unwrap(), peer);
+    client.send_all(b"hello").unwrap();
+    assert_eq!(server.recv_exact(5).unwrap(), b"hello");
+}
+
+fn a_non_blocking_connect_that_is_refused_says_so_in_so_error(world: &World) {
+    let client = world.tcp_client();
+    client.set_nonblocking(true).unwrap();
+    match client.connect(world.server_at(world.port())) {
+        Err(error) if error.raw_os_error() == Some(Error::InProgress.errno()) => {}
+        other => panic!("{other:?}"),
+    }
+    let mut error = None;
+    eventually("an error", || {
+        error = error.or_else(|| pending(client.take_error()));
+        error.is_some()
+    });
+    assert_eq!(error, Some(Error::ConnectionRefused));
+    assert_eq!(pending(client.take_error()), None, "it is told once");
+}
+
+fn a_connect_under_way_is_already_in_progress(world: &World) {
+    let (_listener, address, _waiting) = full(world);
+    let late = world.tcp_client();
+    late.set_nonblocking(true).unwrap();
+    fails(late.connect(address), Error::InProgress);
+    fails(late.connect(address), Error::AlreadyInProgress);
+}
+
+fn a_connected_socket_is_connected_already(world: &World) {
+    let (client, server) = world.connected();
+    fails(client.connect(server.local_addr().unwrap()), Error::AlreadyConnected);
+    fails(server.connect(client.local_addr().unwrap()), Error::AlreadyConnected);
+}
+
+fn a_listener_is_connected_already(world: &World) {
+    let (listener, _) = world.listener();
+    fails(listener.connect(world.client_at(world.port())), Error::AlreadyConnected);
+}
+
+fn an_address_of_the_other_family_is_refused(world: &World) {
+    let client = world.tcp_client();
+    let address = world.other_server_at(world.port());
+    match world.domain() {
+        tapsock::net::Domain::Inet => fails(client.connect(address), Error::FamilyNotSupported),
+        // The kernel looks at the length of the address first, ours has none.
+        _ if client.is_kernel() => fails(client.connect(address), Error::InvalidInput),
+        _ => fails(client.connect(address), Error::FamilyNotSupported),
+    }
+}
+
+fn the_clients_port_can_be_chosen(world: &World) {
+    let (listener, address) = world.listener();
+    let client = world.tcp_client();
+    let chosen = world.client_at(world.port());
+    client.bind(chosen).unwrap();
+    client.connect(address).unwrap();
+    assert_eq!(client.local_addr().unwrap(), chosen);
+    assert_eq!(listener.accept().unwrap().1, chosen);
+}
+
+fn while_it_is_in_progress_there_is_no_peer_and_nothing_to_read(world: &World) {
+    let (_listener, address, _waiting) = full(world);
+    let late = world.tcp_client();
+    late.set_nonblocking(true).unwrap();
+    fails(late.connect(address), Error::InProgress);
+    fails(late.peer_addr(), Error::NotConnected);
+    fails(late.recv(&mut [0; 1]), Error::WouldBlock);
+    fails(late.send(b"x"), Error::WouldBlock);
+    assert_eq!(pending(late.take_error()), None);
+}
+
+fn a_mapped_address_reaches_ipv4_from_an_ipv6_socket(world: &World) {
+    let (listener, address) = world.listener();
+    let client = world.client.socket(tapsock::net::Domain::Inet6, tapsock::net::Type::Stream);
+    let ip = match address.ip() {
+        std::net::IpAddr::V4(v4) => v4.to_ipv6_mapped().into(),
+        v6 => v6,
+    };
+    client.connect((ip, address.port()).into()).unwrap();
+    assert_eq!(client.peer_addr().unwrap().ip(), ip);
+    let (_, peer) = listener.accept().unwrap();
+    assert_eq!(client.local_addr().unwrap().ip().to_canonical(), peer.ip());
+}

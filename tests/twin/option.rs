@@ -1,0 +1,179 @@
+//! `setsockopt(2)` and `getsockopt(2)`: what was set is read back, and what cannot be is refused.
+
+use std::time::Duration;
+
+use tapsock::error::Error;
+use tapsock::net::{Domain, Type};
+
+use super::check::fails;
+use super::sock::Sock;
+use super::world::World;
+use super::{Bodies, bodies};
+
+pub(crate) const BODIES: Bodies = bodies![
+    switches_are_off_at_first_and_read_back,
+    switches_can_be_set_on_a_connection,
+    time_limits_are_read_back_and_zero_is_none,
+    linger_is_read_back,
+    keepalive_times_are_read_back,
+    keepalive_times_have_bounds,
+    the_user_timeout_is_read_back,
+    multicast_hops_are_1_at_first_and_read_back,
+    multicast_loops_back_at_first,
+    udp_has_no_options_of_tcp,
+    an_ipv4_socket_has_no_options_of_ipv6,
+];
+
+/// An option that is on or off.
+type Switch = (fn(&Sock, bool) -> std::io::Result<()>, fn(&Sock) -> std::io::Result<bool>);
+
+const SWITCHES: &[Switch] = &[
+    (Sock::set_reuse_address, Sock::reuse_address),
+    (Sock::set_reuse_port, Sock::reuse_port),
+    (Sock::set_keepalive, Sock::keepalive),
+    (Sock::set_broadcast, Sock::broadcast),
+];
+
+fn check_switches(socket: &Sock, switches: &[Switch]) {
+    for (index, (set, get)) in switches.iter().enumerate() {
+        assert!(!get(socket).unwrap(), "switch {index}");
+        set(socket, true).unwrap();
+        assert!(get(socket).unwrap(), "switch {index}");
+        set(socket, false).unwrap();
+        assert!(!get(socket).unwrap(), "switch {index}");
+    }
+}
+
+fn switches_are_off_at_first_and_read_back(world: &World) {
+    for side in [&world.server, &world.client] {
+        for kind in [Type::Stream, Type::Dgram] {
+            check_switches(&side.socket(world.domain(), kind), SWITCHES);
+        }
+        check_switches(&side.socket(world.domain(), Type::Stream), &[(Sock::set_tcp_nodelay, Sock::tcp_nodelay)]);
+        check_switches(&side.socket(Domain::Inet6, Type::Dgram), &[(Sock::set_only_v6, Sock::only_v6)]);
+    }
+}
+
+fn switches_can_be_set_on_a_connection(world: &World) {
+    let (client, server) = world.connected();
+    for socket in [&client, &server] {
+        check_switches(socket, &[(Sock::set_tcp_nodelay, Sock::tcp_nodelay), (Sock::set_keepalive, Sock::keepalive)]);
+    }
+    client.send_all(b"x").unwrap();
+    assert_eq!(server.recv_exact(1).unwrap(), b"x");
+}
+
+fn time_limits_are_read_back_and_zero_is_none(world: &World) {
+    for side in [&world.server, &world.client] {
+        for kind in [Type::Stream, Type::Dgram] {
+            let socket = side.socket(world.domain(), kind);
+            let limit = Some(Duration::from_millis(1500));
+            socket.set_read_timeout(limit).unwrap();
+            socket.set_write_timeout(limit).unwrap();
+            assert_eq!(socket.read_timeout().unwrap(), limit);
+            assert_eq!(socket.write_timeout().unwrap(), limit);
+            socket.set_read_timeout(None).unwrap();
+            assert_eq!(socket.read_timeout().unwrap(), None);
+        }
+    }
+}
+
+fn linger_is_read_back(world: &World) {
+    for side in [&world.server, &world.client] {
+        let socket = side.socket(world.domain(), Type::Stream);
+        assert_eq!(socket.linger().unwrap(), None);
+        for linger in [Some(Duration::ZERO), Some(Duration::from_secs(7)), None] {
+            socket.set_linger(linger).unwrap();
+            assert_eq!(socket.linger().unwrap(), linger);
+        }
+    }
+}
+
+fn keepalive_times_are_read_back(world: &World) {
+    for side in [&world.server, &world.client] {
+        let socket = side.socket(world.domain(), Type::Stream);
+        // The defaults of Linux (tcp(7)).
+        assert_eq!(socket.tcp_keepalive_time().unwrap(), Duration::from_secs(7200));
+        assert_eq!(socket.tcp_keepalive_interval().unwrap(), Duration::from_secs(75));
+        assert_eq!(socket.tcp_keepalive_retries().unwrap(), 9);
+        socket.set_tcp_keepalive(Duration::from_secs(11), Duration::from_secs(5), 3).unwrap();
+        assert!(socket.keepalive().unwrap());
+        assert_eq!(socket.tcp_keepalive_time().unwrap(), Duration::from_secs(11));
+        assert_eq!(socket.tcp_keepalive_interval().unwrap(), Duration::from_secs(5));
+        assert_eq!(socket.tcp_keepalive_retries().unwrap(), 3);
+    }
+}
+
+fn keepalive_times_have_bounds(world: &World) {
+    for side in [&world.server, &world.client] {
+        let socket = side.socket(world.domain(), Type::Stream);
+        let (second, long) = (Duration::from_secs(1), Duration::from_secs(32_768));
+        fails(socket.set_tcp_keepalive(long, second, 1), Error::InvalidInput);
+        fails(socket.set_tcp_keepalive(second, long, 1), Error::InvalidInput);
+        fails(socket.set_tcp_keepalive(second, second, 0), Error::InvalidInput);
+        fails(socket.set_tcp_keepalive(second, second, 128), Error::InvalidInput);
+    }
+}
+
+fn the_user_timeout_is_read_back(world: &World) {
+    for side in [&world.server, &world.client] {
+        let socket = side.socket(world.domain(), Type::Stream);
+        // socket2 cannot say that there is none; zero is the kernel's word for it.
+        assert!(socket.tcp_user_timeout().unwrap().is_none_or(|timeout| timeout.is_zero()));
+        socket.set_tcp_user_timeout(Some(Duration::from_millis(2500))).unwrap();
+        assert_eq!(socket.tcp_user_timeout().unwrap(), Some(Duration::from_millis(2500)));
+        socket.set_tcp_user_timeout(None).unwrap();
+        assert!(socket.tcp_user_timeout().unwrap().is_none_or(|timeout| timeout.is_zero()));
+    }
+}
+
+fn multicast_hops_are_1_at_first_and_read_back(world: &World) {
+    for side in [&world.server, &world.client] {
+        let socket = side.socket(Domain::Inet, Type::Dgram);
+        assert_eq!(socket.multicast_ttl_v4().unwrap(), 1);
+        socket.set_multicast_ttl_v4(7).unwrap();
+        assert_eq!(socket.multicast_ttl_v4().unwrap(), 7);
+        fails(socket.set_multicast_ttl_v4(256), Error::InvalidInput);
+        let socket = side.socket(Domain::Inet6, Type::Dgram);
+        assert_eq!(socket.multicast_hops_v6().unwrap(), 1);
+        socket.set_multicast_hops_v6(9).unwrap();
+        assert_eq!(socket.multicast_hops_v6().unwrap(), 9);
+        fails(socket.set_multicast_hops_v6(256), Error::InvalidInput);
+    }
+}
+
+fn multicast_loops_back_at_first(world: &World) {
+    for side in [&world.server, &world.client] {
+        let socket = side.socket(Domain::Inet, Type::Dgram);
+        assert!(socket.multicast_loop_v4().unwrap());
+        socket.set_multicast_loop_v4(false).unwrap();
+        assert!(!socket.multicast_loop_v4().unwrap());
+        let socket = side.socket(Domain::Inet6, Type::Dgram);
+        assert!(socket.multicast_loop_v6().unwrap());
+        socket.set_multicast_loop_v6(false).unwrap();
+        assert!(!socket.multicast_loop_v6().unwrap());
+    }
+}
+
+/// What there is no option of cannot be read either. The kernel's IPv4 has another errno for that than for setting it,
+/// and than its IPv6; ours is the same everywhere.
+fn no_such_option(socket: &Sock, domain: Domain, got: std::io::Result<bool>) {
+    let is_odd = socket.is_kernel() && domain == Domain::Inet;
+    fails(got, if is_odd { Error::NotSupported } else { Error::ProtocolNotAvailable });
+}
+
+fn udp_has_no_options_of_tcp(world: &World) {
+    for side in [&world.server, &world.client] {
+        let socket = side.socket(world.domain(), Type::Dgram);
+        fails(socket.set_tcp_nodelay(true), Error::ProtocolNotAvailable);
+        no_such_option(&socket, world.domain(), socket.tcp_nodelay());
+    }
+}
+
+fn an_ipv4_socket_has_no_options_of_ipv6(world: &World) {
+    for side in [&world.server, &world.client] {
+        let socket = side.socket(Domain::Inet, Type::Dgram);
+        fails(socket.set_only_v6(true), Error::ProtocolNotAvailable);
+        no_such_option(&socket, Domain::Inet, socket.only_v6());
+    }
+}

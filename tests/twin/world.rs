@@ -1,0 +1,270 @@
+//! Whose sockets a body is given, and where they are.
+
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::process::Command;
+use std::sync::LazyLock;
+use std::sync::atomic::{AtomicU16, Ordering};
+use std::time::Duration;
+
+use tapsock::config::{Config, Loopback, Mac};
+use tapsock::net::{Domain, Stack, Type};
+
+use super::sock::Sock;
+
+/// Which sockets talk to which.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Mode {
+    /// The kernel with itself, on `lo`.
+    Kernel,
+    /// Two stacks of ours on an in-memory pair.
+    Pair,
+    /// On a TAP; the server is ours, the client the kernel's.
+    TapServer,
+    /// On a TAP; the client is ours, the server the kernel's.
+    TapClient,
+    /// One stack of ours with itself, by packets.
+    Wire,
+    /// One stack of ours with itself, by joined pipes.
+    Fast,
+}
+
+impl Mode {
+    pub(crate) const ALL: [Mode; 6] =
+        [Mode::Kernel, Mode::Pair, Mode::TapServer, Mode::TapClient, Mode::Wire, Mode::Fast];
+}
+
+impl fmt::Display for Mode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Mode::Kernel => "kernel",
+            Mode::Pair => "pair",
+            Mode::TapServer => "tap_server",
+            Mode::TapClient => "tap_client",
+            Mode::Wire => "wire",
+            Mode::Fast => "fast",
+        })
+    }
+}
+
+/// Which addresses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Family {
+    V4,
+    V6,
+}
+
+pub(crate) const FAMILIES: [Family; 2] = [Family::V4, Family::V6];
+
+impl fmt::Display for Family {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Family::V4 => "v4",
+            Family::V6 => "v6",
+        })
+    }
+}
+
+/// One end of the wire: who makes its sockets, and its addresses.
+#[derive(Debug, Clone)]
+pub(crate) struct Side {
+    /// `None`: the kernel.
+    stack: Option<Stack>,
+    addresses: [IpAddr; 2],
+}
+
+impl Side {
+    fn new(stack: Option<Stack>, v4: &str, v6: &str) -> Side {
+        Side { stack, addresses: [v4.parse().unwrap(), v6.parse().unwrap()] }
+    }
+
+    pub(crate) fn is_kernel(&self) -> bool {
+        self.stack.is_none()
+    }
+
+    /// `socket(2)`. What blocks gives up after [`PATIENCE`].
+    pub(crate) fn socket(&self, domain: Domain, kind: Type) -> Sock {
+        let socket = Sock::new(self.stack.as_ref(), domain, kind, None).unwrap();
+        socket.set_read_timeout(Some(PATIENCE)).unwrap();
+        socket.set_write_timeout(Some(PATIENCE)).unwrap();
+        socket
+    }
+
+    /// `socket(2)`, for those who want to see it fail.
+    pub(crate) fn try_socket(&self, domain: Domain, kind: Type, protocol: Option<u8>) -> std::io::Result<Sock> {
+        Sock::new(self.stack.as_ref(), domain, kind, protocol)
+    }
+}
+
+/// Two sides that reach each other, and a family to do it by.
+#[derive(Debug, Clone)]
+pub(crate) struct World {
+    pub(crate) family: Family,
+    pub(crate) server: Side,
+    pub(crate) client: Side,
+}
+
+/// What must come is waited for at most so long.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(15);
+
+/// What must not come is waited for so long.
+pub(crate) const SILENCE: Duration = Duration::from_millis(60);
+
+/// Everybody's next port: below those that the kernel and we give ourselves.
+static PORT: AtomicU16 = AtomicU16::new(1100);
+
+fn config(v4: &str, v6: &str, mac: u8) -> Config {
+    Config {
+        addresses: vec![format!("{v4}/24").parse().unwrap(), format!("{v6}/64").parse().unwrap()],
+        mac: Mac([2, 0, 0, 0, 0, mac]),
+        probe: Duration::ZERO,
+        ..Config::default()
+    }
+}
+
+const LEFT: [&str; 2] = ["10.0.7.1", "fd07::1"];
+const RIGHT: [&str; 2] = ["10.0.7.2", "fd07::2"];
+
+static PAIR: LazyLock<[Side; 2]> = LazyLock::new(|| {
+    let builder = |[v4, v6]: [&str; 2], mac| Stack::builder().config(config(v4, v6, mac));
+    let (left, right) = builder(LEFT, 1).pair(builder(RIGHT, 2)).unwrap();
+    let side = |stack: Stack, [v4, v6]: [&str; 2]| {
+        assert_eq!(stack.wait_ready().unwrap(), []);
+        Side::new(Some(stack), v4, v6)
+    };
+    [side(left, LEFT), side(right, RIGHT)]
+});
+
+/// The stack's side and the kernel's.
+static TAP: LazyLock<[Side; 2]> = LazyLock::new(|| {
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/scripts/tap-up.sh");
+    let made = Command::new(script).output().unwrap();
+    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+    let stack = Stack::builder().config(config("192.168.69.1", "fd69::1", 1)).tap("tap0").unwrap();
+    assert_eq!(stack.wait_ready().unwrap(), []);
+    [Side::new(Some(stack), "192.168.69.1", "fd69::1"), Side::new(None, "192.168.69.100", "fd69::100")]
+});
+
+static WIRE: LazyLock<[Side; 2]> = LazyLock::new(|| alone(Loopback::Wire));
+static FAST: LazyLock<[Side; 2]> = LazyLock::new(|| alone(Loopback::Fast));
+
+/// A stack without a link, which is on both sides.
+fn alone(loopback: Loopback) -> [Side; 2] {
+    let stack = Stack::builder().config(Config { loopback, ..Config::default() }).loopback_only().unwrap();
+    let side = Side::new(Some(stack), "127.0.0.1", "::1");
+    [side.clone(), side]
+}
+
+impl World {
+    /// The world of this mode. Its stacks are those of all bodies, which is why they take their ports from
+    /// [`World::port`].
+    pub(crate) fn of(mode: Mode, family: Family) -> World {
+        let [server, client] = match mode {
+            Mode::Kernel => [Side::new(None, "127.0.0.1", "::1"), Side::new(None, "127.0.0.1", "::1")],
+            Mode::Pair => PAIR.clone(),
+            Mode::TapServer => TAP.clone(),
+            Mode::TapClient => {
+                let [stack, kernel] = TAP.clone();
+                [kernel, stack]
+            }
+            Mode::Wire => WIRE.clone(),
+            Mode::Fast => FAST.clone(),
+        };
+        World { family, server, client }
+    }
+
+    pub(crate) fn domain(&self) -> Domain {
+        match self.family {
+            Family::V4 => Domain::Inet,
+            Family::V6 => Domain::Inet6,
+        }
+    }
+
+    fn ip(&self, side: &Side) -> IpAddr {
+        side.addresses[usize::from(self.family == Family::V6)]
+    }
+
+    pub(crate) fn server_ip(&self) -> IpAddr {
+        self.ip(&self.server)
+    }
+
+    pub(crate) fn client_ip(&self) -> IpAddr {
+        self.ip(&self.client)
+    }
+
+    /// The server's address with this port.
+    pub(crate) fn server_at(&self, port: u16) -> SocketAddr {
+        SocketAddr::new(self.server_ip(), port)
+    }
+
+    /// The client's address with this port.
+    pub(crate) fn client_at(&self, port: u16) -> SocketAddr {
+        SocketAddr::new(self.client_ip(), port)
+    }
+
+    /// An address of the other family that is the server's as well.
+    pub(crate) fn other_server_at(&self, port: u16) -> SocketAddr {
+        SocketAddr::new(self.server.addresses[usize::from(self.family == Family::V4)], port)
+    }
+
+    /// Every address of the family.
+    pub(crate) fn wildcard(&self, port: u16) -> SocketAddr {
+        match self.family {
+            Family::V4 => SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), port),
+            Family::V6 => SocketAddr::new(Ipv6Addr::UNSPECIFIED.into(), port),
+        }
+    }
+
+    /// An address that no route leads to (RFC 5737, RFC 3849).
+    pub(crate) fn nowhere(&self) -> SocketAddr {
+        match self.family {
+            Family::V4 => "203.0.113.1:9".parse().unwrap(),
+            Family::V6 => "[2001:db8::1]:9".parse().unwrap(),
+        }
+    }
+
+    /// A port that nobody else is given.
+    pub(crate) fn port(&self) -> u16 {
+        PORT.fetch_add(1, Ordering::Relaxed)
+    }
+
+    pub(crate) fn tcp_client(&self) -> Sock {
+        self.client.socket(self.domain(), Type::Stream)
+    }
+
+    pub(crate) fn tcp_server(&self) -> Sock {
+        self.server.socket(self.domain(), Type::Stream)
+    }
+
+    /// A TCP socket of the server that listens, and where.
+    pub(crate) fn listener(&self) -> (Sock, SocketAddr) {
+        let listener = self.tcp_server();
+        let address = self.server_at(self.port());
+        listener.bind(address).unwrap();
+        listener.listen(16).unwrap();
+        (listener, address)
+    }
+
+    /// The two ends of a connection: the client's, the server's.
+    pub(crate) fn connected(&self) -> (Sock, Sock) {
+        let (listener, address) = self.listener();
+        let client = self.tcp_client();
+        client.connect(address).unwrap();
+        let (server, _) = listener.accept().unwrap();
+        server.set_read_timeout(Some(PATIENCE)).unwrap();
+        server.set_write_timeout(Some(PATIENCE)).unwrap();
+        (client, server)
+    }
+
+    /// A UDP socket of the server that is bound, and where.
+    pub(crate) fn udp_server(&self) -> (Sock, SocketAddr) {
+        let socket = self.server.socket(self.domain(), Type::Dgram);
+        let address = self.server_at(self.port());
+        socket.bind(address).unwrap();
+        (socket, address)
+    }
+
+    pub(crate) fn udp_client(&self) -> Sock {
+        self.client.socket(self.domain(), Type::Dgram)
+    }
+}
