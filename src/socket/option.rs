@@ -145,6 +145,10 @@ impl OptionName {
     fn fits(self, domain: Domain, kind: Kind) -> bool {
         match self {
             OptionName::V6Only => domain == Domain::Inet6,
+            OptionName::ReusePort
+            | OptionName::ReceiveErrors
+            | OptionName::MulticastLoop
+            | OptionName::MulticastHops => domain != Domain::Unix,
             OptionName::Nodelay
             | OptionName::UserTimeout
             | OptionName::KeepaliveIdle
@@ -160,6 +164,11 @@ impl OptionName {
 /// A value that was checked.
 fn octet(value: u32) -> u8 {
     u8::try_from(value).unwrap_or(u8::MAX)
+}
+
+/// What Linux says of an option that is not there: Unix sockets know those of SOL_SOCKET only.
+fn missing(domain: Domain) -> Error {
+    if domain == Domain::Unix { Error::NotSupported } else { Error::ProtocolNotAvailable }
 }
 
 fn check(option: SocketOption) -> Result<()> {
@@ -186,7 +195,7 @@ impl Sockets {
         let Descriptor { domain, kind, options, bound, state, .. } =
             self.find_mut(socket).ok_or(Error::BadDescriptor)?;
         if !option.name().fits(*domain, *kind) {
-            return Err(Error::ProtocolNotAvailable);
+            return Err(missing(*domain));
         }
         check(option)?;
         if matches!(option, SocketOption::V6Only(_)) && (!state.is_fresh() || bound.is_some()) {
@@ -216,7 +225,7 @@ impl Sockets {
     pub(super) fn get_option(&self, socket: Handle, name: OptionName) -> Result<Outcome> {
         let descriptor = self.find(socket).ok_or(Error::BadDescriptor)?;
         if !name.fits(descriptor.domain, descriptor.kind) {
-            return Err(Error::ProtocolNotAvailable);
+            return Err(missing(descriptor.domain));
         }
         Ok(Outcome::Option(descriptor.options.get(name)))
     }

@@ -56,7 +56,11 @@ impl Name {
     }
 
     fn of_kernel(address: &socket2::SockAddr) -> Name {
-        Name::of_std(&address.as_unix().unwrap())
+        match (address.as_pathname(), address.as_abstract_namespace()) {
+            (Some(path), _) => Name(path.as_os_str().as_bytes().to_vec()),
+            (None, Some(name)) => Name([&[0], name].concat()),
+            (None, None) => Name::NONE,
+        }
     }
 
     fn of_ours(address: &SockAddr) -> Name {
