@@ -25,7 +25,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         let mut stream = stream?;
         println!("{} calls", stream.peer_addr()?);
         // Who hangs up before we have greeted is no reason to stop.
-        let _ = write!(stream, "Hello, {}! You came in through {tap}.\n", stream.peer_addr()?);
+        let _ = writeln!(stream, "Hello, {}! You came in through {tap}.", stream.peer_addr()?);
     }
     Ok(())
 }

@@ -92,6 +92,24 @@ fn datagrams_stay_whole_and_a_house_without_anybody_sends_them_back() {
 }
 
 #[test]
+fn a_ping_is_answered_by_who_is_there() {
+    assert_lines(
+        &output("ping"),
+        &[
+            "22 bytes from 10.0.0.2: icmp_seq=1 ttl=64",
+            "22 bytes from 10.0.0.2: icmp_seq=2 ttl=64",
+            "22 bytes from 10.0.0.2: icmp_seq=3 ttl=64",
+            "10.0.0.3: host unreachable",
+        ],
+    );
+}
+
+#[test]
+fn a_traceroute_ends_at_the_port_where_nobody_listens() {
+    assert_eq!(output("traceroute"), " 1  10.0.0.2: type 3, code 3, about a packet to 10.0.0.2\n");
+}
+
+#[test]
 fn a_broadcast_needs_a_right_and_reaches_all_who_share_the_port() {
     assert_lines(
         &output("broadcaster"),

@@ -5,6 +5,7 @@
 #![allow(clippy::print_stdout, clippy::expect_used, missing_docs, unreachable_pub)]
 
 mod measure;
+mod rate;
 
 use std::time::Duration;
 
@@ -39,6 +40,15 @@ fn main() {
     println!("{:<28} {}", "µs", all.iter().map(|time| format!("{:>10.2}", time * 1e6)).collect::<Vec<_>>().join(" "));
     println!("{:<28} {}", "  fast takes so many times", times(&all, |ours, theirs| ours / theirs));
     println!("{:<28} {:>10.4}", "  busy, of AF_UNIX", all[4] / all[1]);
+    let rates: [&dyn Fn() -> std::io::Result<f64>; 4] =
+        [&|| rate::one_at_a_time(SPAN), &|| rate::kernel(1, SPAN), &|| rate::outstanding(SPAN), &|| {
+            rate::kernel(rate::OUTSTANDING, SPAN)
+        }];
+    let all = in_turns(runs, rates.len(), |i| rates[i]().expect("every connection works"));
+    println!("\n{:<28} {:>10} {:>10} {:>10}", "connections a second", "fast", "TCP", "ratio");
+    for (name, two) in ["one at a time", "64 outstanding"].iter().zip(all.chunks(2)) {
+        println!("{name:<28} {:>10.0} {:>10.0} {:>10.2}", two[0], two[1], two[0] / two[1]);
+    }
 }
 
 /// The median of `runs` figures of each way, measured one way after the other.

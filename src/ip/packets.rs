@@ -88,13 +88,6 @@ impl Packets {
         result
     }
 
-    /// Changes what may be written into the packet that was pushed last.
-    pub(super) fn set_last_form(&mut self, form: Form) {
-        if let Some(entry) = self.entries.last_mut() {
-            entry.form = form;
-        }
-    }
-
     /// Takes back the packet that was pushed last.
     pub fn pop(&mut self) {
         if let Some(entry) = self.entries.pop() {

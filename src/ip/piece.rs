@@ -133,13 +133,39 @@ impl Ip {
     ///
     /// As [`pieces`](Ip::pieces).
     pub fn pieces_as<'p>(&mut self, packet: &'p [u8], form: Form) -> Result<Pieces<'p>, Rule> {
-        let (layout, ip_header, transport_header) = headers(packet, form)?;
+        let headers = headers(packet, form)?;
+        let way = self.way(packet, headers.0.v4);
+        self.cut(packet, headers, form, way)
+    }
+
+    /// The segments of a super-segment to ourselves that is longer than the peer wants its segments, which may be shorter
+    /// than the loopback could carry. `None`: it is not, and can stay as it is, for [`complete`](Ip::complete).
+    ///
+    /// # Errors
+    ///
+    /// As [`pieces`](Ip::pieces).
+    pub fn local_pieces<'p>(&mut self, packet: &'p [u8], form: Form) -> Result<Option<Pieces<'p>>, Rule> {
+        let Form::Ours(Some(segment)) = form else { return Ok(None) };
+        let headers = headers(packet, form)?;
+        if packet.len() - headers.1 - headers.2 <= usize::from(segment.get()) {
+            return Ok(None);
+        }
+        let way = PathMtu { mtu: LONGEST, is_narrow: false };
+        self.cut(packet, headers, form, way).map(Some)
+    }
+
+    fn cut<'p>(
+        &mut self,
+        packet: &'p [u8],
+        (layout, ip_header, transport_header): (Layout, usize, usize),
+        form: Form,
+        way: PathMtu,
+    ) -> Result<Pieces<'p>, Rule> {
         let Layout { v4, protocol, .. } = layout;
         let cut = match form {
             Form::Ours(segment) => segment.filter(|_| protocol == protocol::TCP),
             Form::Payload | Form::Whole => None,
         };
-        let way = self.way(packet, v4);
         let is_cut = match form {
             Form::Ours(_) => protocol != protocol::TCP,
             Form::Payload => true,

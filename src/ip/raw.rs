@@ -115,31 +115,12 @@ impl Ip {
     /// [`Error::MessageTooLong`] if IP cannot say that it is so long; [`Error::InvalidInput`] if it is too short for
     /// the checksum.
     pub fn send_payload(&self, header: PayloadHeader, payload: &[u8], fate: Fate, out: &mut Packets) -> Result<()> {
-        let PayloadHeader { source, destination, protocol, hop_limit, traffic_class } = header;
-        let header = Header { source, destination, protocol, traffic_class };
-        let is_v4 = destination.is_ipv4();
-        let longest = usize::from(u16::MAX) - if is_v4 { header.len() } else { 0 };
-        if payload.len() > longest {
-            return Err(Error::MessageTooLong);
+        let is_icmp6 = header.destination.is_ipv6() && header.protocol == protocol::ICMPV6;
+        if is_icmp6 && payload.len() < 4 {
+            return Err(Error::InvalidInput);
         }
-        let form = match (is_v4, protocol) {
-            (false, protocol::ICMPV6) if payload.len() < 4 => return Err(Error::InvalidInput),
-            (false, protocol::ICMPV6) => Form::Ours(None),
-            _ => Form::Payload,
-        };
-        out.push_as(header.len() + payload.len(), fate, form, |packet| {
-            header.write(packet);
-            if is_v4 {
-                packet[1] = traffic_class;
-                packet[8] = hop_limit;
-            } else {
-                let mut fixed = Ipv6Packet::new_unchecked(&mut packet[..]);
-                fixed.set_traffic_class(traffic_class);
-                fixed.set_hop_limit(hop_limit);
-            }
-            packet[header.len()..].copy_from_slice(payload);
-        });
-        Ok(())
+        let form = if is_icmp6 { Form::Ours(None) } else { Form::Payload };
+        push(header, payload, form, fate, out)
     }
 
     /// Sends an ICMP message that a program made, but for its checksum.
@@ -148,9 +129,10 @@ impl Ip {
     ///
     /// As [`send_payload`](Ip::send_payload).
     pub fn send_message(&self, header: PayloadHeader, message: &[u8], fate: Fate, out: &mut Packets) -> Result<()> {
-        self.send_payload(header, message, fate, out)?;
-        out.set_last_form(Form::Ours(None));
-        Ok(())
+        if message.len() < 4 {
+            return Err(Error::InvalidInput);
+        }
+        push(header, message, Form::Ours(None), fate, out)
     }
 
     /// Sends a whole packet that a program made (IP_HDRINCL). As Linux does, an IPv4 header gets its length, its
@@ -202,4 +184,29 @@ impl Ip {
         });
         Ok(())
     }
+}
+
+/// Puts the IP header before a payload.
+fn push(header: PayloadHeader, payload: &[u8], form: Form, fate: Fate, out: &mut Packets) -> Result<()> {
+    let PayloadHeader { source, destination, protocol, hop_limit, traffic_class } = header;
+    let header = Header { source, destination, protocol, traffic_class };
+    let is_v4 = destination.is_ipv4();
+    let longest = usize::from(u16::MAX) - if is_v4 { header.len() } else { 0 };
+    if payload.len() > longest {
+        return Err(Error::MessageTooLong);
+    }
+    out.push_as(header.len() + payload.len(), fate, form, |packet| {
+        header.write(packet);
+        // The header of our own messages has neither of these.
+        if is_v4 {
+            packet[1] = traffic_class;
+            packet[8] = hop_limit;
+        } else {
+            let mut fixed = Ipv6Packet::new_unchecked(&mut packet[..]);
+            fixed.set_traffic_class(traffic_class);
+            fixed.set_hop_limit(hop_limit);
+        }
+        packet[header.len()..].copy_from_slice(payload);
+    });
+    Ok(())
 }

@@ -13,8 +13,13 @@ use std::task::{Context, Poll, Wake, Waker};
 use std::thread::{self, Thread};
 use std::time::{Duration, Instant};
 
-/// How long a thread looks again before it parks: about as long as parking and waking it would take.
-const BRIEFLY: Duration = Duration::from_micros(40);
+/// How long a thread looks again before it parks: longer than the other side takes to wake up and to answer. Were it
+/// shorter, two that sleep for each other would do so for ever; so, after one of them has found the other's answer,
+/// both are awake.
+const BRIEFLY: Duration = Duration::from_micros(100);
+
+/// How long a thread that never parks looks before it lets others run in between.
+const POLITE: Duration = Duration::from_micros(5);
 
 /// How often it looks between two looks at the clock.
 const LOOKS: u32 = 32;
@@ -25,7 +30,7 @@ const RETRY: u32 = 64;
 /// How a thread waits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Spin {
-    /// It looks again for at most some 40 µs, then it sleeps until it is woken.
+    /// It looks again for at most some 100 µs, then it sleeps until it is woken.
     #[default]
     Briefly,
     /// It looks again until there is something: no answer is faster, and nothing else uses the processor meanwhile
@@ -91,7 +96,7 @@ fn look<F: Future>(spin: Spin, mut future: Pin<&mut F>, deadline: Option<Instant
     if let Poll::Ready(output) = look() {
         return Look::Done(Some(output));
     }
-    let (mut began, patience) = (Instant::now(), PATIENCE.get());
+    let (began, patience) = (Instant::now(), PATIENCE.get());
     loop {
         let now = Instant::now();
         if deadline.is_some_and(|deadline| deadline <= now) {
@@ -100,10 +105,7 @@ fn look<F: Future>(spin: Spin, mut future: Pin<&mut F>, deadline: Option<Instant
         match spin {
             Spin::Briefly if is_alone() || now - began >= patience => return Look::InVain,
             // Whoever is waited for may need this processor.
-            Spin::Always if is_alone() || now - began >= BRIEFLY => {
-                thread::yield_now();
-                began = now;
-            }
+            Spin::Always if is_alone() || now - began >= POLITE => thread::yield_now(),
             Spin::Briefly | Spin::Always => {}
         }
         for _ in 0..LOOKS {

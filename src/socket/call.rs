@@ -48,11 +48,17 @@ impl Sockets {
             Verb::Find { socket, name } => self.find_recipient(socket, &name),
             Verb::JoinGroup { socket, group, interface } => self
                 .group_member(now, socket, interface, transport, below, rng)
-                .and_then(|slot| transport.join_group(now, slot, group, below))
+                .and_then(|slot| match self.is_packet(socket) {
+                    true => transport.join_packet_group(now, slot, group, below),
+                    false => transport.join_group(now, slot, group, below),
+                })
                 .map(|()| Outcome::Done),
             Verb::LeaveGroup { socket, group, interface } => self
                 .group_member(now, socket, interface, transport, below, rng)
-                .and_then(|slot| transport.leave_group(now, slot, group, below))
+                .and_then(|slot| match self.is_packet(socket) {
+                    true => transport.leave_packet_group(now, slot, group, below),
+                    false => transport.leave_group(now, slot, group, below),
+                })
                 .map(|()| Outcome::Done),
             Verb::Linger { socket } => match self.linger(ticket, socket, transport) {
                 Some(result) => result,
@@ -75,6 +81,9 @@ impl Sockets {
     ) -> Result<usize> {
         if interface.is_some_and(|address| !address.is_loopback() && !below.ip.is_own(address)) {
             return Err(Error::AddressNotAvailable);
+        }
+        if self.is_packet(socket) {
+            return self.bound_packet(now, socket, transport, below, rng);
         }
         self.bound_datagram(now, socket, transport, below, rng)
     }

@@ -101,6 +101,11 @@ impl Sockets {
         }
     }
 
+    /// Whether it is an echo socket or a raw socket.
+    pub(super) fn is_packet(&self, socket: Handle) -> bool {
+        matches!(self.find(socket).map(|entry| &entry.state), Some(State::Packet { .. }))
+    }
+
     /// Moves packets between the transport and the pipe.
     pub(super) fn service_packet(
         &mut self,
@@ -155,7 +160,7 @@ impl Sockets {
         if end.is_dropped() {
             match kind {
                 Kind::Raw(_) => transport.close_raw(now, slot, below),
-                _ => transport.close_echo(now, slot),
+                _ => transport.close_echo(now, slot, below),
             }
             self.table.remove(descriptor);
         } else if end.has_unsent() {

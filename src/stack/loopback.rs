@@ -33,14 +33,15 @@ impl Loopback {
         self.arriving.bytes_used() + self.waiting.bytes_used()
     }
 
-    /// Takes `packets`, and leaves an empty arena. The first ones move with their arena; what joins those that wait is
-    /// copied.
-    pub(super) fn take(&mut self, packets: &mut Packets) {
-        if self.waiting.is_empty() {
+    /// Takes `packets` and what stands behind them, and leaves an empty arena. The first ones move with their arena; what
+    /// joins those that wait is copied.
+    pub(super) fn take(&mut self, packets: &mut Packets, batch: &Batch) {
+        if self.waiting.is_empty() && !packets.is_empty() {
             std::mem::swap(&mut self.waiting, packets);
         } else {
             self.waiting.append(packets);
         }
+        self.waiting.append(&batch.copies);
         packets.clear();
     }
 
@@ -60,17 +61,63 @@ impl Loopback {
     }
 }
 
+/// What one flush sends to ourselves, beside the packets that stay where they are.
+#[derive(Debug)]
+pub(super) struct Batch {
+    /// The bytes on the loopback so far.
+    used: usize,
+    /// The pieces of a packet that had to be cut, and, so that the order stays, everything behind it.
+    copies: Packets,
+}
+
+impl Batch {
+    pub(super) fn new(loopback: &Loopback) -> Batch {
+        Batch { used: loopback.bytes_used(), copies: Packets::new() }
+    }
+}
+
 impl Stack {
-    /// Sends one packet to ourselves. `used` are the bytes on the loopback so far.
+    /// Sends one packet to ourselves. Says whether it stays in the arena that it was written in.
     pub(super) fn send_local(
         &mut self,
         now: Time,
         (packet, fate, form): (&mut [u8], Fate, Form),
+        batch: &mut Batch,
+        depth: Depth,
+        observer: &mut dyn Observer,
+    ) -> Result<bool, Rule> {
+        let Some(pieces) = self.ip.local_pieces(packet, form)? else {
+            self.ip.complete(packet, form)?;
+            self.admit_local(now, (packet, fate), batch.used, depth, observer)?;
+            batch.used += packet.len();
+            if batch.copies.is_empty() {
+                return Ok(true);
+            }
+            batch.copies.push_as(packet.len(), fate, form, |copy| copy.copy_from_slice(packet));
+            return Ok(false);
+        };
+        for piece in pieces {
+            let length = piece.len();
+            batch.copies.push(length, fate, None, |buffer| piece.write(buffer));
+            let Some(Outgoing { packet, .. }) = batch.copies.last() else { break };
+            if let Err(rule) = self.admit_local(now, (packet, fate), batch.used, depth, observer) {
+                batch.copies.pop();
+                return Err(rule);
+            }
+            batch.used += length;
+        }
+        Ok(false)
+    }
+
+    /// Shows a packet that leaves, and sees whether the loopback, which holds `used` bytes, takes it.
+    fn admit_local(
+        &mut self,
+        now: Time,
+        (packet, fate): (&[u8], Fate),
         used: usize,
         depth: Depth,
         observer: &mut dyn Observer,
     ) -> Result<(), Rule> {
-        self.ip.complete(packet, form)?;
         let is_full = used + packet.len() > self.config.limits.loopback_bytes;
         if depth >= Depth::Packet {
             let fate = if is_full { Fate { rule: Some(Rule::LoopbackFull), ..fate } } else { fate };

@@ -3,6 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::Stack;
+use super::loopback::Batch;
 use crate::ip::Outgoing;
 use crate::link::Frames;
 use crate::observe::{Depth, Observer, Rule, Time};
@@ -17,18 +18,17 @@ impl Stack {
         let sent = out.len();
         let mut failed = Vec::new();
         let mut packets = std::mem::take(&mut self.packets);
-        let mut used = self.loopback.bytes_used();
+        let mut batch = Batch::new(&self.loopback);
         packets.retain_mut(|packet, fate, form| {
             let outgoing = Outgoing { packet, fate, form };
             let rule = match self.send(now, &outgoing, out) {
                 Ok(Sent::ByLink) => return false,
-                Ok(Sent::ToOurselves) => match self.send_local(now, (packet, fate, form), used, depth, observer) {
-                    Ok(()) => {
-                        used += packet.len();
-                        return true;
+                Ok(Sent::ToOurselves) => {
+                    match self.send_local(now, (packet, fate, form), &mut batch, depth, observer) {
+                        Ok(is_kept) => return is_kept,
+                        Err(rule) => rule,
                     }
-                    Err(rule) => rule,
-                },
+                }
                 Err(rule) => rule,
             };
             self.counters.count(rule);
@@ -38,11 +38,7 @@ impl Stack {
             }
             false
         });
-        if packets.is_empty() {
-            packets.clear();
-        } else {
-            self.loopback.take(&mut packets);
-        }
+        self.loopback.take(&mut packets, &batch);
         self.packets = packets;
         for error in failed {
             let mut below = Below { ip: &mut self.ip, packets: &mut self.packets };

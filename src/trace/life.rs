@@ -80,7 +80,7 @@ impl fmt::Display for Life<'_> {
                 write!(f, "{socket} listens on {local}, backlog {backlog}")
             }
             Event::Bound { socket, local, .. } if socket.protocol == Protocol::Raw => {
-                write!(f, "{socket} hears protocol {} to {}", local.port(), local.ip())
+                write!(f, "{socket} hears protocol {} at {}", local.port(), local.ip())
             }
             Event::Bound { socket, local, backlog: None } => write!(f, "{socket} is bound to {local}"),
             Event::Accepted { socket, listener, listening, local, remote, waiting, backlog } => {
@@ -145,6 +145,20 @@ mod tests {
 
     const CONNECTION: SocketId = SocketId { protocol: Protocol::Tcp, number: 3 };
     const LISTENER: SocketId = SocketId { protocol: Protocol::Tcp, number: 1 };
+
+    #[test]
+    fn an_echo_socket_and_a_raw_socket_say_what_they_hear_and_count_what_they_carry() {
+        let icmp = SocketId { protocol: Protocol::Icmp, number: 4 };
+        let raw = SocketId { protocol: Protocol::Raw, number: 5 };
+        let bound = |socket, local: &str| Event::Bound { socket, local: local.parse().unwrap(), backlog: None };
+        assert!(line(&bound(icmp, "0.0.0.0:77")).ends_with("icmp#4 is bound to 0.0.0.0:77"));
+        assert!(line(&bound(raw, "0.0.0.0:1")).ends_with("raw#5 hears protocol 1 at 0.0.0.0"));
+        let summary = Summary { packets_in: 2, ..Summary::default() };
+        for (socket, unit) in [(icmp, "2 messages in"), (raw, "2 packets in")] {
+            let said = line(&Event::Closed { socket, how: Close::ByUs, summary });
+            assert!(said.contains(unit), "{said}");
+        }
+    }
 
     #[test]
     fn a_connection_is_accepted_in_one_line() {

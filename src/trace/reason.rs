@@ -132,6 +132,7 @@ const fn name(protocol: Protocol) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::observe::SocketId;
 
     #[test]
     fn every_rule_of_the_table_says_what_was_done() {
@@ -143,6 +144,19 @@ mod tests {
             let frame = Frame::decode(&[]);
             let owner = Owner { direction: Direction::Out, frame: &frame, fate: &fate }.to_string();
             assert!(owner.contains(rule.source()) && !owner.starts_with(':'), "{owner}");
+        }
+    }
+
+    #[test]
+    fn an_identifier_and_a_protocol_are_named_as_what_they_are() {
+        let frame = Frame::decode(&[]);
+        for (protocol, said) in [
+            (Protocol::Icmp, "identifier 9 of ICMP echo belongs to icmp#1, bound to 10.0.0.1"),
+            (Protocol::Raw, "protocol 9 is heard by raw#1 at 10.0.0.1"),
+        ] {
+            let socket = SocketId { protocol, number: 1 };
+            let fate = Fate::of(Ownership::Port { socket, bound: "10.0.0.1:9".parse().unwrap() });
+            assert_eq!(Owner { direction: Direction::In, frame: &frame, fate: &fate }.to_string(), said);
         }
     }
 

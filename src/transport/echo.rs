@@ -116,8 +116,8 @@ impl Transport {
     }
 
     /// Closes an echo socket.
-    pub fn close_echo(&mut self, now: Time, slot: usize) {
-        let socket = self.bury(now, slot);
+    pub fn close_echo(&mut self, now: Time, slot: usize, below: &mut Below<'_>) {
+        let socket = self.bury(now, slot, below);
         self.ports.release(Protocol::Icmp, socket.place, Bound::Echo(slot));
     }
 }

@@ -153,7 +153,7 @@ impl Transport {
     }
 }
 
-fn check_group(group: IpAddr, local: SocketAddr) -> Result<()> {
+pub(super) fn check_group(group: IpAddr, local: SocketAddr) -> Result<()> {
     if !group.is_multicast() {
         return Err(Error::InvalidInput);
     }

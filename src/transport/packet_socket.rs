@@ -7,6 +7,7 @@ use std::collections::VecDeque;
 use std::net::{IpAddr, SocketAddr};
 
 use super::address::{leave_host, this_host};
+use super::group::check_group;
 use super::sent::Sent;
 use super::{Below, Notice, Place, Transport};
 use crate::error::{Error, Result};
@@ -81,6 +82,8 @@ pub struct PacketSocket {
     /// Where packets to `remote` come from.
     source: Option<IpAddr>,
     pub(super) options: PacketOptions,
+    /// Multicast groups that it has joined.
+    groups: Vec<IpAddr>,
     pub(super) sent: Sent,
     pub(super) descriptor: usize,
     /// With what its program gets.
@@ -108,6 +111,7 @@ impl PacketSocket {
             remote: None,
             source: None,
             options: PacketOptions::default(),
+            groups: Vec::new(),
             sent: Sent::default(),
             descriptor,
             waiting: VecDeque::new(),
@@ -250,6 +254,39 @@ impl Transport {
         (socket.remote, socket.source) = (None, None);
     }
 
+    /// IP_ADD_MEMBERSHIP, IPV6_ADD_MEMBERSHIP.
+    ///
+    /// # Errors
+    ///
+    /// As [`Transport::join_group`].
+    pub fn join_packet_group(&mut self, now: Time, slot: usize, group: IpAddr, below: &mut Below<'_>) -> Result<()> {
+        let socket = &mut self.packet_sockets[slot];
+        check_group(group, socket.place.local)?;
+        if socket.groups.contains(&group) {
+            return Err(Error::AddressInUse);
+        }
+        if socket.groups.len() >= self.limits.groups_per_socket {
+            return Err(Error::NoBufferSpace);
+        }
+        below.ip.join_group(now, group)?;
+        socket.groups.push(group);
+        Ok(())
+    }
+
+    /// IP_DROP_MEMBERSHIP, IPV6_DROP_MEMBERSHIP.
+    ///
+    /// # Errors
+    ///
+    /// As [`Transport::leave_group`].
+    pub fn leave_packet_group(&mut self, now: Time, slot: usize, group: IpAddr, below: &mut Below<'_>) -> Result<()> {
+        let socket = &mut self.packet_sockets[slot];
+        check_group(group, socket.place.local)?;
+        let place = socket.groups.iter().position(|&other| other == group).ok_or(Error::AddressNotAvailable)?;
+        socket.groups.swap_remove(place);
+        below.ip.leave_group(now, group);
+        Ok(())
+    }
+
     /// Tells a socket of an ICMP error as it wants to be told (RFC 1122 §4.1.3.3, `raw(7)`).
     pub(super) fn tell(&mut self, now: Time, slot: usize, error: &IcmpError, below: &mut Below<'_>) -> Fate {
         let socket = &self.packet_sockets[slot];
@@ -267,8 +304,11 @@ impl Transport {
         Fate { rule: Some(Rule::IcmpErrorDelivered), ..fate }
     }
 
-    pub(super) fn bury(&mut self, now: Time, slot: usize) -> PacketSocket {
+    pub(super) fn bury(&mut self, now: Time, slot: usize, below: &mut Below<'_>) -> PacketSocket {
         let socket = self.packet_sockets.remove(slot);
+        for &group in &socket.groups {
+            below.ip.leave_group(now, group);
+        }
         let summary = Summary { age: now - socket.created, ..socket.summary };
         self.lives.push_back(super::Life::Closed { socket: socket.id, how: Close::ByUs, summary });
         socket

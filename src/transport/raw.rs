@@ -142,7 +142,7 @@ impl Transport {
 
     /// Closes a raw socket.
     pub fn close_raw(&mut self, now: Time, slot: usize, below: &mut Below<'_>) {
-        let socket = self.bury(now, slot);
+        let socket = self.bury(now, slot, below);
         self.raw_slots.retain(|&other| other != slot);
         below.ip.cease_to_hear(socket.is_v4, socket.protocol);
     }

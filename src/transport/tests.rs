@@ -46,6 +46,8 @@ impl Transport {
             ("remnants", self.remnants.len()),
             ("joined", self.joined),
             ("listeners", self.listeners.len()),
+            ("packet sockets", self.packet_sockets.len()),
+            ("raw slots", self.raw_slots.len()),
             ("tuples", self.tuples.len()),
             ("ports", self.ports.len()),
             ("dirty", self.dirty.len()),

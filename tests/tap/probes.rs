@@ -66,6 +66,17 @@ fn the_host_answers_our_pings_of_every_size() {
 }
 
 #[test]
+fn an_interrupt_ends_a_ping_with_its_summary() {
+    alone(|| {
+        tap_up();
+        let binary = env!("CARGO_BIN_EXE_tapsock");
+        let line = format!("timeout --preserve-status -s INT 2 {binary} ping -i 0.1 --probe 0 192.168.69.100");
+        let said = run(&line).well();
+        assert!(said.contains("icmp_seq=1 ") && said.contains("0% packet loss"), "{said}");
+    });
+}
+
+#[test]
 fn nobody_answers_at_a_dead_address_and_that_is_exit_code_1() {
     alone(|| {
         tap_up();

@@ -7,6 +7,24 @@ use crate::net::{self, Domain, Message, Protocol, Socket, Stack, Type};
 use crate::socket::{SocketOption, Verb};
 
 /// An ICMP echo socket: [`net::IcmpSocket`] for async programs.
+///
+/// ```
+/// use tapsock::net::Stack;
+/// use tapsock::net::tokio::IcmpSocket;
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let stack = Stack::builder().loopback_only()?;
+/// let socket = IcmpSocket::bind(&stack, "[::]:7".parse()?).await?;
+/// socket.set_ttl(9)?;
+/// socket.send_to(&[128, 0, 0, 0, 0, 0, 0, 1, b'h', b'i'], "::1".parse()?).await?;
+/// let mut reply = [0; 64];
+/// let message = socket.recv_message(&mut reply).await?;
+/// assert_eq!(reply[4..message.count], [0, 7, 0, 1, b'h', b'i']);
+/// assert_eq!(message.hop_limit, Some(64)); // of the reply
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug)]
 pub struct IcmpSocket(net::IcmpSocket);
 

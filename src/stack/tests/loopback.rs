@@ -221,6 +221,27 @@ fn each_packet_is_built_shown_and_verified_and_as_large_as_on_linux() {
     assert_eq!(info.send_mss, 65_476);
 }
 
+/// A SYN cookie remembers only a few sizes, so that the server takes a smaller MSS for the client's.
+#[test]
+fn who_wants_shorter_segments_gets_them_in_order() {
+    let config = Config { limits: Limits { syn_entries: 0, ..Limits::default() }, ..config_a() };
+    let mut alone = Alone::with(config);
+    let (client, server, _listener) = alone.connected(at("127.0.0.1", 80));
+    let Ok(Outcome::Info(info)) = alone.0.call_a(Verb::Info { socket: server.handle }) else { panic!() };
+    assert!(info.send_mss < 10_000, "{}", info.send_mss);
+    alone.0.a.seen.packets.clear();
+    let data: Vec<u8> = (0..60_000u32).map(|at| (at ^ at >> 8) as u8).collect();
+    server.pipe.try_write(&data).unwrap();
+    alone.run(50);
+    assert!(read_all(&client) == data);
+    let longest = alone.segments().iter().map(|(_, payload, _)| *payload).max();
+    assert!(longest <= Some(usize::from(info.send_mss)), "{longest:?}");
+    let out_of_order = [Rule::TcpOldData, Rule::TcpRetransmitFast, Rule::TcpRetransmitTimeout];
+    assert_eq!(out_of_order.map(|rule| alone.count(rule)), [0; 3]);
+    let Ok(Outcome::Info(info)) = alone.0.call_a(Verb::Info { socket: server.handle }) else { panic!() };
+    assert_eq!(info.summary.retransmitted, 0);
+}
+
 #[test]
 fn ten_mebibytes_arrive_exactly_both_ways_at_once() {
     for (to, _) in [("127.0.0.1", ""), (A6, "")] {

@@ -348,3 +348,164 @@ fn what_it_sends_to_ourselves_arrives() {
     net.run(Duration::from_millis(10));
     assert_eq!(next(&one).map(|(packet, _)| packet[24..].to_vec()), Ok(b"its payload".to_vec()));
 }
+
+#[test]
+fn an_error_about_what_it_sent_reaches_the_socket_as_it_wants() {
+    let mut net = Net::new();
+    for (domain, peer, error) in
+        [(Domain::Inet, B, Error::ProtocolNotAvailable), (Domain::Inet6, B6, Error::ProtocolError)]
+    {
+        let socket = open_a(&mut net, domain, raw(UNKNOWN));
+        let send = |net: &mut Net| {
+            socket.pipe.try_send(b"x", at(peer, 0), None).unwrap();
+            net.run(Duration::from_secs(2));
+            next(&socket).unwrap_err()
+        };
+        assert_eq!(send(&mut net), Error::WouldBlock, "it is not connected");
+        net.call_a(Verb::Connect { socket: socket.handle, remote: at(peer, 0) }).unwrap();
+        let Ok(Outcome::Address(local)) = net.call_a(Verb::LocalAddress { socket: socket.handle }) else { panic!() };
+        assert_eq!(local, at(if domain == Domain::Inet { A } else { A6 }, 253), "as on Linux");
+        assert_eq!(send(&mut net), error);
+        net.call_a(Verb::Disconnect { socket: socket.handle }).unwrap();
+        assert_eq!(send(&mut net), Error::WouldBlock);
+        set_a(&mut net, &socket, SocketOption::ReceiveErrors(true));
+        assert_eq!(send(&mut net), error);
+    }
+}
+
+#[test]
+fn fragments_are_seen_when_they_are_whole() {
+    let mut net = Net::new();
+    let socket = open_a(&mut net, Domain::Inet, raw(Protocol::UDP));
+    let peer = net.bind_b(at(B, 9));
+    peer.pipe.try_send(&[7; 4000], at(A, 7), None).unwrap();
+    net.settle();
+    let (packet, _) = next(&socket).unwrap();
+    let header = Ipv4Packet::new_checked(&packet[..]).unwrap();
+    assert_eq!((packet.len(), header.more_frags(), header.frag_offset()), (4028, false, 0));
+    assert_eq!(next(&socket), Err(Error::WouldBlock));
+}
+
+#[test]
+fn a_damaged_message_of_icmp_is_seen_and_one_of_icmpv6_is_not() {
+    let mut net = Net::new();
+    let [four, six] =
+        [(Domain::Inet, Protocol::ICMP), (Domain::Inet6, Protocol::ICMPV6)].map(|(d, p)| open_a(&mut net, d, raw(p)));
+    let filter = [u32::MAX, u32::MAX, u32::MAX, u32::MAX, !1, u32::MAX, u32::MAX, u32::MAX];
+    set_a(&mut net, &six, SocketOption::IcmpFilter(filter));
+    let sender = open_b(&mut net, Domain::Inet, raw(Protocol::ICMP));
+    sender.pipe.try_send(&[8, 0, 1, 2, 3, 4, 5, 6], at(A, 0), None).unwrap();
+    let whole = open_b(&mut net, Domain::Inet6, raw(Protocol::RAW));
+    let mut packet = vec![0x60, 0, 0, 0, 0, 8, 58, 64];
+    for address in [B6, A6] {
+        packet.extend_from_slice(&address.parse::<std::net::Ipv6Addr>().unwrap().octets());
+    }
+    packet.extend_from_slice(&[128, 0, 1, 2, 3, 4, 5, 6]);
+    whole.pipe.try_send(&packet, at(A6, 0), None).unwrap();
+    net.settle();
+    assert_eq!(net.a.stack.counters().of(Rule::IcmpChecksum), 2);
+    assert_eq!(next(&four).map(|(packet, _)| packet[20]), Ok(8));
+    assert_eq!(next(&six), Err(Error::WouldBlock));
+}
+
+#[test]
+fn only_the_combinations_of_linux_are_sockets() {
+    use crate::socket::Type;
+    for (domain, kind, protocol, expected) in [
+        (Domain::Inet, Type::Dgram, Some(Protocol::ICMP), Ok(Kind::Echo)),
+        (Domain::Inet6, Type::Dgram, Some(Protocol::ICMPV6), Ok(Kind::Echo)),
+        (Domain::Inet, Type::Dgram, Some(Protocol::ICMPV6), Err(Error::ProtocolNotSupported)),
+        (Domain::Inet6, Type::Dgram, Some(Protocol::ICMP), Err(Error::ProtocolNotSupported)),
+        (Domain::Inet, Type::Raw, Some(Protocol::TCP), Ok(raw(Protocol::TCP))),
+        (Domain::Inet6, Type::Raw, Some(Protocol::RAW), Ok(raw(Protocol::RAW))),
+        (Domain::Inet, Type::Raw, None, Err(Error::ProtocolNotSupported)),
+        (Domain::Inet, Type::Raw, Some(Protocol::from(0)), Err(Error::ProtocolNotSupported)),
+    ] {
+        assert_eq!(Kind::of(domain, kind, protocol), expected, "{domain:?} {kind:?} {protocol:?}");
+        if let Ok(made) = expected {
+            assert_eq!((made.r#type(), Some(made.protocol(domain))), (kind, protocol));
+        }
+    }
+}
+
+#[test]
+fn a_group_is_heard_by_who_joins_it_and_left_when_the_last_one_is_closed() {
+    let mut net = Net::new();
+    for (domain, group) in [(Domain::Inet, "224.0.0.77"), (Domain::Inet6, "ff02::77")] {
+        let socket = open_a(&mut net, domain, raw(UNKNOWN));
+        let sender = open_b(&mut net, domain, raw(UNKNOWN));
+        let heard = |net: &mut Net, socket: &DatagramSocket| {
+            sender.pipe.try_send(b"x", at(group, 0), None).unwrap();
+            net.run(Duration::from_secs(1));
+            next(socket).is_ok()
+        };
+        assert!(!heard(&mut net, &socket));
+        let join = Verb::JoinGroup { socket: socket.handle, group: at(group, 0).ip(), interface: None };
+        net.call_a(join).unwrap();
+        assert_eq!(net.call_a(join).unwrap_err(), Error::AddressInUse);
+        assert!(heard(&mut net, &socket));
+        let leave = Verb::LeaveGroup { socket: socket.handle, group: at(group, 0).ip(), interface: None };
+        net.call_a(leave).unwrap();
+        assert_eq!(net.call_a(leave).unwrap_err(), Error::AddressNotAvailable);
+        assert!(!heard(&mut net, &socket));
+        net.call_a(join).unwrap();
+        drop(socket);
+        let other = open_a(&mut net, domain, raw(UNKNOWN));
+        assert!(!heard(&mut net, &other), "nobody is in it any more");
+    }
+}
+
+/// Programs may write whatever they like; the stack, and the one that receives it, go on.
+#[test]
+fn whatever_a_program_sends_nobody_panics() {
+    use rand::rngs::StdRng;
+    use rand::{RngExt, SeedableRng};
+
+    let mut net = Net::new();
+    let mut rng = StdRng::seed_from_u64(0x7ab);
+    let mut senders = Vec::new();
+    for domain in [Domain::Inet, Domain::Inet6] {
+        for protocol in [0xff, 1, 2, 6, 17, 43, 44, 58, 60, 0x3b].map(Protocol::from) {
+            senders.push((domain, open_a(&mut net, domain, raw(protocol))));
+            senders.push((domain, open_b(&mut net, domain, raw(protocol))));
+        }
+        senders.push((domain, open_a(&mut net, domain, Kind::Echo)));
+    }
+    for round in 0..4000 {
+        let (domain, socket) = &senders[rng.random_range(0..senders.len())];
+        let [ours, theirs] = if *domain == Domain::Inet { [A, B] } else { [A6, B6] };
+        let peer = if rng.random_bool(0.5) { ours } else { theirs };
+        let mut bytes = vec![0; rng.random_range(0..120)];
+        rng.fill(&mut bytes[..]);
+        // Often a header that is almost one.
+        match (domain, peer.parse().unwrap()) {
+            (Domain::Inet, std::net::IpAddr::V4(peer)) if bytes.len() >= 20 => {
+                bytes[0] = 0x40 | rng.random_range(4..8);
+                bytes[6..8].copy_from_slice(&[[0, 0], [0x20, 0], [0, 1]][rng.random_range(0..3)]);
+                bytes[9] = [1, 2, 6, 17, 89][rng.random_range(0..5)];
+                bytes[12..16].fill(0);
+                bytes[16..20].copy_from_slice(&peer.octets());
+            }
+            (Domain::Inet6, std::net::IpAddr::V6(peer)) if bytes.len() >= 40 => {
+                bytes[0] = 0x60;
+                let length = (bytes.len() - 40) as u8;
+                bytes[4..6].copy_from_slice(&[0, length]);
+                bytes[6] = [0, 6, 17, 43, 44, 58, 60, 59][rng.random_range(0..8)];
+                bytes[24..40].copy_from_slice(&peer.octets());
+            }
+            _ => {}
+        }
+        let _ = socket.pipe.try_send(&bytes, at(peer, 0), None);
+        net.settle();
+        if round % 64 == 0 {
+            net.run(Duration::from_millis(100));
+            for (_, socket) in &senders {
+                while !matches!(next(socket), Err(Error::WouldBlock)) {}
+            }
+        }
+    }
+    drop(senders);
+    net.settle();
+    assert_eq!((net.a.stack.sockets(), net.b.stack.sockets()), (0, 0));
+    assert_eq!((net.a.stack.memory_used(), net.b.stack.memory_used()), (0, 0));
+}
