@@ -362,9 +362,9 @@ fn an_error_about_what_it_sent_reaches_the_socket_as_it_wants() {
             next(&socket).unwrap_err()
         };
         assert_eq!(send(&mut net), Error::WouldBlock, "it is not connected");
-        net.call_a(Verb::Connect { socket: socket.handle, remote: at(peer, 0) }).unwrap();
+        net.call_a(Verb::Connect { socket: socket.handle, remote: at(peer, 0).into() }).unwrap();
         let Ok(Outcome::Address(local)) = net.call_a(Verb::LocalAddress { socket: socket.handle }) else { panic!() };
-        assert_eq!(local, at(if domain == Domain::Inet { A } else { A6 }, 253), "as on Linux");
+        assert_eq!(local, at(if domain == Domain::Inet { A } else { A6 }, 253).into(), "as on Linux");
         assert_eq!(send(&mut net), error);
         net.call_a(Verb::Disconnect { socket: socket.handle }).unwrap();
         assert_eq!(send(&mut net), Error::WouldBlock);
@@ -441,11 +441,11 @@ fn a_group_is_heard_by_who_joins_it_and_left_when_the_last_one_is_closed() {
         };
         assert!(!heard(&mut net, &socket));
         let join = Verb::JoinGroup { socket: socket.handle, group: at(group, 0).ip(), interface: None };
-        net.call_a(join).unwrap();
-        assert_eq!(net.call_a(join).unwrap_err(), Error::AddressInUse);
+        net.call_a(join.clone()).unwrap();
+        assert_eq!(net.call_a(join.clone()).unwrap_err(), Error::AddressInUse);
         assert!(heard(&mut net, &socket));
         let leave = Verb::LeaveGroup { socket: socket.handle, group: at(group, 0).ip(), interface: None };
-        net.call_a(leave).unwrap();
+        net.call_a(leave.clone()).unwrap();
         assert_eq!(net.call_a(leave).unwrap_err(), Error::AddressNotAvailable);
         assert!(!heard(&mut net, &socket));
         net.call_a(join).unwrap();
