@@ -46,8 +46,8 @@ macro_rules! errors {
 errors! {
     /// EPERM: a Unix socket hears another one only.
     NotPermitted = 1, "the operation is not permitted";
-    /// ENOENT: no Unix socket has this path.
-    NotFound = 2, "there is no socket of this name";
+    /// ENOENT: there is nothing of this name.
+    NotFound = 2, "there is nothing of this name";
     /// EINTR: the stack was told to stop while the call waited.
     Interrupted = 4, "the call was interrupted";
     /// EBADF: the socket is closed.
@@ -56,6 +56,8 @@ errors! {
     WouldBlock = 11, "the call would have to wait";
     /// EACCES: a broadcast without permission; a router or a host says that it is forbidden.
     PermissionDenied = 13, "permission denied";
+    /// ENODEV: there is no such interface.
+    NoDevice = 19, "there is no such interface";
     /// EINVAL: the call does not fit the socket's state or its arguments.
     InvalidInput = 22, "invalid argument";
     /// EMFILE: the limit on sockets is reached.

@@ -46,6 +46,8 @@ pub(super) fn packet(source: IpAddr, destination: IpAddr, protocol: u8, payload:
             let mut packet = Ipv4Packet::new_unchecked(&mut bytes[..]);
             packet.set_total_len(20 + payload.len() as u16);
             packet.set_ident(0x1234);
+            // As the state machines of the transport write it.
+            packet.set_dont_frag(matches!(protocol, 6 | 17));
             packet.set_hop_limit(1);
             packet.set_next_header(IpProtocol::from(protocol));
             packet.set_src_addr(source);

@@ -39,6 +39,8 @@ struct Entry {
 pub enum Form {
     /// Its lengths and all checksums. A TCP super-segment is to be cut into segments of so many payload bytes.
     Ours(Option<NonZeroU16>),
+    /// The same for a datagram that goes as it is by whatever way, and finds out if it fits (IP_PMTUDISC_PROBE).
+    Probe,
     /// Only what belongs to the IP header: the payload is a program's (`raw(7)`).
     Payload,
     /// Nothing: all of it is a program's (IP_HDRINCL).

@@ -71,9 +71,14 @@ impl Layout {
         }
     }
 
-    /// Who discovers path MTUs. An answer of ours, that no socket sent, is told nothing about its way.
-    fn is_discovered(self, is_narrow: bool) -> bool {
-        (self.form == Form::Payload || matches!(self.protocol, protocol::TCP | protocol::UDP)) && !is_narrow
+    /// Who discovers path MTUs, unless its socket does not want to. An answer of ours, that no socket sent, is told
+    /// nothing about its way.
+    fn is_discovered(self, is_narrow: bool, packet: &[u8]) -> bool {
+        match self.form {
+            Form::Payload => !is_narrow,
+            _ if self.v4 && may_be_cut(packet) => false,
+            _ => matches!(self.protocol, protocol::TCP | protocol::UDP) && !is_narrow,
+        }
     }
 
     /// Writes the lengths and checksums of a packet that is whole.
@@ -134,7 +139,11 @@ impl Ip {
     /// As [`pieces`](Ip::pieces).
     pub fn pieces_as<'p>(&mut self, packet: &'p [u8], form: Form) -> Result<Pieces<'p>, Rule> {
         let headers = headers(packet, form)?;
-        let way = self.way(packet, headers.0.v4);
+        let v4 = headers.0.v4;
+        let way = match form {
+            Form::Probe => PathMtu { mtu: if v4 { self.mtu } else { self.mtu6 }, is_narrow: false },
+            _ => self.way(packet, v4),
+        };
         self.cut(packet, headers, form, way)
     }
 
@@ -164,10 +173,10 @@ impl Ip {
         let Layout { v4, protocol, .. } = layout;
         let cut = match form {
             Form::Ours(segment) => segment.filter(|_| protocol == protocol::TCP),
-            Form::Payload | Form::Whole => None,
+            Form::Probe | Form::Payload | Form::Whole => None,
         };
         let is_cut = match form {
-            Form::Ours(_) => protocol != protocol::TCP,
+            Form::Ours(_) | Form::Probe => protocol != protocol::TCP,
             Form::Payload => true,
             Form::Whole => false,
         };
@@ -184,7 +193,7 @@ impl Ip {
             return Err(Rule::IpTooLarge);
         }
         let (first, rest) = data.split_at(size);
-        let dont_fragment = layout.is_discovered(way.is_narrow);
+        let dont_fragment = layout.is_discovered(way.is_narrow, packet);
         let piece = Piece {
             headers,
             data: first,
@@ -217,7 +226,7 @@ impl Ip {
         if packet.len() > LONGEST + if layout.v4 { 0 } else { IPV6_HEADER_LEN } {
             return Err(Rule::IpTooLarge);
         }
-        let dont_fragment = layout.is_discovered(false);
+        let dont_fragment = layout.is_discovered(false, packet);
         let identification = if layout.v4 && !dont_fragment { self.identification(packet, 1) } else { 0 };
         layout.seal(packet, ip_header, identification, dont_fragment);
         Ok(())
@@ -296,6 +305,11 @@ impl Ip {
         };
         Ok(Pieces { next: Some(piece), rest, size })
     }
+}
+
+/// Whether an IPv4 packet says that routers may cut it.
+fn may_be_cut(packet: &[u8]) -> bool {
+    packet.get(6).is_some_and(|flags| flags & 0x40 == 0)
 }
 
 /// The sum of both addresses in an IP header.

@@ -145,6 +145,7 @@ impl Ip {
     pub fn send_whole(&mut self, packet: &[u8], is_v4: bool, fate: Fate, out: &mut Packets) -> Result<()> {
         let least = if is_v4 { IPV4_HEADER_LEN } else { IPV6_HEADER_LEN };
         let header = packet.get(..least).ok_or(Error::InvalidInput)?;
+        // Linux lets another version through; here the way down goes by it.
         if (header[0] >> 4 == 4) != is_v4 || (header[0] >> 4 == 6) == is_v4 {
             return Err(Error::InvalidInput);
         }

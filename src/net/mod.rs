@@ -45,7 +45,7 @@ pub use tcp::{TcpListener, TcpStream};
 pub use udp::UdpSocket;
 pub use unix::{UnixDatagram, UnixListener, UnixStream};
 
-pub use crate::socket::{Domain, Keepalive, Protocol, TcpInfo, Type};
+pub use crate::socket::{Domain, Keepalive, MtuDiscovery, Protocol, TcpInfo, Type};
 
 /// How many connections may wait to be accepted when the program did not say (std's choice for Linux).
 const BACKLOG: usize = 128;

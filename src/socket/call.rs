@@ -28,8 +28,8 @@ impl Sockets {
             Verb::Disconnect { socket } => self.disconnect(socket, transport),
             Verb::Close { socket } => self.close(socket, transport),
             Verb::LocalAddress { socket } => self.local_address(now, socket, transport, below, rng),
-            Verb::SetOption { socket, option } => self.set_option(socket, option, transport),
-            Verb::GetOption { socket, name } => self.get_option(socket, name),
+            Verb::SetOption { socket, option } => self.set_option(socket, option, transport, below),
+            Verb::GetOption { socket, name } => self.get_option(socket, name, transport, below),
             Verb::OpenListener { local, backlog, v6_only } => {
                 self.open_listener(now, local, (backlog, v6_only), transport, below, rng)
             }

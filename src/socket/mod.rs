@@ -36,7 +36,7 @@ pub use option::{OptionName, SocketOption};
 pub use unix::{Recipient, UnixAddress, UnixName, UnixPipe, UnixSocket};
 pub use verb::{Call, Completion, DatagramSocket, Handle, ListenerSocket, Outcome, StreamSocket, Verb};
 
-pub use crate::transport::{Keepalive, TcpInfo};
+pub use crate::transport::{CongestionControl, Keepalive, MtuDiscovery, TcpInfo};
 
 use std::collections::VecDeque;
 use std::sync::Arc;

@@ -139,7 +139,8 @@ impl Sockets {
             State::Idle { .. } | State::Stream { .. } | State::Joined { .. } => return Err(Error::InvalidInput),
         }
         let place = self.bound_tcp(socket, transport, below, rng)?;
-        let slot = transport.listen(place, backlog, socket.descriptor)?;
+        let terms = self.find(socket).ok_or(Error::BadDescriptor)?.options.terms();
+        let slot = transport.listen(place, backlog, terms, socket.descriptor)?;
         let (queue, end) = Accepts::new(self.doorbell.bell(socket.descriptor));
         let descriptor = self.find_mut(socket).ok_or(Error::BadDescriptor)?;
         descriptor.state = State::Listener { slot, end };
@@ -206,7 +207,7 @@ impl Sockets {
             Err(end) => end,
         };
         let descriptor = self.find_mut(socket).ok_or(Error::BadDescriptor)?;
-        let slot = match transport.connect(now, ends, socket.descriptor, below) {
+        let slot = match transport.connect(now, ends, &descriptor.options.terms(), socket.descriptor, below) {
             Ok(slot) => slot,
             Err(error) => {
                 descriptor.state = State::Idle { end: pipe.is_none().then_some(end) };

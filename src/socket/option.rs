@@ -1,11 +1,20 @@
 //! The options of a socket: what `setsockopt(2)` sets and `getsockopt(2)` gives back.
 
-use std::sync::Arc;
+mod apply;
+mod check;
+#[cfg(test)]
+mod tests;
+
+use std::net::Ipv4Addr;
 use std::time::Duration;
 
-use super::{Descriptor, Domain, Handle, Kind, Outcome, Protocol, Sockets, State};
-use crate::error::{Error, Result};
-use crate::transport::{GroupOption, Keepalive, PacketOptions, Sharing, TcpOption, Transport};
+use crate::transport::{CongestionControl, HOP_LIMIT, MtuDiscovery};
+
+/// A buffer of the size that the limits say.
+const SYSTEMS: usize = 0;
+
+/// Segments as large as the link takes them.
+const UNBOUNDED: u32 = 0;
 
 macro_rules! options {
     ($($(#[$doc:meta])* $name:ident / $field:ident: $value:ty = $default:expr;)*) => {
@@ -60,6 +69,11 @@ options! {
     V6Only / v6_only: bool = false;
     /// SO_LINGER; zero: closing discards what is unsent and sends a RST.
     Linger / linger: Option<Duration> = None;
+    /// SO_RCVBUF: bytes that may wait to be read. Twice as many are read back, as on Linux: so many that what the
+    /// connection keeps and what the program has not fetched from it are counted (see [`SocketOption`]).
+    ReceiveBuffer / receive_buffer: usize = SYSTEMS;
+    /// SO_SNDBUF: the same for what waits to be sent.
+    SendBuffer / send_buffer: usize = SYSTEMS;
     /// SO_KEEPALIVE (RFC 9293 §3.8.4).
     Keepalive / keepalive: bool = false;
     /// TCP_KEEPIDLE: how long the connection must be idle before the peer is asked.
@@ -72,161 +86,48 @@ options! {
     Nodelay / nodelay: bool = false;
     /// TCP_USER_TIMEOUT (RFC 5482); `None`: the system's default.
     UserTimeout / user_timeout: Option<Duration> = None;
+    /// TCP_MAXSEG: no larger segments than this, in either direction, options included. Before it is connected. What is
+    /// read back is what a segment of the connection carries; 536 before there is one.
+    MaxSegment / max_segment: u32 = UNBOUNDED;
+    /// TCP_CONGESTION: how the congestion window grows and shrinks.
+    Congestion / congestion: CongestionControl = CongestionControl::Cubic;
+    /// TCP_DEFER_ACCEPT: how long a connection without data is kept from being accepted; zero: it is not. As on Linux it
+    /// is rounded up to the moment at which a SYN-ACK would be sent again: 1, 3, 7, 15 seconds and so on.
+    DeferAccept / defer_accept: Duration = Duration::ZERO;
+    /// IP_TTL: how many routers a packet passes; 1 to 255.
+    Ttl / ttl: u32 = HOP_LIMIT as u32;
+    /// IP_TOS: the type of service; of TCP the last two bits, which are ECN's, stay as they are (RFC 2474, RFC 3168).
+    Tos / tos: u32 = 0;
+    /// IPV6_UNICAST_HOPS: [`Ttl`](SocketOption::Ttl) for IPv6; 0 to 255.
+    UnicastHops / unicast_hops: u32 = HOP_LIMIT as u32;
+    /// IPV6_TCLASS: [`Tos`](SocketOption::Tos) for IPv6.
+    TrafficClass / traffic_class: u32 = 0;
+    /// IP_MTU_DISCOVER.
+    MtuDiscover / mtu_discover: MtuDiscovery = MtuDiscovery::Want;
+    /// IPV6_MTU_DISCOVER.
+    MtuDiscoverV6 / mtu_discover_v6: MtuDiscovery = MtuDiscovery::Want;
+    /// IP_MTU, IPV6_MTU: the bytes that a packet to the peer may have on its whole way, as far as it is known. To be
+    /// read only, and only of a socket that is connected.
+    Mtu / mtu: u32 = 0;
     /// SO_BROADCAST: it may send to broadcast addresses.
     Broadcast / broadcast: bool = false;
     /// IP_RECVERR, IPV6_RECVERR: it is told of every ICMP error that a datagram of its caused, also of those that may
     /// pass, and also while it is not connected.
     ReceiveErrors / receive_errors: bool = false;
-    /// IP_TTL: over how many routers what it sends may go.
-    Ttl / ttl: u32 = 64;
-    /// IPV6_UNICAST_HOPS: the same for IPv6.
-    UnicastHops / unicast_hops: u32 = 64;
-    /// IP_TOS: the type of service, DSCP and ECN (RFC 2474, RFC 3168).
-    Tos / tos: u32 = 0;
-    /// IPV6_TCLASS: the same for IPv6.
-    TrafficClass / traffic_class: u32 = 0;
     /// IP_HDRINCL, IPV6_HDRINCL: what a raw socket sends begins with an IP header.
     HeaderIncluded / header_included: bool = false;
     /// ICMP_FILTER, ICMP6_FILTER (RFC 3542 §3.2): a bit that is set keeps ICMP messages of its type from a raw socket.
     IcmpFilter / icmp_filter: [u32; 8] = [0; 8];
-    /// IP_MULTICAST_LOOP, IPV6_MULTICAST_LOOP: what it sends to groups is also for the sockets of this stack.
+    /// IP_MULTICAST_LOOP: what it sends to groups is also for the sockets of this stack.
     MulticastLoop / multicast_loop: bool = true;
-    /// IP_MULTICAST_TTL, IPV6_MULTICAST_HOPS: how many routers away groups are reached. 0: only on this stack.
-    MulticastHops / multicast_hops: u8 = 1;
-}
-
-impl Options {
-    pub(super) fn sharing(&self) -> Sharing {
-        Sharing { reuse_address: self.reuse_address, reuse_port: self.reuse_port }
-    }
-
-    fn keepalive(&self) -> TcpOption {
-        TcpOption::Keepalive(self.keepalive.then_some(Keepalive {
-            idle: self.keepalive_idle,
-            interval: self.keepalive_interval,
-            count: self.keepalive_count,
-        }))
-    }
-
-    /// Tells a connection what differs from the defaults.
-    pub(super) fn apply_to_connection(self: &Arc<Options>, slot: usize, transport: &mut Transport) {
-        let Some(connection) = transport.connection(slot) else { return };
-        connection.set(TcpOption::Nodelay(self.nodelay));
-        connection.set(self.keepalive());
-        connection.set(TcpOption::UserTimeout(self.user_timeout));
-        connection.set(TcpOption::Linger(self.linger));
-    }
-
-    /// Tells a UDP socket.
-    pub(super) fn apply_to_datagram(&self, slot: usize, transport: &mut Transport) {
-        transport.set_group_option(slot, GroupOption::Broadcast(self.broadcast));
-        transport.set_group_option(slot, GroupOption::Loopback(self.multicast_loop));
-        transport.set_group_option(slot, GroupOption::Hops(self.multicast_hops));
-        transport.datagram(slot).set_receive_errors(self.receive_errors);
-    }
-
-    /// Tells an echo socket or a raw socket.
-    pub(super) fn apply_to_packet(&self, is_v4: bool, slot: usize, transport: &mut Transport) {
-        let options = PacketOptions {
-            hops: octet(if is_v4 { self.ttl } else { self.unicast_hops }),
-            multicast_hops: self.multicast_hops,
-            traffic_class: octet(if is_v4 { self.tos } else { self.traffic_class }),
-            broadcast: self.broadcast,
-            header_included: self.header_included,
-            receive_errors: self.receive_errors,
-            icmp_filter: self.icmp_filter,
-        };
-        transport.set_packet_options(slot, options);
-    }
-}
-
-impl OptionName {
-    /// Whether sockets of this kind have it: options of TCP are for TCP (`tcp(7)`), and those of IPv6 for IPv6.
-    fn fits(self, domain: Domain, kind: Kind) -> bool {
-        match self {
-            OptionName::V6Only => domain == Domain::Inet6,
-            OptionName::ReusePort
-            | OptionName::ReceiveErrors
-            | OptionName::MulticastLoop
-            | OptionName::MulticastHops => domain != Domain::Unix,
-            OptionName::Nodelay
-            | OptionName::UserTimeout
-            | OptionName::KeepaliveIdle
-            | OptionName::KeepaliveInterval
-            | OptionName::KeepaliveCount => kind == Kind::Tcp,
-            OptionName::HeaderIncluded => matches!(kind, Kind::Raw(_)),
-            OptionName::IcmpFilter => matches!(kind, Kind::Raw(Protocol::ICMP | Protocol::ICMPV6)),
-            _ => true,
-        }
-    }
-}
-
-/// A value that was checked.
-fn octet(value: u32) -> u8 {
-    u8::try_from(value).unwrap_or(u8::MAX)
-}
-
-/// What Linux says of an option that is not there: Unix sockets know those of SOL_SOCKET only.
-fn missing(domain: Domain) -> Error {
-    if domain == Domain::Unix { Error::NotSupported } else { Error::ProtocolNotAvailable }
-}
-
-fn check(option: SocketOption) -> Result<()> {
-    let is_allowed = match option {
-        SocketOption::KeepaliveIdle(span) | SocketOption::KeepaliveInterval(span) => {
-            (1..=32_767).contains(&span.as_secs())
-        }
-        SocketOption::Ttl(hops) => (1..=255).contains(&hops),
-        SocketOption::UnicastHops(value) | SocketOption::Tos(value) | SocketOption::TrafficClass(value) => value <= 255,
-        SocketOption::KeepaliveCount(count) => (1..=127).contains(&count),
-        _ => true,
-    };
-    if is_allowed { Ok(()) } else { Err(Error::InvalidInput) }
-}
-
-impl Sockets {
-    /// `setsockopt(2)`.
-    pub(super) fn set_option(
-        &mut self,
-        socket: Handle,
-        option: SocketOption,
-        transport: &mut Transport,
-    ) -> Result<Outcome> {
-        let Descriptor { domain, kind, options, bound, state, .. } =
-            self.find_mut(socket).ok_or(Error::BadDescriptor)?;
-        if !option.name().fits(*domain, *kind) {
-            return Err(missing(*domain));
-        }
-        check(option)?;
-        if matches!(option, SocketOption::V6Only(_)) && (!state.is_fresh() || bound.is_some()) {
-            // `ipv6(7)`: before it is bound.
-            return Err(Error::InvalidInput);
-        }
-        if options.get(option.name()) != option {
-            Arc::make_mut(options).set(option);
-        }
-        let linger = options.linger;
-        match *state {
-            State::Stream { slot, .. } => {
-                options.apply_to_connection(slot, transport);
-                transport.mark(slot);
-            }
-            State::Datagram { slot: Some(slot), .. } => options.apply_to_datagram(slot, transport),
-            State::Joined { slot } => self.loopback.set_abortive(slot, linger == Some(Duration::ZERO)),
-            State::Packet { slot: Some(slot), .. } => {
-                options.apply_to_packet(*domain == Domain::Inet, slot, transport);
-            }
-            _ => {}
-        }
-        Ok(Outcome::Done)
-    }
-
-    /// `getsockopt(2)`.
-    pub(super) fn get_option(&self, socket: Handle, name: OptionName) -> Result<Outcome> {
-        let descriptor = self.find(socket).ok_or(Error::BadDescriptor)?;
-        if !name.fits(descriptor.domain, descriptor.kind) {
-            return Err(missing(descriptor.domain));
-        }
-        Ok(Outcome::Option(descriptor.options.get(name)))
-    }
+    /// IPV6_MULTICAST_LOOP.
+    MulticastLoopV6 / multicast_loop_v6: bool = true;
+    /// IP_MULTICAST_TTL: how many routers away groups are reached. 0: only on this stack.
+    MulticastTtl / multicast_ttl: u32 = 1;
+    /// IPV6_MULTICAST_HOPS.
+    MulticastHops / multicast_hops: u32 = 1;
+    /// IP_MULTICAST_IF: the address of ours from which groups are sent to; 0.0.0.0: any.
+    MulticastInterface / multicast_interface: Ipv4Addr = Ipv4Addr::UNSPECIFIED;
+    /// IPV6_MULTICAST_IF: the index of the link by which groups are sent to. There is one, whose index is 1; 0: any.
+    MulticastInterfaceV6 / multicast_interface_v6: u32 = 0;
 }

@@ -24,13 +24,12 @@ impl Sockets {
         below: &mut Below<'_>,
     ) -> Result<Outcome> {
         let descriptor = self.table.vacant_key();
-        let mut options = Arc::clone(&self.defaults);
+        // As on Linux, where these two share their addresses unless they are told not to (INET_PROTOSW_REUSE).
+        let header_included = kind == Kind::Raw(Protocol::RAW);
+        let options = Arc::new(Options { reuse_address: true, header_included, ..Options::default() });
         let is_v4 = domain == Domain::Inet;
         let slot = match kind {
             Kind::Raw(protocol) => {
-                if protocol == Protocol::RAW {
-                    options = Arc::new(Options { header_included: true, ..Options::default() });
-                }
                 let slot = transport.open_raw(now, is_v4, protocol.number(), descriptor, below)?;
                 options.apply_to_packet(is_v4, slot, transport);
                 Some(slot)
@@ -145,7 +144,11 @@ impl Sockets {
             }
             let sent = end.take(|bytes, peer, source| {
                 // No IPv4 by a socket of IPv6: its header, and the ICMP in it, would be another one.
-                let peer = address::meant(domain, true, peer)?.ip();
+                let peer = address::meant(domain, true, peer).map_err(|error| match error {
+                    Error::NetworkUnreachable => Error::InvalidInput,
+                    error => error,
+                })?;
+                let peer = peer.ip();
                 match kind {
                     Kind::Raw(_) => transport.send_raw(slot, bytes, peer, source, below),
                     _ => transport.send_echo(slot, bytes, peer, source, below),

@@ -6,6 +6,7 @@ use smoltcp::storage::PacketMetadata;
 use smoltcp::wire::{HardwareAddress, IpAddress, IpEndpoint};
 
 use super::group::GroupOptions;
+use super::header::{Header, Headers};
 use super::medium::{LARGEST_PACKET, Port, UdpOutlet, instant};
 use super::ports::Place;
 use super::sent::Sent;
@@ -42,6 +43,7 @@ pub struct Datagram {
     /// Multicast groups that it has joined.
     pub(super) groups: Vec<IpAddr>,
     pub(super) options: GroupOptions,
+    pub(super) headers: Headers,
     pub(super) descriptor: usize,
     pub(super) created: Time,
     pub(super) summary: Summary,
@@ -101,6 +103,7 @@ impl Datagram {
             remote: None,
             groups: Vec::new(),
             options: GroupOptions::default(),
+            headers: Headers::default(),
             descriptor,
             created: now,
             summary: Summary::default(),
@@ -110,6 +113,20 @@ impl Datagram {
     /// Whether it is told of every ICMP error.
     pub fn set_receive_errors(&mut self, on: bool) {
         self.wants_errors = on;
+    }
+
+    /// What stands in the header of a datagram to `destination`: groups have hops of their own.
+    pub(super) fn header(&self, destination: IpAddr) -> Header {
+        let header = self.headers.towards(destination);
+        if destination.is_multicast() {
+            return Header { hop_limit: self.options.towards(destination).hops, ..header };
+        }
+        header
+    }
+
+    /// From the next datagram on.
+    pub fn set_headers(&mut self, headers: Headers) {
+        self.headers = headers;
     }
 
     fn socket_mut(&mut self) -> &mut udp::Socket<'static> {
@@ -124,6 +141,11 @@ impl Datagram {
     /// What it is bound to.
     pub fn local(&self) -> SocketAddr {
         self.local
+    }
+
+    /// Whom it is connected to.
+    pub fn peer(&self) -> Option<SocketAddr> {
+        self.remote
     }
 
     /// Whether it wants a datagram from `remote`: a connected one hears its peer only (`connect(2)`).
@@ -176,7 +198,7 @@ impl Datagram {
     }
 
     pub(super) fn feed(&mut self, now: Time, interface: &mut Interface, packet: &[u8], out: &mut Packets) {
-        let outlet = UdpOutlet { out, fate: Fate::of(self.owner()) };
+        let outlet = UdpOutlet { out, header: Header::default(), fate: Fate::of(self.owner()) };
         let mut port = Port { incoming: Some(packet), outlet };
         interface.poll_ingress_single(instant(now), &mut port, &mut self.set);
         self.waiting += 1;
@@ -231,19 +253,19 @@ impl Sender {
         let buffer = udp::PacketBuffer::new(vec![PacketMetadata::EMPTY; 1], vec![0; LARGEST_PACKET]);
         let (set, handle) = set_of(udp::Socket::new(no_buffer(), buffer));
         let (fate, mut out) = (Fate::nobody(Rule::UdpMalformed), Packets::new());
-        let mut port = Port { incoming: None, outlet: UdpOutlet { out: &mut out, fate } };
+        let mut port = Port { incoming: None, outlet: UdpOutlet { out: &mut out, header: Header::default(), fate } };
         // It draws no random numbers.
         let config = iface::Config::new(HardwareAddress::Ip);
         Sender { interface: Interface::new(config, &mut port, instant(Time::ZERO)), set, handle }
     }
 
-    /// Sends one datagram from `local`, for the owner in `fate`, over as many hops as usual or as `hops` says.
+    /// Sends one datagram from `local`, for the owner in `fate`.
     pub(super) fn send(
         &mut self,
         now: Time,
         bytes: &[u8],
         (local, peer): (SocketAddr, SocketAddr),
-        hops: Option<u8>,
+        header: Header,
         fate: Fate,
         out: &mut Packets,
     ) -> Result<()> {
@@ -254,14 +276,12 @@ impl Sender {
         };
         let socket = self.set.get_mut::<udp::Socket<'_>>(self.handle);
         socket.close();
-        // smoltcp refuses 0, and what is sent so goes no further than our own sockets.
-        socket.set_hop_limit(hops.map(|hops| hops.max(1)));
         socket.bind(local.port()).map_err(|_| Error::AddressNotAvailable)?;
         socket.send_slice(bytes, metadata).map_err(|error| match error {
             udp::SendError::BufferFull => Error::MessageTooLong,
             udp::SendError::Unaddressable => Error::InvalidInput,
         })?;
-        let mut port = Port { incoming: None, outlet: UdpOutlet { out, fate } };
+        let mut port = Port { incoming: None, outlet: UdpOutlet { out, header, fate } };
         self.interface.poll_egress(instant(now), &mut port, &mut self.set);
         Ok(())
     }

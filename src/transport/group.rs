@@ -4,7 +4,7 @@
 //! group itself or another socket did: Linux's IP_MULTICAST_ALL and IPV6_MULTICAST_ALL, which are on by default. Who
 //! wants one group only binds to the group's address.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use super::{Below, Bound, Transport};
 use crate::error::{Error, Result};
@@ -12,16 +12,31 @@ use crate::ip::Packet;
 use crate::observe::{Cast, Fate, Protocol, Rule, Time};
 
 /// The options of one socket, with the defaults of `ip(7)`, `ipv6(7)` and RFC 1122 §3.3.6.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Default)]
 pub(super) struct GroupOptions {
     pub(super) broadcast: bool,
-    pub(super) loopback: bool,
-    pub(super) hops: u8,
+    pub(super) v4: FamilyOptions,
+    pub(super) v6: FamilyOptions,
 }
 
-impl Default for GroupOptions {
-    fn default() -> GroupOptions {
-        GroupOptions { broadcast: false, loopback: true, hops: 1 }
+/// Those that each family has for itself.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct FamilyOptions {
+    pub(super) loopback: bool,
+    pub(super) hops: u8,
+    /// From where groups are sent to, unless the socket is bound to an address (IP_MULTICAST_IF).
+    pub(super) source: Option<IpAddr>,
+}
+
+impl Default for FamilyOptions {
+    fn default() -> FamilyOptions {
+        FamilyOptions { loopback: true, hops: 1, source: None }
+    }
+}
+
+impl GroupOptions {
+    pub(super) fn towards(&self, group: IpAddr) -> FamilyOptions {
+        if group.is_ipv4() { self.v4 } else { self.v6 }
     }
 }
 
@@ -30,10 +45,16 @@ impl Default for GroupOptions {
 pub enum GroupOption {
     /// SO_BROADCAST: it may send to broadcast addresses.
     Broadcast(bool),
-    /// IP_MULTICAST_LOOP, IPV6_MULTICAST_LOOP: what it sends to groups is also for the sockets of this stack.
-    Loopback(bool),
-    /// IP_MULTICAST_TTL, IPV6_MULTICAST_HOPS: how many routers away groups are reached. 0: only on this stack.
-    Hops(u8),
+    /// IP_MULTICAST_LOOP: what it sends to groups is also for the sockets of this stack.
+    LoopbackV4(bool),
+    /// IPV6_MULTICAST_LOOP.
+    LoopbackV6(bool),
+    /// IP_MULTICAST_TTL: how many routers away groups are reached. 0: only on this stack.
+    HopsV4(u8),
+    /// IPV6_MULTICAST_HOPS.
+    HopsV6(u8),
+    /// IP_MULTICAST_IF: from which address of ours groups are sent to; `None`: from where the route begins.
+    SourceV4(Option<Ipv4Addr>),
 }
 
 impl Transport {
@@ -76,7 +97,7 @@ impl Transport {
     ) {
         let sender = &self.datagrams[slot];
         let remote = SocketAddr::new(source, sender.local.port());
-        let GroupOptions { loopback, hops, .. } = sender.options;
+        let FamilyOptions { loopback, hops, .. } = sender.options.towards(peer.ip());
         let is_heard = below.ip.is_member(peer.ip()) && (loopback || !peer.ip().is_multicast());
         let mut looped = std::mem::take(&mut self.looped);
         looped.clear();
@@ -93,7 +114,7 @@ impl Transport {
                 destination: peer.ip(),
                 protocol: 17,
                 hop_limit: hops,
-                traffic_class: 0,
+                traffic_class: sender.headers.towards(peer.ip()).traffic_class,
                 cast: Cast::Group,
                 is_local: true,
                 bytes: &looped,
@@ -147,8 +168,11 @@ impl Transport {
         let options = &mut self.datagrams[slot].options;
         match option {
             GroupOption::Broadcast(broadcast) => options.broadcast = broadcast,
-            GroupOption::Loopback(loopback) => options.loopback = loopback,
-            GroupOption::Hops(hops) => options.hops = hops,
+            GroupOption::LoopbackV4(loopback) => options.v4.loopback = loopback,
+            GroupOption::LoopbackV6(loopback) => options.v6.loopback = loopback,
+            GroupOption::HopsV4(hops) => options.v4.hops = hops,
+            GroupOption::HopsV6(hops) => options.v6.hops = hops,
+            GroupOption::SourceV4(source) => options.v4.source = source.map(IpAddr::V4),
         }
     }
 }

@@ -9,6 +9,7 @@ use super::connection::{Handshaken, fed_mss, offered_mss};
 use super::cookie::{Offer, Request};
 use super::ports::Place;
 use super::segment::{self, Segment};
+use super::terms::Terms;
 use super::timestamp::Timestamps;
 use crate::ip::{Limiter, Packets};
 use crate::observe::{Fate, Numbers, Ownership, Rule, SocketId, TcpState, Time};
@@ -32,6 +33,8 @@ pub struct Listener {
     /// Established connections that wait to be accepted.
     pub(super) waiting: usize,
     pub(super) descriptor: usize,
+    /// Of the connections through it.
+    pub(super) terms: Terms,
     /// Its SYN entries; each knows its place in here.
     pub(super) under_way: Vec<usize>,
 }
@@ -186,7 +189,7 @@ impl Handshake {
 
     fn emit(&self, repr: &TcpRepr<'_>, rule: Rule, out: &mut Packets) {
         let fate = Fate { rule: Some(rule), numbers: Some(self.numbers()), ..Fate::of(self.owner()) };
-        segment::send(self.agreed.local, self.agreed.remote, repr, fate, out);
+        segment::send(self.agreed.local, self.agreed.remote, repr, self.agreed.header, fate, out);
     }
 
     /// Whether the peer's clock says that this is a stray (RFC 7323 §5.3).
@@ -199,7 +202,7 @@ impl Handshake {
 
     /// Tells the peer that nothing will come of it.
     pub(super) fn send_reset(&self, rule: Option<Rule>, out: &mut Packets) {
-        let Handshaken { local, remote, isn, .. } = self.agreed;
+        let Handshaken { local, remote, isn, header, .. } = self.agreed;
         let repr = TcpRepr {
             control: TcpControl::Rst,
             seq_number: isn + 1,
@@ -208,7 +211,7 @@ impl Handshake {
         };
         let states = Some((TcpState::SynReceived, TcpState::Closed));
         let fate = Fate { rule, states, numbers: Some(self.numbers()), ..Fate::of(self.owner()) };
-        segment::send(local, remote, &repr, fate, out);
+        segment::send(local, remote, &repr, header, fate, out);
     }
 
     pub(super) fn owner(&self) -> Ownership {

@@ -6,9 +6,10 @@ use smoltcp::phy::{ChecksumCapabilities, Device, DeviceCapabilities, Medium, RxT
 use smoltcp::time::Instant;
 use smoltcp::wire::{IpProtocol, Ipv4Packet, Ipv6Packet, TCP_HEADER_LEN, TcpPacket, TcpSeqNumber};
 
+use super::header::{Header, MtuDiscovery};
 use super::options::{self, Options};
 use super::sequence::{add, earlier, is_after, later, span};
-use crate::ip::Packets;
+use crate::ip::{Form, Packets};
 use crate::observe::{Fate, Rule, Time};
 
 /// smoltcp works on packets as large as IP allows; `ip` cuts them for the link.
@@ -134,6 +135,7 @@ pub(super) struct TcpOutlet<'a> {
     /// Payload bytes of one segment on the link, with these options.
     pub(super) segment: NonZeroU16,
     pub(super) options: Options,
+    pub(super) header: Header,
     pub(super) sent: &'a mut Noted,
     /// What smoltcp sends has to be looked at first.
     pub(super) plan: Option<&'a mut Plan>,
@@ -166,11 +168,12 @@ impl Outlet for TcpOutlet<'_> {
         if self.plan.is_some() {
             return self.push_planned(length, write);
         }
-        let (sent, options) = (&mut *self.sent, &self.options);
+        let (sent, options, header) = (&mut *self.sent, &self.options, self.header);
         let extra = options.len();
         self.out.push(length + extra, self.fate, Some(self.segment), |packet| {
             let result = write(&mut packet[extra..]);
             insert(packet, options);
+            header.write(packet);
             sent.extend(note(packet));
             result
         })
@@ -238,7 +241,7 @@ impl TcpOutlet<'_> {
         let payload = &packet[start + usize::from(whole.header_len())..];
         let from = span(whole.seq_number(), sent.seq).min(payload.len());
         let payload = &payload[from..payload.len().min(from + sent.payload)];
-        let headers = start + TCP_HEADER_LEN;
+        let (headers, header) = (start + TCP_HEADER_LEN, self.header);
         let fate = Fate { rule: rule.or(self.fate.rule), ..self.fate };
         self.out.push(headers + options.len() + payload.len(), fate, Some(self.segment), |bytes| {
             bytes[..headers].copy_from_slice(&packet[..headers]);
@@ -248,6 +251,7 @@ impl TcpOutlet<'_> {
             tcp.set_header_len((TCP_HEADER_LEN + options.len()) as u8);
             tcp.set_seq_number(sent.seq);
             tcp.set_fin(sent.fin);
+            header.write(bytes);
         });
         self.sent.push(sent);
     }
@@ -300,6 +304,7 @@ impl Outlet for Discard<'_> {
 /// Takes datagrams.
 pub(super) struct UdpOutlet<'a> {
     pub(super) out: &'a mut Packets,
+    pub(super) header: Header,
     pub(super) fate: Fate,
 }
 
@@ -308,7 +313,13 @@ impl Outlet for UdpOutlet<'_> {
     const LARGEST: usize = LARGEST_PACKET + 40;
 
     fn push<R>(&mut self, length: usize, write: impl FnOnce(&mut [u8]) -> R) -> R {
-        self.out.push(length, self.fate, None, write)
+        let header = self.header;
+        let form = if header.discovery == MtuDiscovery::Probe { Form::Probe } else { Form::Ours(None) };
+        self.out.push_as(length, self.fate, form, |packet| {
+            let result = write(packet);
+            header.write(packet);
+            result
+        })
     }
 }
 

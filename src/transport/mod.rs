@@ -14,6 +14,8 @@
 //! | `connection` | one TCP connection: smoltcp's socket and the sequence numbers it does not show |
 //! | `remnant` | FIN-WAIT-2 and TIME-WAIT, when no program holds the connection any more |
 //! | `datagram` | one UDP socket |
+//! | `header` | what a socket chooses of the IP headers of its packets |
+//! | `terms` | what a TCP socket chooses before its connection begins |
 //! | `echo`, `raw` | ICMP echo sockets and raw sockets; `packet_socket`: what they have in common |
 //! | `sent` | whom a socket sent large datagrams to |
 //! | `group` | datagrams to and from groups, and the options about them |
@@ -38,6 +40,7 @@ mod echo;
 mod group;
 mod guard;
 mod handshake;
+mod header;
 mod isn;
 mod keys;
 mod medium;
@@ -51,6 +54,7 @@ mod self_test;
 mod sent;
 mod sequence;
 mod tcp;
+mod terms;
 #[cfg(test)]
 mod tests;
 mod timers;
@@ -68,14 +72,16 @@ use slab::Slab;
 use smoltcp::iface::{self, Interface};
 use smoltcp::wire::HardwareAddress;
 
-pub use connection::{Connection, Keepalive, TcpInfo, TcpOption};
+pub use connection::{CongestionControl, Connection, Keepalive, TcpInfo, TcpOption};
 pub use datagram::Datagram;
 pub use group::GroupOption;
 pub use handshake::Listener;
+pub use header::{HOP_LIMIT, Header, Headers, MtuDiscovery};
 pub use packet_socket::{Arrival, PacketOptions, PacketSocket};
 pub use ports::{Place, Sharing};
 pub use self_test::{SelfTestFailed, self_test};
 pub use tcp::{End, Ends, Joined};
+pub use terms::{LEAST_BUFFER, Terms};
 pub use udp::LocalReceiver;
 
 use crate::config::{Config, Limits};

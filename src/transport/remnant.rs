@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use smoltcp::wire::{TcpControl, TcpRepr, TcpSeqNumber};
 
+use super::header::Header;
 use super::segment::{self, Segment};
 use super::timestamp::Timestamps;
 use crate::observe::{Fate, Numbers, Ownership, Rule, SocketId, TcpState, Time};
@@ -35,6 +36,7 @@ pub(super) struct Remnant {
     pub(super) rcv_nxt: TcpSeqNumber,
     /// The window that we advertised last.
     pub(super) window: u16,
+    pub(super) header: Header,
     pub(super) timestamps: Option<Timestamps>,
     /// It had no segments, so no old ones can come.
     pub(super) was_joined: bool,

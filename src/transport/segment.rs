@@ -7,6 +7,7 @@ use smoltcp::wire::{
     IpAddress, IpProtocol, IpRepr, TcpControl, TcpOption, TcpPacket, TcpRepr, TcpSeqNumber, TcpTimestampRepr,
 };
 
+use super::header::Header;
 use crate::ip::{self, Packet, Packets};
 use crate::observe::{Fate, Rule};
 
@@ -117,9 +118,19 @@ pub(super) fn write(ip: &IpRepr, repr: &TcpRepr<'_>, packet: &mut [u8]) {
 }
 
 /// Sends a segment that no state machine asked for.
-pub(super) fn send(local: SocketAddr, remote: SocketAddr, repr: &TcpRepr<'_>, fate: Fate, out: &mut Packets) {
+pub(super) fn send(
+    local: SocketAddr,
+    remote: SocketAddr,
+    repr: &TcpRepr<'_>,
+    chosen: Header,
+    fate: Fate,
+    out: &mut Packets,
+) {
     let ip = header(local, remote, repr.buffer_len());
-    out.push(ip.header_len() + repr.buffer_len(), fate, None, |packet| write(&ip, repr, packet));
+    out.push(ip.header_len() + repr.buffer_len(), fate, None, |packet| {
+        write(&ip, repr, packet);
+        chosen.write(packet);
+    });
 }
 
 /// Writes `packet` anew into `scratch`, with a plain IP header and `payload` as its payload.

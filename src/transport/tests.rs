@@ -1,7 +1,7 @@
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 
-use super::connection::{Handshaken, buffers};
+use super::connection::Handshaken;
 use super::*;
 use crate::observe::TcpState;
 
@@ -16,10 +16,10 @@ fn smoltcp_uses_the_initial_sequence_number_that_we_chose() {
     for tick in 0..1000 {
         let isn = isn::choose(&key, Time::from_micros(tick * 7919), &FourTuple { local, remote });
         let id = SocketId { protocol: Protocol::Tcp, number: 1 };
-        let agreed =
-            Handshaken { id, local, remote, isn, link_mss: 1460, is_local: false, clock: 0, created: Time::ZERO };
-        let limits = Limits { receive_buffer: 4096, send_buffer: 4096, ..Limits::default() };
-        let mut connection = Connection::new(buffers(&limits, &memory).unwrap(), agreed, TcpState::Closed);
+        let header = Header::default();
+        let (link_mss, is_local, clock) = (1460, false, 0);
+        let agreed = Handshaken { id, local, remote, isn, link_mss, is_local, clock, header, created: Time::ZERO };
+        let mut connection = Connection::new(memory.pair([4096; 2]).unwrap(), agreed, TcpState::Closed);
         let mut interface = new_interface(isn::seed(isn), Time::ZERO);
         let mut packets = Packets::new();
         connection.connect(Time::ZERO, &mut interface, &mut packets).unwrap();

@@ -7,6 +7,7 @@ use smoltcp::wire::UdpPacket;
 
 use super::address::{leave_host, this_host};
 use super::datagram::Datagram;
+use super::header::MtuDiscovery;
 use super::{Below, Bound, Life, Notice, Place, Sharing, Transport, segment};
 use crate::error::{Error, Result};
 use crate::ip::{self, ErrorKind, Hop, IcmpError, Ip, Packet};
@@ -206,10 +207,10 @@ impl Transport {
         if is_group {
             socket.may_send_to_group(peer.ip())?;
         }
-        let hops = peer.ip().is_multicast().then_some(socket.options.hops);
+        let header = socket.header(peer.ip());
         let ends = (source, peer);
         let fate = Fate::of(socket.owner());
-        self.sender.send(now, bytes, ends, hops, fate, below.packets)?;
+        self.sender.send(now, bytes, ends, header, fate, below.packets)?;
         socket.note_sent(bytes.len(), peer);
         if is_group {
             self.loop_back(now, slot, peer, source.ip(), below);
@@ -225,7 +226,8 @@ impl Transport {
         (peer, source): (SocketAddr, Option<IpAddr>),
         below: &Below<'_>,
     ) -> Result<(SocketAddr, SocketAddr, bool)> {
-        let local = self.datagrams[slot].local;
+        let socket = &self.datagrams[slot];
+        let local = socket.local;
         let bound = Some(local.ip()).filter(|address| !address.is_unspecified());
         let peer = this_host(peer, bound);
         let hop = hop(below.ip, bound, peer.ip())?;
@@ -233,13 +235,24 @@ impl Transport {
         if bound.is_some_and(|bound| !below.ip.is_group(bound) && !below.ip.is_usable(bound)) {
             return Err(Error::AddressNotAvailable);
         }
-        let source = source.or(bound).filter(|address| below.ip.is_usable(*address)).unwrap_or(hop.source);
+        let is_group = below.ip.is_group(peer.ip());
+        let group = socket.options.towards(peer.ip());
+        let source = source
+            .or(bound)
+            .or(group.source.filter(|_| is_group))
+            .filter(|address| below.ip.is_usable(*address))
+            .unwrap_or(hop.source);
         if source.is_ipv4() != peer.is_ipv4() {
             return Err(Error::FamilyNotSupported);
         }
         leave_host(source, hop)?;
         let longest = usize::from(u16::MAX) - HEADER - if peer.is_ipv4() { 20 } else { 0 };
-        if length > longest {
+        let room = match socket.header(peer.ip()).discovery {
+            MtuDiscovery::Dont | MtuDiscovery::Want => usize::MAX,
+            MtuDiscovery::Do => below.ip.path_mtu(peer.ip()),
+            MtuDiscovery::Probe => below.ip.first_mtu(peer.ip()),
+        };
+        if length > longest || length + HEADER + if peer.is_ipv4() { 20 } else { 40 } > room {
             return Err(Error::MessageTooLong);
         }
         Ok((SocketAddr::new(source, local.port()), peer, hop.is_local))

@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use smoltcp::wire::{Ipv4Packet, Ipv6Packet, TcpPacket};
 
 use crate::ip::fixture::{HOST, HOST6, OURS, OURS6, assert_valid, icmp, packet, ready, udp};
-use crate::ip::{Ip, Verdict};
+use crate::ip::{Form, Ip, Verdict};
 use crate::observe::{Cast, Rule, Time};
 
 const FIN: u8 = 1;
@@ -204,6 +204,29 @@ fn what_a_path_can_carry_bounds_every_packet() {
     assert!(ip.learn_path_mtu(Time::ZERO, HOST, 300));
     for frame in write(&mut ip, &udp(OURS, HOST, b"small")) {
         assert!(!Ipv4Packet::new_checked(&frame[..]).unwrap().dont_frag(), "narrower than the least that we send");
+    }
+}
+
+#[test]
+fn routers_may_cut_what_says_so() {
+    let mut ip = ready();
+    let mut datagram = udp(OURS, HOST, b"small");
+    for dont in [true, false] {
+        Ipv4Packet::new_unchecked(&mut datagram[..]).set_dont_frag(dont);
+        let frame = write(&mut ip, &datagram).remove(0);
+        let frame = Ipv4Packet::new_checked(&frame[..]).unwrap();
+        assert_eq!((frame.dont_frag(), frame.ident() == 0), (dont, dont), "RFC 6864 §4.1");
+    }
+}
+
+#[test]
+fn a_probe_goes_in_one_piece_by_a_way_that_is_known_to_be_narrower() {
+    for (ours, host) in [(OURS, HOST), (OURS6, HOST6)] {
+        let mut ip = ready();
+        assert!(ip.learn_path_mtu(Time::ZERO, host, 1300));
+        let datagram = udp(ours, host, &data(1400));
+        assert_eq!(ip.pieces(&datagram, None).unwrap().len(), 2);
+        assert_eq!(ip.pieces_as(&datagram, Form::Probe).unwrap().len(), 1);
     }
 }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::{Pipe, Socket, lock};
 use crate::error::Error;
-use crate::socket::{Keepalive, OptionName, Outcome, SocketOption, TcpInfo, Verb};
+use crate::socket::{CongestionControl, Keepalive, MtuDiscovery, OptionName, Outcome, SocketOption, TcpInfo, Verb};
 
 /// Makes a setter and its getter of one option each.
 macro_rules! options {
@@ -66,14 +66,32 @@ options! {
     /// IP_RECVERR, IPV6_RECVERR: whether it is told of every ICMP error that a datagram of its caused, also of those
     /// that may pass, and also while it is not connected.
     set_receive_errors, receive_errors: ReceiveErrors(bool);
-    /// IP_TTL: how many routers a packet passes; 1 to 255.
+    /// SO_RCVBUF: how many bytes may wait to be read. Twice as many are read back, as on Linux. Before it connects or
+    /// listens it chooses the size of the buffers, within the limits `receive-buffer` or `datagram-buffer`; from then on
+    /// it bounds what is used of them.
+    set_recv_buffer_size, recv_buffer_size: ReceiveBuffer(usize);
+    /// SO_SNDBUF: how many bytes may wait to be sent. Twice as many are read back, as on Linux. Within the limits
+    /// `send-buffer` or `datagram-buffer`.
+    set_send_buffer_size, send_buffer_size: SendBuffer(usize);
+    /// TCP_MAXSEG: no larger segments than this, in either direction, options included; 88 to 32 767, before it
+    /// connects. What is read back is the payload of a full segment of the connection, and 536 before there is one.
+    set_tcp_mss, tcp_mss: MaxSegment(u32);
+    /// TCP_DEFER_ACCEPT: how long a connection without data is kept from being accepted; zero, the default: it is not.
+    /// Rounded up to 1, 3, 7, 15 … seconds, when a SYN-ACK is sent again.
+    set_tcp_defer_accept, tcp_defer_accept: DeferAccept(Duration);
+    /// IP_TTL: how many routers a packet to an IPv4 peer passes; 1 to 255, 64 at first.
     set_ttl_v4, ttl_v4: Ttl(u32);
-    /// IPV6_UNICAST_HOPS: the same for IPv6; 0 to 255.
-    set_unicast_hops_v6, unicast_hops_v6: UnicastHops(u32);
-    /// IP_TOS: the type of service (RFC 2474, RFC 3168).
+    /// IP_TOS: the type of service of packets to IPv4 peers (RFC 2474). Of TCP the last two bits stay as they are.
     set_tos_v4, tos_v4: Tos(u32);
-    /// IPV6_TCLASS: the same for IPv6.
+    /// IPV6_UNICAST_HOPS: how many routers a packet to an IPv6 peer passes; 0 to 255, 64 at first.
+    set_unicast_hops_v6, unicast_hops_v6: UnicastHops(u32);
+    /// IPV6_TCLASS: the traffic class of packets to IPv6 peers (RFC 2474). Of TCP the last two bits stay as they are.
     set_tclass_v6, tclass_v6: TrafficClass(u32);
+    /// IP_MTU_DISCOVER: whether routers may cut its packets to IPv4 peers, and whether it minds what is known of their
+    /// way.
+    set_mtu_discover, mtu_discover: MtuDiscover(MtuDiscovery);
+    /// IPV6_MTU_DISCOVER: the same for packets to IPv6 peers, which routers never cut.
+    set_mtu_discover_v6, mtu_discover_v6: MtuDiscoverV6(MtuDiscovery);
     /// IP_HDRINCL, IPV6_HDRINCL: whether what a raw socket sends begins with an IP header. It goes out as it is, but that
     /// of IPv4 gets its length, its checksum, and a source and an identification if they are 0 (`raw(7)`). At first only
     /// that of [`Protocol::RAW`](crate::net::Protocol::RAW) does.
@@ -84,7 +102,14 @@ options! {
     /// IP_MULTICAST_LOOP: whether sockets of this stack hear what it sends to groups that they are in.
     set_multicast_loop_v4, multicast_loop_v4: MulticastLoop(bool);
     /// IPV6_MULTICAST_LOOP: whether sockets of this stack hear what it sends to groups that they are in.
-    set_multicast_loop_v6, multicast_loop_v6: MulticastLoop(bool);
+    set_multicast_loop_v6, multicast_loop_v6: MulticastLoopV6(bool);
+    /// IP_MULTICAST_TTL: how far datagrams to IPv4 groups go; 0 to 255. 1, as at first, keeps them on the link.
+    set_multicast_ttl_v4, multicast_ttl_v4: MulticastTtl(u32);
+    /// IPV6_MULTICAST_HOPS: how far datagrams to IPv6 groups go; 0 to 255. 1, as at first, keeps them on the link.
+    set_multicast_hops_v6, multicast_hops_v6: MulticastHops(u32);
+    /// IPV6_MULTICAST_IF: the index of the link by which IPv6 groups are sent to. There is one link, whose index is 1;
+    /// 0, as at first, leaves the choice to the stack.
+    set_multicast_if_v6, multicast_if_v6: MulticastInterfaceV6(u32);
 }
 
 impl Socket {
@@ -172,43 +197,69 @@ impl Socket {
         self.set(SocketOption::Keepalive(keepalive.is_some()))
     }
 
-    /// IP_MULTICAST_TTL: how far datagrams to groups go: 1, as at first, keeps them on the link.
+    /// TCP_CONGESTION: by which algorithm the congestion window grows and shrinks: `cubic`, the default (RFC 9438), or
+    /// `reno` (RFC 5681).
     ///
     /// # Errors
     ///
-    /// `InvalidInput` above 255; `NetworkDown` if the stack has stopped.
-    pub fn set_multicast_ttl_v4(&self, hops: u32) -> io::Result<()> {
-        self.set(SocketOption::MulticastHops(u8::try_from(hops).map_err(|_| Error::InvalidInput)?))
+    /// `NotFound` (errno ENOENT) for another name; errno ENOPROTOOPT if it is not TCP; `NetworkDown`.
+    ///
+    /// ```
+    /// # use tapsock::{device::pair, net::{Domain, Socket, Stack, Type}};
+    /// # let stack = Stack::builder().device(pair(1500).0)?;
+    /// let socket = Socket::new(&stack, Domain::Inet, Type::Stream, None)?;
+    /// socket.set_tcp_congestion(b"reno")?;
+    /// assert_eq!(socket.tcp_congestion()?, b"reno");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn set_tcp_congestion(&self, name: &[u8]) -> io::Result<()> {
+        let control = std::str::from_utf8(name).ok().and_then(CongestionControl::of_name).ok_or(Error::NotFound)?;
+        self.set(SocketOption::Congestion(control))
     }
 
-    /// What [`Socket::set_multicast_ttl_v4`] was told.
+    /// What [`Socket::set_tcp_congestion`] was told.
     ///
     /// # Errors
     ///
-    /// `NetworkDown` if the stack has stopped.
-    pub fn multicast_ttl_v4(&self) -> io::Result<u32> {
-        match self.get(OptionName::MulticastHops)? {
-            SocketOption::MulticastHops(hops) => Ok(hops.into()),
+    /// Errno ENOPROTOOPT if it is not TCP; `NetworkDown` if the stack has stopped.
+    pub fn tcp_congestion(&self) -> io::Result<Vec<u8>> {
+        match self.get(OptionName::Congestion)? {
+            SocketOption::Congestion(control) => Ok(control.name().into()),
             _ => Err(Error::InvalidInput.into()),
         }
     }
 
-    /// IPV6_MULTICAST_HOPS: [`Socket::set_multicast_ttl_v4`] for IPv6.
+    /// IP_MTU, IPV6_MTU: the bytes that a packet to the peer may have on its whole way, as far as it is known.
     ///
     /// # Errors
     ///
-    /// As [`Socket::set_multicast_ttl_v4`].
-    pub fn set_multicast_hops_v6(&self, hops: u32) -> io::Result<()> {
-        self.set_multicast_ttl_v4(hops)
+    /// `NotConnected`; `NetworkDown` if the stack has stopped.
+    pub fn mtu(&self) -> io::Result<u32> {
+        match self.get(OptionName::Mtu)? {
+            SocketOption::Mtu(bytes) => Ok(bytes),
+            _ => Err(Error::InvalidInput.into()),
+        }
     }
 
-    /// What [`Socket::set_multicast_hops_v6`] was told.
+    /// IP_MULTICAST_IF: the address of ours from which IPv4 groups are sent to; 0.0.0.0, as at first: any.
+    ///
+    /// # Errors
+    ///
+    /// `AddrNotAvailable` if it is not ours; `InvalidInput` for TCP; `NetworkDown` if the stack has stopped.
+    pub fn set_multicast_if_v4(&self, interface: &Ipv4Addr) -> io::Result<()> {
+        self.set(SocketOption::MulticastInterface(*interface))
+    }
+
+    /// What [`Socket::set_multicast_if_v4`] was told.
     ///
     /// # Errors
     ///
     /// `NetworkDown` if the stack has stopped.
-    pub fn multicast_hops_v6(&self) -> io::Result<u32> {
-        self.multicast_ttl_v4()
+    pub fn multicast_if_v4(&self) -> io::Result<Ipv4Addr> {
+        match self.get(OptionName::MulticastInterface)? {
+            SocketOption::MulticastInterface(address) => Ok(address),
+            _ => Err(Error::InvalidInput.into()),
+        }
     }
 
     /// IP_ADD_MEMBERSHIP. `interface` is an address of ours or 0.0.0.0; there is one link only. A socket hears every
@@ -238,7 +289,7 @@ impl Socket {
     ///
     /// # Errors
     ///
-    /// As [`Socket::join_multicast_v4`].
+    /// As [`Socket::join_multicast_v4`]; errno ENODEV for another index.
     pub fn join_multicast_v6(&self, group: &Ipv6Addr, interface: u32) -> io::Result<()> {
         self.call(self.joining_v6(group, interface)?)?;
         Ok(())
@@ -306,5 +357,5 @@ impl Socket {
 
 /// The only link is number 1.
 fn check_index(interface: u32) -> Result<(), Error> {
-    if interface > 1 { Err(Error::AddressNotAvailable) } else { Ok(()) }
+    if interface > 1 { Err(Error::NoDevice) } else { Ok(()) }
 }

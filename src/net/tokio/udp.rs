@@ -270,7 +270,7 @@ impl UdpSocket {
     ///
     /// None; tokio's signature.
     pub fn set_multicast_loop_v6(&self, on: bool) -> io::Result<()> {
-        self.tell(SocketOption::MulticastLoop(on));
+        self.tell(SocketOption::MulticastLoopV6(on));
         Ok(())
     }
 
@@ -280,7 +280,8 @@ impl UdpSocket {
     ///
     /// `InvalidInput` above 255.
     pub fn set_multicast_ttl_v4(&self, ttl: u32) -> io::Result<()> {
-        self.tell(SocketOption::MulticastHops(u8::try_from(ttl).map_err(|_| Error::InvalidInput)?));
+        let ttl = u8::try_from(ttl).map_err(|_| Error::InvalidInput)?;
+        self.tell(SocketOption::MulticastTtl(ttl.into()));
         Ok(())
     }
 

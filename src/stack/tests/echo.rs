@@ -97,9 +97,10 @@ fn a_socket_that_did_not_choose_gets_an_identifier_and_each_hears_its_own_replie
 }
 
 #[test]
-fn an_identifier_belongs_to_one_socket_until_it_is_closed() {
+fn an_identifier_that_is_not_shared_belongs_to_one_socket_until_it_is_closed() {
     let mut net = Net::new();
     let (first, second) = (echo_a(&mut net, Domain::Inet, 7), open_a(&mut net, Domain::Inet, Kind::Echo));
+    set_a(&mut net, &second, SocketOption::ReuseAddress(false));
     let local = at("0.0.0.0", 7);
     let again = net.call_a(Verb::Bind { socket: second.handle, local: local.into() });
     assert_eq!(again.unwrap_err(), Error::AddressInUse);
@@ -113,6 +114,17 @@ fn an_identifier_belongs_to_one_socket_until_it_is_closed() {
     drop(second);
     net.settle();
     assert_eq!(net.a.stack.sockets(), 1, "the UDP socket");
+}
+
+/// As Linux 6.18 does it.
+#[test]
+fn an_identifier_is_shared_unless_somebody_minds_and_the_last_one_bound_hears() {
+    let mut net = Net::new();
+    let [first, last] = [0; 2].map(|_| echo_a(&mut net, Domain::Inet, 7));
+    first.pipe.try_send(&request(8, 0, b""), at(B, 0), None).unwrap();
+    net.settle();
+    assert_eq!(next(&first), Err(Error::WouldBlock));
+    assert!(next(&last).is_ok());
 }
 
 #[test]
@@ -155,6 +167,11 @@ fn what_is_no_echo_request_is_refused() {
         socket.pipe.try_send(&request(kind, 0, b""), at(other, 0), None).unwrap();
         net.settle();
         assert_eq!(next(&socket), Err(Error::FamilyNotSupported));
+        if domain == Domain::Inet6 {
+            socket.pipe.try_send(&request(kind, 0, b""), at("::ffff:192.168.69.100", 0), None).unwrap();
+            net.settle();
+            assert_eq!(next(&socket), Err(Error::InvalidInput));
+        }
     }
     let socket = echo_a(&mut net, Domain::Inet, 3);
     socket.pipe.try_send(&request(8, 0, &[0; 65_520]), at(B, 0), None).unwrap();

@@ -276,7 +276,10 @@ fn broadcast_needs_permission_and_reaches_everybody() {
 #[test]
 fn what_we_send_to_our_groups_comes_back_to_us_unless_it_shall_not() {
     let mut net = rested();
-    for (group, any) in [(GROUP, "0.0.0.0"), (GROUP6, "::")] {
+    type Of<T> = fn(T) -> SocketOption;
+    let v4: (Of<bool>, Of<u32>) = (SocketOption::MulticastLoop, SocketOption::MulticastTtl);
+    let v6: (Of<bool>, Of<u32>) = (SocketOption::MulticastLoopV6, SocketOption::MulticastHops);
+    for (group, any, (looped, hops)) in [(GROUP, "0.0.0.0", v4), (GROUP6, "::", v6)] {
         let (sender, member) = (net.bind_a(at(any, 6000)), net.bind_a(at(any, 5000)));
         let neighbour = net.bind_b(at(any, 5000));
         sender.pipe.try_send(b"not yet", at(group, 5000), None).unwrap();
@@ -290,10 +293,10 @@ fn what_we_send_to_our_groups_comes_back_to_us_unless_it_shall_not() {
             net.settle();
             (received(&member).is_some(), received(&neighbour).is_some())
         };
-        assert_eq!(send(&mut net, SocketOption::MulticastLoop(true)), (true, true));
-        assert_eq!(send(&mut net, SocketOption::MulticastLoop(false)), (false, true));
-        send(&mut net, SocketOption::MulticastHops(0));
-        assert_eq!(send(&mut net, SocketOption::MulticastLoop(true)), (true, false), "a hop count of 0 stays here");
+        assert_eq!(send(&mut net, looped(true)), (true, true));
+        assert_eq!(send(&mut net, looped(false)), (false, true));
+        send(&mut net, hops(0));
+        assert_eq!(send(&mut net, looped(true)), (true, false), "a hop count of 0 stays here");
     }
 }
 
@@ -301,7 +304,7 @@ fn what_we_send_to_our_groups_comes_back_to_us_unless_it_shall_not() {
 fn datagrams_to_groups_go_one_hop_unless_they_are_told_otherwise() {
     let mut net = rested();
     let a = net.bind_a(at("0.0.0.0", 6000));
-    for (hops, option) in [(1, None), (7, Some(SocketOption::MulticastHops(7)))] {
+    for (hops, option) in [(1, None), (7, Some(SocketOption::MulticastTtl(7)))] {
         if let Some(option) = option {
             net.call_a(Verb::SetOption { socket: a.handle, option }).unwrap();
         }

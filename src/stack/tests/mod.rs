@@ -18,6 +18,7 @@ mod lifetimes;
 mod loopback;
 mod loss;
 mod memory;
+mod options;
 mod panics;
 mod patience;
 mod raw;

@@ -1,4 +1,4 @@
-//! How much may be on its way: CUBIC (RFC 9438) with the initial window of RFC 6928.
+//! How much may be on its way: CUBIC (RFC 9438) or Reno (RFC 5681), with the initial window of RFC 6928.
 
 use std::time::Duration;
 
@@ -9,8 +9,50 @@ const C: f64 = 0.4;
 /// RFC 9438 §4.3.
 const ALPHA: f64 = 3.0 * (1.0 - BETA) / (1.0 + BETA);
 
+/// TCP_CONGESTION: how the window grows and shrinks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum CongestionControl {
+    /// `cubic`: back to where it was in a time that does not depend on the round trip (RFC 9438).
+    #[default]
+    Cubic,
+    /// `reno`: one segment more in each round trip, and half of it after a loss (RFC 5681).
+    Reno,
+}
+
+impl CongestionControl {
+    /// All of them.
+    pub const ALL: [CongestionControl; 2] = [CongestionControl::Cubic, CongestionControl::Reno];
+
+    /// What Linux calls it.
+    ///
+    /// ```
+    /// use tapsock::socket::CongestionControl;
+    /// assert_eq!(CongestionControl::default().name(), "cubic");
+    /// ```
+    pub const fn name(self) -> &'static str {
+        match self {
+            CongestionControl::Cubic => "cubic",
+            CongestionControl::Reno => "reno",
+        }
+    }
+
+    /// The one of this name.
+    pub fn of_name(name: &str) -> Option<CongestionControl> {
+        CongestionControl::ALL.into_iter().find(|control| control.name() == name)
+    }
+
+    /// What is left of the window after a loss.
+    fn beta(self) -> f64 {
+        match self {
+            CongestionControl::Cubic => BETA,
+            CongestionControl::Reno => 0.5,
+        }
+    }
+}
+
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Congestion {
+    control: CongestionControl,
     mss: usize,
     window: usize,
     threshold: usize,
@@ -22,11 +64,14 @@ pub(super) struct Congestion {
     epoch: Option<Time>,
     /// Seconds from there to the plateau.
     k: f64,
+    /// Reno: bytes acknowledged since the window grew last (RFC 3465 §2.1).
+    acknowledged: usize,
 }
 
 impl Congestion {
-    pub(super) fn new(mss: usize) -> Congestion {
+    pub(super) fn new(mss: usize, control: CongestionControl) -> Congestion {
         Congestion {
+            control,
             mss,
             window: initial(mss),
             threshold: usize::MAX,
@@ -34,6 +79,21 @@ impl Congestion {
             friendly: 0.0,
             epoch: None,
             k: 0.0,
+            acknowledged: 0,
+        }
+    }
+
+    pub(super) fn control(&self) -> CongestionControl {
+        self.control
+    }
+
+    /// The window stays, and begins a stage of the other kind.
+    pub(super) fn set_control(&mut self, control: CongestionControl) {
+        if self.control != control {
+            self.control = control;
+            self.plateau = 0.0;
+            self.epoch = None;
+            self.acknowledged = 0;
         }
     }
 
@@ -49,6 +109,22 @@ impl Congestion {
             self.window = self.window.saturating_add(acknowledged.min(2 * self.mss));
             return;
         }
+        match self.control {
+            CongestionControl::Cubic => self.grow_cubic(now, acknowledged, rtt),
+            CongestionControl::Reno => self.grow_reno(acknowledged),
+        }
+    }
+
+    /// RFC 5681 §3.1, by bytes: one segment more for each window that was acknowledged.
+    fn grow_reno(&mut self, acknowledged: usize) {
+        self.acknowledged = self.acknowledged.saturating_add(acknowledged);
+        if self.acknowledged >= self.window {
+            self.acknowledged -= self.window;
+            self.window = self.window.saturating_add(self.mss);
+        }
+    }
+
+    fn grow_cubic(&mut self, now: Time, acknowledged: usize, rtt: Duration) {
         let mss = self.mss as f64;
         let epoch = match self.epoch {
             Some(epoch) => epoch,
@@ -105,8 +181,9 @@ impl Congestion {
         let window = self.window as f64;
         // RFC 9438 §4.7: somebody else wants a share.
         self.plateau = if window < self.plateau { window * (1.0 + BETA) / 2.0 } else { window };
-        self.threshold = ((in_flight as f64 * BETA) as usize).max(2 * self.mss);
+        self.threshold = ((in_flight as f64 * self.control.beta()) as usize).max(2 * self.mss);
         self.epoch = None;
+        self.acknowledged = 0;
     }
 }
 
@@ -124,7 +201,7 @@ mod tests {
 
     #[test]
     fn the_window_begins_at_ten_segments_and_doubles_in_a_round_trip() {
-        let mut congestion = Congestion::new(MSS);
+        let mut congestion = Congestion::new(MSS, CongestionControl::Cubic);
         assert_eq!(congestion.window(), 14_600);
         for _ in 0..10 {
             congestion.on_ack(Time::ZERO, MSS, RTT);
@@ -134,7 +211,7 @@ mod tests {
 
     #[test]
     fn a_loss_takes_three_tenths_and_the_window_grows_back_to_its_plateau() {
-        let mut congestion = Congestion::new(MSS);
+        let mut congestion = Congestion::new(MSS, CongestionControl::Cubic);
         congestion.window = 100 * MSS;
         congestion.on_loss(100 * MSS);
         assert_eq!(congestion.window(), 70 * MSS);
@@ -149,8 +226,36 @@ mod tests {
     }
 
     #[test]
+    fn reno_halves_the_window_and_adds_a_segment_in_each_round_trip() {
+        let mut congestion = Congestion::new(MSS, CongestionControl::Reno);
+        congestion.window = 100 * MSS;
+        congestion.on_loss(100 * MSS);
+        assert_eq!(congestion.window(), 50 * MSS);
+        for round in 1..=10 {
+            for _ in 0..congestion.window() / MSS {
+                congestion.on_ack(Time::ZERO, MSS, RTT);
+            }
+            assert_eq!(congestion.window(), (50 + round) * MSS);
+        }
+        congestion.on_timeout(60 * MSS, true);
+        assert_eq!((congestion.window(), congestion.threshold), (MSS, 30 * MSS));
+    }
+
+    #[test]
+    fn who_changes_the_control_keeps_the_window() {
+        let mut congestion = Congestion::new(MSS, CongestionControl::Cubic);
+        congestion.on_loss(100 * MSS);
+        congestion.set_control(CongestionControl::Reno);
+        assert_eq!((congestion.window(), congestion.control()), (70 * MSS, CongestionControl::Reno));
+        for control in CongestionControl::ALL {
+            assert_eq!(CongestionControl::of_name(control.name()), Some(control));
+        }
+        assert_eq!(CongestionControl::of_name("bbr"), None);
+    }
+
+    #[test]
     fn a_timeout_leaves_one_segment_and_a_second_one_keeps_the_threshold() {
-        let mut congestion = Congestion::new(MSS);
+        let mut congestion = Congestion::new(MSS, CongestionControl::Cubic);
         congestion.on_timeout(20 * MSS, true);
         assert_eq!((congestion.window(), congestion.threshold), (MSS, 14 * MSS));
         congestion.on_timeout(MSS, false);

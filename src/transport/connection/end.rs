@@ -81,6 +81,7 @@ impl Connection {
             snd_nxt: self.snd_nxt(),
             rcv_nxt: self.rcv_nxt()?,
             window: self.receive_window(),
+            header: self.agreed.header,
             timestamps: self.timestamps,
             was_joined: false,
             expires: Time::ZERO,

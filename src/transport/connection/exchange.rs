@@ -149,7 +149,8 @@ impl Connection {
         let segment = usize::from(self.send_mss()).saturating_sub(options.len()) as u16;
         let segment = NonZeroU16::new(segment).unwrap_or(NonZeroU16::MIN);
         let mut sent = Noted::default();
-        let outlet = TcpOutlet { out, fate, segment, options, sent: &mut sent, plan };
+        let header = self.agreed.header;
+        let outlet = TcpOutlet { out, fate, segment, options, header, sent: &mut sent, plan };
         let mut port = Port { incoming: (!packet.is_empty()).then_some(packet), outlet };
         let set = &mut self.set;
         let survived = catch_unwind(AssertUnwindSafe(|| {

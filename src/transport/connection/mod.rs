@@ -25,6 +25,7 @@ use smoltcp::iface::{SocketHandle, SocketSet, SocketStorage};
 use smoltcp::socket::tcp;
 use smoltcp::wire::TcpSeqNumber;
 
+pub use congestion::CongestionControl;
 pub(in crate::transport) use exchange::Next;
 pub use info::TcpInfo;
 pub use patience::Keepalive;
@@ -34,12 +35,12 @@ pub(in crate::transport) use shadow::{fed_mss, fed_shift, offered_mss};
 use rest::Rest;
 
 use super::challenge::PER_CONNECTION;
+use super::header::{Header, Headers};
 use super::sequence::add;
 use super::timestamp::Timestamps;
-use crate::config::Limits;
-use crate::error::{Error, Result};
+use crate::error::Error;
 use crate::ip::Limiter;
-use crate::memory::{Buffer, Lodged, Memory};
+use crate::memory::{Buffer, Lodged};
 use crate::observe::{Close, Fate, Numbers, Ownership, SocketId, Summary, TcpState, Time};
 use gaps::Gaps;
 use recovery::Recovery;
@@ -52,12 +53,14 @@ pub(in crate::transport) struct Handshaken {
     pub(in crate::transport) remote: SocketAddr,
     /// Our initial sequence number.
     pub(in crate::transport) isn: TcpSeqNumber,
-    /// Payload bytes that fit into one segment on the link.
+    /// Payload bytes that fit into one segment on the link, or that our end allows.
     pub(in crate::transport) link_mss: u16,
     /// The peer is a socket of this stack.
     pub(in crate::transport) is_local: bool,
     /// Where the clock of our timestamps starts.
     pub(in crate::transport) clock: u32,
+    /// What our end chooses of the IP headers of its packets.
+    pub(in crate::transport) header: Header,
     pub(in crate::transport) created: Time,
 }
 
@@ -134,6 +137,10 @@ pub enum TcpOption {
     UserTimeout(Option<Duration>),
     /// SO_LINGER (`socket(7)`); zero: closing discards what is unsent and sends a RST.
     Linger(Option<Duration>),
+    /// IP_TTL, IP_TOS, IP_MTU_DISCOVER and those of IPv6, from the next packet on.
+    Headers(Headers),
+    /// TCP_CONGESTION, from the next acknowledgment on.
+    Congestion(CongestionControl),
 }
 
 /// What the peer said in its SYN and since.
@@ -165,16 +172,8 @@ fn state_of(state: tcp::State) -> TcpState {
     }
 }
 
-/// Buffers of a connection: the receive buffer and the send buffer.
-///
-/// # Errors
-///
-/// If there is no memory for them.
-pub(in crate::transport) fn buffers(limits: &Limits, memory: &Memory) -> Result<[Buffer; 2]> {
-    memory.pair([limits.receive_buffer, limits.send_buffer])
-}
-
 impl Connection {
+    /// `buffers`: the one that it receives into and the one that it sends from.
     pub(in crate::transport) fn new(buffers: [Buffer; 2], agreed: Handshaken, state: TcpState) -> Connection {
         // A socket in a set of its own, as smoltcp wants it.
         let (set, handle) = Lodged::new(buffers, |[receive, send]| {
@@ -248,6 +247,11 @@ impl Connection {
     /// The peer's end.
     pub fn remote(&self) -> SocketAddr {
         self.agreed.remote
+    }
+
+    /// What it chooses of the headers of its packets.
+    pub(in crate::transport) fn header(&self) -> Header {
+        self.agreed.header
     }
 
     /// The descriptor of its program; `None` once the program has let go.
@@ -353,6 +357,8 @@ impl Connection {
                 self.patience.user_timeout = timeout.filter(|timeout| !timeout.is_zero());
             }
             TcpOption::Linger(linger) => self.linger = linger,
+            TcpOption::Headers(headers) => self.agreed.header = headers.towards(self.agreed.remote.ip()),
+            TcpOption::Congestion(control) => self.recovery.set_congestion_control(control),
         }
     }
 

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use smoltcp::wire::TcpSeqNumber;
 
-use super::congestion::Congestion;
+use super::congestion::{Congestion, CongestionControl};
 use super::rtt::Rtt;
 use super::scoreboard::{Arrivals, Scoreboard, is_younger};
 use crate::observe::{Rule, Time};
@@ -101,7 +101,7 @@ impl Recovery {
     pub(super) fn new(start: TcpSeqNumber, now: Time) -> Recovery {
         Recovery {
             board: Scoreboard::default(),
-            congestion: Congestion::new(536),
+            congestion: Congestion::new(536, CongestionControl::default()),
             rtt: Rtt::default(),
             una: start,
             nxt: start,
@@ -133,8 +133,13 @@ impl Recovery {
     /// What both SYNs agreed on.
     pub(super) fn agree(&mut self, mss: usize, selective: bool) {
         self.mss = mss.max(1);
-        self.congestion = Congestion::new(self.mss);
+        self.congestion = Congestion::new(self.mss, self.congestion.control());
         self.selective = selective;
+    }
+
+    /// From here on the window grows and shrinks by this.
+    pub(super) fn set_congestion_control(&mut self, control: CongestionControl) {
+        self.congestion.set_control(control);
     }
 
     pub(super) fn una(&self) -> TcpSeqNumber {

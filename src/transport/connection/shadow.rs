@@ -132,6 +132,11 @@ impl Connection {
         }
     }
 
+    /// The payload of a full segment of ours, once both SYNs have been seen.
+    pub(in crate::transport) fn segment_size(&self) -> Option<u16> {
+        self.irs.map(|_| fed_mss(self.send_mss(), self.timestamps.is_some()))
+    }
+
     /// The MSS of our own segments, options included.
     pub(in crate::transport) fn send_mss(&self) -> u16 {
         let offered = if self.peer.mss == 0 { default_mss(self.agreed.remote) } else { self.peer.mss };

@@ -7,6 +7,7 @@ use smoltcp::wire::TcpSeqNumber;
 
 use super::verbs::Ends;
 use crate::observe::{Close, Numbers, Protocol, Rule, SocketId, Summary, TcpState, Time};
+use crate::transport::header::Header;
 use crate::transport::remnant::Remnant;
 use crate::transport::{Alarm, Bound, FourTuple, Life, Owner, Transport};
 
@@ -100,6 +101,7 @@ impl Transport {
             snd_nxt: TcpSeqNumber(0),
             rcv_nxt: TcpSeqNumber(0),
             window: 0,
+            header: Header::default(),
             timestamps: None,
             was_joined: true,
             expires: now,

@@ -7,12 +7,13 @@ use smoltcp::wire::TcpSeqNumber;
 use crate::error::Error;
 use crate::ip::{Ip, Packet, Packets};
 use crate::observe::{Fate, Ownership, Protocol, Rule, SocketId, TcpState, Time};
-use crate::transport::connection::{Connection, Handshaken, buffers, fed_shift};
+use crate::transport::connection::{Connection, Handshaken, TcpOption, fed_shift};
 use crate::transport::cookie::{Offer, Request};
 use crate::transport::handshake::{Handshake, Listener};
 use crate::transport::segment::{self, Segment};
 use crate::transport::{
-    Alarm, Below, FourTuple, Life, Notice, Owner, Transport, isn, link_mss, new_interface, segment_payload, timestamp,
+    Alarm, Below, FourTuple, Life, Notice, Owner, Terms, Transport, isn, link_mss, new_interface, segment_payload,
+    timestamp,
 };
 
 impl Transport {
@@ -48,8 +49,9 @@ impl Transport {
             return nobody(Rule::TcpBacklogFull);
         }
         let id = self.new_id(Protocol::Tcp);
-        let agreed = self.agree(id, (segment.local, segment.remote), now, least_isn, below.ip);
-        let mut handshake = Handshake::new(segment, agreed, slot, self.first_window());
+        let terms = self.listeners[slot].terms;
+        let agreed = self.agree(id, (segment.local, segment.remote), now, least_isn, &terms, below.ip);
+        let mut handshake = Handshake::new(segment, agreed, slot, self.first_window(&terms));
         if self.handshakes.len() >= self.limits.syn_entries {
             handshake = handshake.with_cookie();
             handshake.agreed.isn = self.cookies.make(now, &handshake.request(), handshake.mss);
@@ -66,8 +68,8 @@ impl Transport {
     }
 
     /// The window that a SYN-ACK announces: of the buffer that the connection will have.
-    fn first_window(&self) -> u16 {
-        u16::try_from(self.limits.receive_buffer).unwrap_or(u16::MAX)
+    fn first_window(&self, terms: &Terms) -> u16 {
+        u16::try_from(terms.receive_bytes(&self.limits)).unwrap_or(u16::MAX)
     }
 
     /// The handshake that an ACK completes of which we remember nothing, if it brings a cookie of ours.
@@ -81,8 +83,9 @@ impl Transport {
         let request = Request { local: segment.local, remote: segment.remote, irs };
         let mss = self.cookies.read(now, &request, isn)?;
         let id = self.new_id(Protocol::Tcp);
-        let agreed = Handshaken { isn, ..self.agree(id, (segment.local, segment.remote), now, None, ip) };
-        Some(Handshake::from_cookie(segment, agreed, listener, self.first_window(), (mss, offer)))
+        let terms = self.listeners[listener].terms;
+        let agreed = Handshaken { isn, ..self.agree(id, (segment.local, segment.remote), now, None, &terms, ip) };
+        Some(Handshake::from_cookie(segment, agreed, listener, self.first_window(&terms), (mss, offer)))
     }
 
     /// `least_isn`: where an earlier connection of the same ends had got to.
@@ -92,22 +95,16 @@ impl Transport {
         (local, remote): (SocketAddr, SocketAddr),
         now: Time,
         least_isn: Option<TcpSeqNumber>,
+        terms: &Terms,
         ip: &Ip,
     ) -> Handshaken {
         let ends = FourTuple { local, remote };
         let chosen = isn::choose(&self.isn_key, now, &ends);
         let isn = least_isn.filter(|&least| least > chosen).unwrap_or(chosen);
         let clock = timestamp::offset(&self.clock_key, &ends);
-        Handshaken {
-            id,
-            local,
-            remote,
-            isn,
-            link_mss: link_mss(ip, remote),
-            is_local: ip.is_local(remote.ip()),
-            clock,
-            created: now,
-        }
+        let (link_mss, header) = (terms.mss(link_mss(ip, remote)), terms.header(remote));
+        let is_local = ip.is_local(remote.ip());
+        Handshaken { id, local, remote, isn, link_mss, is_local, clock, header, created: now }
     }
 
     /// RFC 9293 §3.10.7.4, SYN-RECEIVED: the third segment of the handshake, or something else.
@@ -269,13 +266,17 @@ impl Transport {
     fn connection_of(&mut self, now: Time, handshake: &Handshake, below: &Below<'_>) -> Result<usize, Error> {
         let agreed = handshake.agreed;
         let tuple = FourTuple { local: agreed.local, remote: agreed.remote };
-        let syn = handshake.syn(fed_shift(self.limits.send_buffer));
+        // Its listener may have been told something else since.
+        let terms = self.listeners.get(handshake.listener).map_or_else(Terms::default, |listener| listener.terms);
+        let send_bytes = terms.send_bytes(&self.limits);
+        let syn = handshake.syn(fed_shift(send_bytes));
         let ip = segment::header(agreed.remote, agreed.local, syn.buffer_len());
         self.scratch.clear();
         self.scratch.resize(ip.header_len() + syn.buffer_len(), 0);
         segment::write(&ip, &syn, &mut self.scratch);
-        let buffers = buffers(&self.limits, &self.memory)?;
+        let buffers = self.memory.pair([usize::from(handshake.receive_window), send_bytes])?;
         let mut connection = Connection::new(buffers, agreed, TcpState::SynReceived);
+        connection.set(TcpOption::Congestion(terms.congestion));
         let mut interface = new_interface(isn::seed(agreed.isn), now);
         connection.replay_syn(now, &mut interface, &self.scratch)?;
         connection.note_handshake(handshake);

@@ -13,6 +13,7 @@ pub use upkeep::End;
 pub use verbs::Ends;
 
 use super::guard::{self, Admission};
+use super::header::Header;
 use super::segment::{self, Segment};
 use super::{Below, Bound, FourTuple, Life, Notice, Owner, Transport};
 use crate::ip::{IcmpError, Packet, Packets};
@@ -83,7 +84,8 @@ impl Transport {
         if !segment.is_local && !self.resets.allow(now) {
             return Rule::TcpRstLimited;
         }
-        segment::send(segment.local, segment.remote, &segment::reset_for(segment), Fate::nobody(rule), out);
+        let reset = segment::reset_for(segment);
+        segment::send(segment.local, segment.remote, &reset, Header::default(), Fate::nobody(rule), out);
         rule
     }
 
@@ -98,15 +100,22 @@ impl Transport {
         // What carries data is answered with no more than came, and a peer that probes a closed window must hear us.
         let is_limited = segment.repr.payload.is_empty();
         let tuple = FourTuple { local: segment.local, remote: segment.remote };
-        let is_allowed = match self.tuples.get(&tuple) {
-            Some(&Owner::Connection(slot)) => self.connections[slot].challenges.allow(now),
-            Some(&Owner::Handshake(slot)) => self.handshakes[slot].challenges.allow(now),
-            Some(&Owner::Remnant(_) | &Owner::Joined(_)) | None => true,
+        let (is_allowed, header) = match self.tuples.get(&tuple) {
+            Some(&Owner::Connection(slot)) => {
+                let connection = &mut self.connections[slot];
+                (connection.challenges.allow(now), connection.header())
+            }
+            Some(&Owner::Handshake(slot)) => {
+                let handshake = &mut self.handshakes[slot];
+                (handshake.challenges.allow(now), handshake.agreed.header)
+            }
+            Some(&Owner::Remnant(slot)) => (true, self.remnants[slot].header),
+            Some(&Owner::Joined(_)) | None => (true, Header::default()),
         };
         if is_limited && !(is_allowed && self.challenges.allow(now)) {
             return Fate { rule: Some(Rule::TcpChallengeLimited), ..fate };
         }
-        segment::send(segment.local, segment.remote, ack, fate, out);
+        segment::send(segment.local, segment.remote, ack, header, fate, out);
         fate
     }
 

@@ -31,6 +31,7 @@ impl Transport {
                 remnant.local,
                 remnant.remote,
                 &remnant.ack(now),
+                remnant.header,
                 remnant.fate(state, Rule::TcpTimeWaitAck),
                 out,
             );
@@ -63,7 +64,8 @@ impl Transport {
         match answer {
             Answer::Nothing(rule) => fate(rule, remnant),
             Answer::Ack(rule) => {
-                segment::send(remnant.local, remnant.remote, &remnant.ack(now), remnant.fate(before, rule), out);
+                let told = remnant.fate(before, rule);
+                segment::send(remnant.local, remnant.remote, &remnant.ack(now), remnant.header, told, out);
                 fate(rule, remnant)
             }
             Answer::Challenge(rule) => {

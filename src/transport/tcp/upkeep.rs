@@ -28,6 +28,11 @@ impl Transport {
         self.connections.get_mut(slot)
     }
 
+    /// The payload of a full segment of a connection that stands (TCP_MAXSEG); `None` before.
+    pub fn segment_size(&self, slot: usize) -> Option<u16> {
+        self.connections.get(slot).and_then(Connection::segment_size)
+    }
+
     /// Joins a connection to the descriptor of its program.
     pub fn adopt(&mut self, slot: usize, descriptor: usize) {
         if let Some(connection) = self.connections.get_mut(slot) {
@@ -80,7 +85,8 @@ impl Transport {
             Some(Due::GiveUp) => connection.give_up(),
             Some(Due::Probe) => {
                 let fate = Fate { rule: Some(Rule::TcpKeepalive), ..connection.fate() };
-                segment::send(connection.local(), connection.remote(), &connection.keepalive(now), fate, out);
+                let (local, remote, header) = (connection.local(), connection.remote(), connection.header());
+                segment::send(local, remote, &connection.keepalive(now), header, fate, out);
             }
             None => {}
         }
@@ -100,7 +106,7 @@ impl Transport {
                 self.panics += 1;
                 let fate = Fate { rule: Some(Rule::TcpPanicked), ..connection.fate() };
                 let reset = TcpRepr { control: TcpControl::Rst, ..connection.challenge(now) };
-                segment::send(connection.local(), connection.remote(), &reset, fate, out);
+                segment::send(connection.local(), connection.remote(), &reset, connection.header(), fate, out);
             }
         }
         let is_gone = connection.state() == TcpState::Closed

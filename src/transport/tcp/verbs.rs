@@ -9,10 +9,10 @@ use crate::error::{Error, Result};
 use crate::ip::Packets;
 use crate::observe::{Close, Protocol, Rule, SocketId, Summary, TcpState, Time};
 use crate::transport::address::{leave_host, this_host};
-use crate::transport::connection::{Connection, buffers};
+use crate::transport::connection::{Connection, TcpOption};
 use crate::transport::handshake::Listener;
 use crate::transport::{
-    Below, Bound, FourTuple, Life, Owner, Place, Sharing, Transport, isn, new_interface, segment_payload,
+    Below, Bound, FourTuple, Life, Owner, Place, Sharing, Terms, Transport, isn, new_interface, segment_payload,
 };
 
 /// Both ends of a connection that is to be.
@@ -59,12 +59,12 @@ impl Transport {
     /// # Errors
     ///
     /// [`Error::AddressInUse`] if another socket listens there.
-    pub fn listen(&mut self, place: Place, backlog: usize, descriptor: usize) -> Result<usize> {
+    pub fn listen(&mut self, place: Place, backlog: usize, terms: Terms, descriptor: usize) -> Result<usize> {
         let slot = self.listeners.vacant_key();
         self.ports.listen(Protocol::Tcp, place, Bound::Reserved(descriptor), Bound::Listener(slot))?;
         let id = self.new_id(Protocol::Tcp);
         let backlog = self.backlog(backlog);
-        self.listeners.insert(Listener { id, place, backlog, waiting: 0, descriptor, under_way: Vec::new() });
+        self.listeners.insert(Listener { id, place, backlog, waiting: 0, descriptor, terms, under_way: Vec::new() });
         self.lives.push_back(Life::Bound { socket: id, local: place.local, backlog: Some(backlog) });
         Ok(slot)
     }
@@ -72,6 +72,11 @@ impl Transport {
     /// Listens with another backlog (`listen(2)`, the second time).
     pub fn set_backlog(&mut self, slot: usize, backlog: usize) {
         self.listeners[slot].backlog = self.backlog(backlog);
+    }
+
+    /// Connections that come from here on are made on other terms.
+    pub fn set_terms(&mut self, slot: usize, terms: Terms) {
+        self.listeners[slot].terms = terms;
     }
 
     fn backlog(&self, wanted: usize) -> usize {
@@ -171,11 +176,20 @@ impl Transport {
     /// # Errors
     ///
     /// [`Error::NoBufferSpace`].
-    pub fn connect(&mut self, now: Time, ends: Ends, descriptor: usize, below: &mut Below<'_>) -> Result<usize> {
+    pub fn connect(
+        &mut self,
+        now: Time,
+        ends: Ends,
+        terms: &Terms,
+        descriptor: usize,
+        below: &mut Below<'_>,
+    ) -> Result<usize> {
         let Ends { local, remote, least_isn, .. } = ends;
         let id = self.new_id(Protocol::Tcp);
-        let agreed = self.agree(id, (local, remote), now, least_isn, below.ip);
-        let mut connection = Connection::new(buffers(&self.limits, &self.memory)?, agreed, TcpState::Closed);
+        let agreed = self.agree(id, (local, remote), now, least_isn, terms, below.ip);
+        let bytes = [terms.receive_bytes(&self.limits), terms.send_bytes(&self.limits)];
+        let mut connection = Connection::new(self.memory.pair(bytes)?, agreed, TcpState::Closed);
+        connection.set(TcpOption::Congestion(terms.congestion));
         connection.descriptor = Some(descriptor);
         connection.narrow(segment_payload(below.ip.path_mtu(remote.ip()), remote));
         let mut interface = new_interface(isn::seed(agreed.isn), now);

@@ -1,0 +1,183 @@
+//! Options set and read, and what they change in the transport.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::check::{syn_acks, usual_buffers};
+use super::{OptionName, Options, SYSTEMS, SocketOption, UNBOUNDED};
+use crate::error::{Error, Result};
+use crate::socket::{Descriptor, Domain, Handle, Outcome, Sockets, State};
+use crate::transport::{
+    Below, GroupOption, Header, Headers, Keepalive, MtuDiscovery, PacketOptions, Sharing, TcpOption, Terms, Transport,
+};
+
+/// TCP_MSS_DEFAULT: of a connection that there is not yet (RFC 9293 §3.7.1).
+const DEFAULT_SEGMENT: u32 = 536;
+
+/// A value that was checked when it was set.
+fn byte(value: u32) -> u8 {
+    u8::try_from(value).unwrap_or(u8::MAX)
+}
+
+impl Options {
+    pub(in crate::socket) fn sharing(&self) -> Sharing {
+        Sharing { reuse_address: self.reuse_address, reuse_port: self.reuse_port }
+    }
+
+    fn keepalive(&self) -> TcpOption {
+        TcpOption::Keepalive(self.keepalive.then_some(Keepalive {
+            idle: self.keepalive_idle,
+            interval: self.keepalive_interval,
+            count: self.keepalive_count,
+        }))
+    }
+
+    fn headers(&self) -> Headers {
+        let header = |hops: u32, class: u32, discovery: MtuDiscovery| Header {
+            hop_limit: byte(hops),
+            traffic_class: byte(class),
+            discovery,
+        };
+        Headers {
+            v4: header(self.ttl, self.tos, self.mtu_discover),
+            v6: header(self.unicast_hops, self.traffic_class, self.mtu_discover_v6),
+        }
+    }
+
+    /// What a connection is begun with, or a listener.
+    pub(in crate::socket) fn terms(&self) -> Terms {
+        Terms {
+            headers: self.headers(),
+            max_segment: Some(self.max_segment).filter(|&size| size != UNBOUNDED).and_then(|size| size.try_into().ok()),
+            receive_buffer: Some(self.receive_buffer / 2).filter(|_| self.receive_buffer != SYSTEMS),
+            send_buffer: Some(self.send_buffer / 2).filter(|_| self.send_buffer != SYSTEMS),
+            congestion: self.congestion,
+            defer: syn_acks(self.defer_accept),
+        }
+    }
+
+    /// Tells a connection what differs from the defaults.
+    pub(in crate::socket) fn apply_to_connection(self: &Arc<Options>, slot: usize, transport: &mut Transport) {
+        let Some(connection) = transport.connection(slot) else { return };
+        connection.set(TcpOption::Nodelay(self.nodelay));
+        connection.set(self.keepalive());
+        connection.set(TcpOption::UserTimeout(self.user_timeout));
+        connection.set(TcpOption::Linger(self.linger));
+        connection.set(TcpOption::Headers(self.headers()));
+        connection.set(TcpOption::Congestion(self.congestion));
+    }
+
+    /// Tells a UDP socket.
+    pub(in crate::socket) fn apply_to_datagram(&self, slot: usize, transport: &mut Transport) {
+        let source = Some(self.multicast_interface).filter(|address| !address.is_unspecified());
+        for option in [
+            GroupOption::Broadcast(self.broadcast),
+            GroupOption::LoopbackV4(self.multicast_loop),
+            GroupOption::LoopbackV6(self.multicast_loop_v6),
+            GroupOption::HopsV4(byte(self.multicast_ttl)),
+            GroupOption::HopsV6(byte(self.multicast_hops)),
+            GroupOption::SourceV4(source),
+        ] {
+            transport.set_group_option(slot, option);
+        }
+        let datagram = transport.datagram(slot);
+        datagram.set_receive_errors(self.receive_errors);
+        datagram.set_headers(self.headers());
+    }
+}
+
+impl Options {
+    /// Tells an echo socket or a raw socket.
+    pub(in crate::socket) fn apply_to_packet(&self, is_v4: bool, slot: usize, transport: &mut Transport) {
+        let options = PacketOptions {
+            hops: byte(if is_v4 { self.ttl } else { self.unicast_hops }),
+            multicast_hops: byte(if is_v4 { self.multicast_ttl } else { self.multicast_hops }),
+            traffic_class: byte(if is_v4 { self.tos } else { self.traffic_class }),
+            broadcast: self.broadcast,
+            header_included: self.header_included,
+            receive_errors: self.receive_errors,
+            icmp_filter: self.icmp_filter,
+        };
+        transport.set_packet_options(slot, options);
+    }
+}
+
+impl Sockets {
+    /// `setsockopt(2)`.
+    pub(in crate::socket) fn set_option(
+        &mut self,
+        socket: Handle,
+        option: SocketOption,
+        transport: &mut Transport,
+        below: &Below<'_>,
+    ) -> Result<Outcome> {
+        let limits = self.limits.clone();
+        let Descriptor { domain, kind, options, bound, state, .. } =
+            self.find_mut(socket).ok_or(Error::BadDescriptor)?;
+        option.name().check_settable(*domain, *kind)?;
+        let option = option.checked(*kind, &limits, below)?;
+        if matches!(option, SocketOption::V6Only(_)) && (!state.is_fresh() || bound.is_some()) {
+            // `ipv6(7)`: before it is bound.
+            return Err(Error::InvalidInput);
+        }
+        if options.get(option.name()) != option {
+            Arc::make_mut(options).set(option);
+        }
+        let linger = options.linger;
+        match *state {
+            State::Stream { slot, .. } => {
+                options.apply_to_connection(slot, transport);
+                transport.mark(slot);
+            }
+            State::Listener { slot, .. } => transport.set_terms(slot, options.terms()),
+            State::Datagram { slot: Some(slot), .. } => options.apply_to_datagram(slot, transport),
+            State::Joined { slot } => self.loopback.set_abortive(slot, linger == Some(Duration::ZERO)),
+            State::Packet { slot: Some(slot), .. } => {
+                options.apply_to_packet(*domain == Domain::Inet, slot, transport);
+            }
+            _ => {}
+        }
+        Ok(Outcome::Done)
+    }
+
+    /// `getsockopt(2)`.
+    pub(in crate::socket) fn get_option(
+        &self,
+        socket: Handle,
+        name: OptionName,
+        transport: &mut Transport,
+        below: &Below<'_>,
+    ) -> Result<Outcome> {
+        let descriptor = self.find(socket).ok_or(Error::BadDescriptor)?;
+        name.check_for(descriptor.domain, descriptor.kind)?;
+        let kept = descriptor.options.get(name);
+        let [receive, send] = usual_buffers(descriptor.kind, &self.limits);
+        let option = match kept {
+            SocketOption::ReceiveBuffer(SYSTEMS) => SocketOption::ReceiveBuffer(receive),
+            SocketOption::SendBuffer(SYSTEMS) => SocketOption::SendBuffer(send),
+            SocketOption::MaxSegment(wanted) => {
+                let size = match descriptor.state {
+                    State::Stream { slot, .. } => transport.segment_size(slot).map(u32::from),
+                    _ => None,
+                };
+                let wanted = if wanted == UNBOUNDED { DEFAULT_SEGMENT } else { wanted };
+                SocketOption::MaxSegment(size.unwrap_or(wanted))
+            }
+            SocketOption::Mtu(_) => {
+                let peer = peer(&descriptor.state, transport).ok_or(Error::NotConnected)?;
+                SocketOption::Mtu(u32::try_from(below.ip.path_mtu(peer.ip())).unwrap_or(u32::MAX))
+            }
+            kept => kept,
+        };
+        Ok(Outcome::Option(option))
+    }
+}
+
+fn peer(state: &State, transport: &mut Transport) -> Option<SocketAddr> {
+    match *state {
+        State::Stream { slot, .. } => transport.connection(slot).map(|connection| connection.remote()),
+        State::Datagram { slot: Some(slot), .. } => transport.datagram(slot).peer(),
+        _ => None,
+    }
+}
