@@ -5,7 +5,7 @@
 //! | module | owns |
 //! |---|---|
 //! | [`cli`] | arguments, help, the log's format, exit codes |
-//! | [`tools`] | subcommands that use the stack as a program does: ping, traceroute |
+//! | [`tools`] | subcommands that use the stack as a program does: ping, traceroute, nc, bench |
 //! | [`daemon`] | the composition root: one TAP, one stack, its services and its trace, on one thread |
 //! | [`services`] | echo, discard, daytime, chargen, and HTTP with a page about its own connection |
 //! | [`net`] | what programs hold: a stack, TCP and UDP sockets, blocking and async |

@@ -59,7 +59,8 @@ const ROOMS: &[(&str, Law)] = &[
 const CRATES: &[(&str, &[&str])] = &[
     ("etherparse", &["trace"]),
     ("tun_tap", &["device"]),
-    ("smoltcp", &["link", "ip", "transport", "loopback", "socket"]),
+    // `tools`: `tapsock bench loopback` measures it beside us.
+    ("smoltcp", &["link", "ip", "transport", "loopback", "socket", "tools"]),
     ("smoltcp::storage", &["pipe"]),
     // The messages of DHCP, and the packets around them, which exist before there is an address to send from.
     ("smoltcp::wire", &["stack"]),

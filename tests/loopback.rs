@@ -8,7 +8,7 @@ use std::thread;
 use std::time::Duration;
 
 use tapsock::config::{Config, Loopback};
-use tapsock::net::{Stack, TcpListener, TcpStream, UdpSocket};
+use tapsock::net::{self, Stack, TcpListener, TcpStream, UdpSocket};
 use tapsock::observe::Counters;
 
 /// Everything waits at most so long for what must come.
@@ -129,4 +129,21 @@ fn who_waits_when_the_stack_stops_is_told() {
         }
     });
     assert_eq!(TcpListener::bind(&stack, at("127.0.0.1", 81)).unwrap_err().kind(), ErrorKind::NetworkDown);
+}
+
+/// A call that comes while the engine answers a bell is heard: it used to sleep over it until a timer woke it.
+#[test]
+fn no_call_is_slept_over_however_it_meets_the_engine() {
+    let stack = Stack::builder().loopback_only().unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+    runtime.block_on(async {
+        let listener = net::tokio::TcpListener::bind(&stack, at("127.0.0.1", 80)).await.unwrap();
+        for _ in 0..20_000 {
+            let connecting = net::tokio::TcpStream::connect(&stack, at("127.0.0.1", 80));
+            let client = tokio::time::timeout(PATIENCE, connecting).await.expect("the engine answers").unwrap();
+            let (server, _) = listener.accept().await.unwrap();
+            drop((client, server));
+        }
+    });
+    stack.shut_down();
 }

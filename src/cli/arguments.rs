@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use clap::{ArgAction, Args, Parser, Subcommand};
 
+use super::nc::{Bench, Nc};
 use super::tools::{Ping, Traceroute};
 use crate::config::{Chosen, Cidr, Config, Invalid, Limits, Loopback, Mac, Size};
 use crate::daemon::{Attachment, Service, Settings, UnknownService};
@@ -41,6 +42,14 @@ pub enum Command {
     ///
     /// Runs a small stack of its own on the TAP, as one more host there: no daemon may be attached to it.
     Traceroute(Traceroute),
+    /// A socket from the shell: stdin goes out, what comes in goes to stdout
+    ///
+    /// Calls HOST, or waits for a call with -l, by a stack of its own that lives as long. At the end of stdin it says so
+    /// to the peer and goes on to listen; it ends when the peer has ended too.
+    Nc(Nc),
+    /// Measure this machine
+    #[command(subcommand)]
+    Bench(Bench),
     /// List the bounds of the stack, with their defaults and what happens at each
     ///
     /// Each can be set by 'tapsock daemon --limit NAME=VALUE'.

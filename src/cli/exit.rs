@@ -5,7 +5,7 @@
 //! | 0 | done; for ping and traceroute, the host answered; a daemon that was asked to stop has told its peers |
 //! | 1 | for ping and traceroute, no answer; else something broke: the interface vanished, the system refused something |
 //! | 2 | something must be set right first: the arguments, the TAP, an address; the sentence says how |
-//! | 130, 143 | a second SIGINT or SIGTERM did not wait for the end (128 and the signal's number, as shells do) |
+//! | 130, 143 | SIGINT or SIGTERM ended nc, or a second one did not wait for a daemon's end (128 and the signal's number, as shells do) |
 
 use std::io::{self, Write};
 use std::process::ExitCode;
@@ -36,7 +36,7 @@ pub fn of_tool(ended: &Result<Outcome, Failure>) -> ExitCode {
     })
 }
 
-/// For the end of a daemon.
+/// For the end of a daemon, of nc and of bench.
 pub fn of_daemon(ended: &Result<Ended, Failure>) -> ExitCode {
     ExitCode::from(match ended {
         Ok(Ended::Asked) => DONE,

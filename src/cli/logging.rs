@@ -16,8 +16,8 @@ use log::Level;
 
 use super::stderr::Patient;
 
-/// Writes records to stderr from here on, by way of `target` if there is one: those that `RUST_LOG` chooses, or else `verbose` does: 0 the life of
-/// connections, 1 a line for each packet, 2 the layers of each frame. Coloured where stderr is a terminal.
+/// Writes records to stderr from here on, by way of `target` if there is one: those that `RUST_LOG` chooses, or else `verbose` does: 0 warnings,
+/// 1 the life of connections, 2 a line for each packet, 3 the layers of each frame. Coloured where stderr is a terminal.
 pub fn install(verbose: u8, target: Option<Patient>) {
     let started = Instant::now();
     let mut builder = Builder::from_env(Env::default().default_filter_or(filter(verbose)));
@@ -45,8 +45,9 @@ pub fn install(verbose: u8, target: Option<Patient>) {
 /// smoltcp logs too: what its state machines think is not what this program promises to explain.
 fn filter(verbose: u8) -> &'static str {
     match verbose {
-        0 => "warn,tapsock=info",
-        1 => "warn,tapsock=debug",
+        0 => "warn",
+        1 => "warn,tapsock=info",
+        2 => "warn,tapsock=debug",
         _ => "warn,tapsock=trace",
     }
 }

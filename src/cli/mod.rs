@@ -1,7 +1,7 @@
 //! The command line: arguments as typed, then [settings](crate::daemon::Settings), then the daemon, then an exit code.
 //!
 //! - [`arguments`]: what can be typed, and the help that teaches it.
-//! - [`tools`]: the same for ping and traceroute.
+//! - [`tools`]: the same for ping and traceroute; [`nc`]: for nc and bench.
 //! - [`exit`]: the one map of exit codes.
 //! - [`logging`]: what is written to stderr, and how.
 //! - [`stderr`]: how it is written without ever waiting for whoever reads.
@@ -9,6 +9,7 @@
 pub mod arguments;
 pub mod exit;
 pub mod logging;
+pub mod nc;
 pub mod stderr;
 pub mod tools;
 
@@ -19,7 +20,7 @@ use std::time::Duration;
 
 use clap::Parser;
 
-use crate::daemon;
+use crate::daemon::{self, Ended, Failure};
 use arguments::{Arguments, Command, list_of_limits};
 use stderr::Patient;
 
@@ -47,24 +48,42 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
             return exit::of_arguments(&error);
         }
     };
-    let arguments = match arguments.command {
-        Command::Daemon(arguments) => arguments,
+    match arguments.command {
+        Command::Daemon(arguments) => explained(arguments.verbose.saturating_add(1), || daemon::run(arguments.into())),
         Command::Ping(arguments) => {
             let (ping, attachment) = arguments.into();
-            return exit::of_tool(&crate::tools::ping::run(&ping, &attachment, &mut io::stdout()));
+            exit::of_tool(&crate::tools::ping::run(&ping, &attachment, &mut io::stdout()))
         }
         Command::Traceroute(arguments) => {
             let (traceroute, attachment) = arguments.into();
-            return exit::of_tool(&crate::tools::traceroute::run(&traceroute, &attachment, &mut io::stdout()));
+            exit::of_tool(&crate::tools::traceroute::run(&traceroute, &attachment, &mut io::stdout()))
+        }
+        Command::Nc(arguments) => {
+            let verbose = arguments.verbose;
+            let (nc, attachment) = arguments.into();
+            explained(verbose, || crate::tools::nc::run(nc, &attachment))
+        }
+        Command::Bench(arguments) => {
+            explained(0, || crate::tools::bench::loopback(arguments.into(), say).map(|()| Ended::Asked))
         }
         Command::Limits => {
             let _ = io::stdout().lock().write_all(list_of_limits().as_bytes());
-            return ExitCode::SUCCESS;
+            ExitCode::SUCCESS
         }
-    };
+    }
+}
+
+/// A line on stdout, which may have nobody to read it.
+fn say(line: &str) {
+    let mut stdout = io::stdout().lock();
+    let _ = writeln!(stdout, "{line}").and_then(|()| stdout.flush());
+}
+
+/// Runs what explains itself on stderr.
+fn explained(verbose: u8, run: impl FnOnce() -> Result<Ended, Failure>) -> ExitCode {
     let patient = Patient::new(io::stderr()).ok();
-    logging::install(arguments.verbose, patient.clone());
-    let ended = daemon::run(arguments.into());
+    logging::install(verbose, patient.clone());
+    let ended = run();
     if let Err(failure) = &ended {
         // Not eprintln, which panics where stderr is closed.
         let _ = match patient.clone() {

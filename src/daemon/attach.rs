@@ -2,11 +2,12 @@
 
 use tokio::task::JoinHandle;
 
-use super::signal::Signals;
+use super::signal::{Signal, Signals};
 use super::{Engine, Failure, address, refused};
 use crate::config::Config;
 use crate::device::Tap;
 use crate::net::{Stack, StartError};
+use crate::trace;
 
 /// Where a command attaches, and as whom.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,12 +24,13 @@ pub struct Interrupt(Signals);
 
 impl Interrupt {
     /// Waits until then.
-    pub async fn wait(&mut self) {
-        self.0.next().await;
+    pub async fn wait(&mut self) -> Signal {
+        self.0.next().await
     }
 }
 
-/// Runs `command` with a stack that answers, and stops the stack when it is done.
+/// Runs `command` with a stack that answers and tells the log, if there is one, what happens.
+/// Stops the stack when the command is done.
 ///
 /// # Errors
 ///
@@ -48,7 +50,8 @@ pub fn with_stack<T>(
     runtime.block_on(async {
         let interrupt = Interrupt(Signals::new().map_err(|error| refused("signal handlers", &error))?);
         let device = Tap::open(tap).map_err(StartError::from)?;
-        let (stack, engine) = Stack::builder().config(config.clone()).drive(device)?;
+        let (stack, engine) =
+            Stack::builder().config(config.clone()).observer(Box::new(trace::Text::new())).drive(device)?;
         let mut engine = Engine { task: tokio::spawn(engine), tap: tap.clone() };
         let done = tokio::select! {
             done = begin_and_run(stack.clone(), interrupt, attachment, command) => done,
@@ -69,7 +72,7 @@ async fn begin_and_run<T>(
     let duplicates = tokio::select! {
         ready = stack.ready() => ready.map_err(|error| refused("the stack's start", &error))?,
         never = address::hint(&stack, &attachment.tap) => match never {},
-        () = interrupt.wait() => return Err(Failure::Broken("interrupted before the stack had its addresses".into())),
+        _ = interrupt.wait() => return Err(Failure::Broken("interrupted before the stack had its addresses".into())),
     };
     address::refuse_those_of_neighbours(&attachment.config, &attachment.tap, &duplicates)?;
     command(stack, interrupt).await

@@ -133,6 +133,12 @@ impl Inbox {
         self.shared.lock().as_mut().map(std::mem::take).unwrap_or_default()
     }
 
+    /// Whether a command waits. One that came after the last [`Inbox::take`] may have rung before the step answered the
+    /// bell: then nothing else tells of it.
+    pub(super) fn is_empty(&self) -> bool {
+        self.shared.lock().as_ref().is_none_or(Vec::is_empty)
+    }
+
     pub(super) fn wants_counters(&self) -> bool {
         self.shared.wants_counters.swap(false, Ordering::AcqRel)
     }

@@ -149,7 +149,8 @@ impl<D: Device + 'static> Engine<D> {
             if had_calls || !self.burst.lengths.is_empty() {
                 busy_at = Instant::now();
             }
-            if is_full || step.has_more || self.doorbell.is_rung() || busy_at.elapsed() < SPIN {
+            let is_asked = self.doorbell.is_rung() || !self.inbox.is_empty();
+            if is_full || step.has_more || is_asked || busy_at.elapsed() < SPIN {
                 wait.give_way().await;
             } else {
                 let now = self.now();

@@ -6,28 +6,89 @@
 //! - [`UnixListener`], [`UnixStream`], [`UnixDatagram`]: like `std::os::unix::net`, with names of the stack's own: no
 //!   network, and no file.
 //! - [`IcmpSocket`], [`RawSocket`]: echo requests, and whole packets.
+//! - [`Poller`]: waits for many sockets at once, like epoll.
 //! - [`tokio`]: the same for async programs, like `tokio::net`.
 //!
-//! A socket lives in the engine; what a program holds is its end of the pipe. [`TcpStream::info`] is a plain
-//! snapshot of what lies behind it.
+//! # A tour
 //!
-//! ```no_run
+//! A [`Stack`] is a host: it has addresses, and sockets of its own. Here is one without any network, which needs no
+//! privilege. Everything below works the same on a TAP ([`Builder::tap`]), where the whole machine can reach it.
+//!
+//! A stream is a telephone line. One end waits at an address, the other calls:
+//!
+//! ```
 //! use std::io::{Read, Write};
-//! use tapsock::net::{Stack, TcpListener};
+//! use std::net::Shutdown;
+//! use tapsock::net::{Stack, TcpListener, TcpStream};
 //!
-//! let stack = Stack::builder().tap("tap0")?;
-//! let listener = TcpListener::bind(&stack, "0.0.0.0:7".parse()?)?;
-//! let (mut stream, peer) = listener.accept()?;
-//! println!("{peer} is here: {:?}", stream.info()?);
-//! let mut buffer = [0; 1024];
-//! let count = stream.read(&mut buffer)?;
-//! stream.write_all(&buffer[..count])?;
+//! let stack = Stack::builder().loopback_only()?;
+//! let listener = TcpListener::bind(&stack, "127.0.0.1:7".parse()?)?;
+//! let mut caller = TcpStream::connect(&stack, "127.0.0.1:7".parse()?)?;
+//! let (mut line, peer) = listener.accept()?;
+//! assert_eq!(peer, caller.local_addr()?);
+//!
+//! caller.write_all(b"hello")?;
+//! caller.shutdown(Shutdown::Write)?; // that was all; now we listen
+//! let mut heard = String::new();
+//! line.read_to_string(&mut heard)?;
+//! assert_eq!(heard, "hello");
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
+//!
+//! A datagram is a letter: it stays whole, it may get lost, and nobody has to call first.
+//!
+//! ```
+//! use tapsock::net::{Stack, UdpSocket};
+//!
+//! let stack = Stack::builder().loopback_only()?;
+//! let letter_box = UdpSocket::bind(&stack, "127.0.0.1:4950".parse()?)?;
+//! let writer = UdpSocket::bind(&stack, "127.0.0.1:0".parse()?)?;
+//! writer.send_to(b"dear reader", letter_box.local_addr()?)?;
+//! let mut buffer = [0; 64];
+//! let (length, sender) = letter_box.recv_from(&mut buffer)?;
+//! assert_eq!((&buffer[..length], sender), (&b"dear reader"[..], writer.local_addr()?));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! Errors are those of Linux, as std names them; a door where nobody is refuses:
+//!
+//! ```
+//! use std::io::ErrorKind;
+//! use tapsock::net::{Stack, TcpListener, TcpStream};
+//!
+//! let stack = Stack::builder().loopback_only()?;
+//! let refused = TcpStream::connect(&stack, "127.0.0.1:81".parse()?).unwrap_err();
+//! assert_eq!(refused.kind(), ErrorKind::ConnectionRefused);
+//! let _listener = TcpListener::bind(&stack, "127.0.0.1:81".parse()?)?;
+//! let taken = TcpListener::bind(&stack, "0.0.0.0:81".parse()?).unwrap_err();
+//! assert_eq!(taken.kind(), ErrorKind::AddrInUse);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! Whoever wants every verb and every option, one at a time, takes a [`Socket`]; the others are made of it and turn into
+//! it:
+//!
+//! ```
+//! use tapsock::net::{Domain, SockAddr, Socket, Stack, TcpListener, TcpStream, Type};
+//!
+//! let stack = Stack::builder().loopback_only()?;
+//! let listener = TcpListener::bind(&stack, "127.0.0.1:80".parse()?)?;
+//! let socket = Socket::new(&stack, Domain::Inet, Type::Stream, None)?;
+//! socket.set_tcp_nodelay(true)?;
+//! socket.connect(&SockAddr::from(listener.local_addr()?))?;
+//! let stream = TcpStream::from(socket);
+//! assert!(stream.nodelay()?);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! A socket lives in the engine; what a program holds is its end of the pipe. [`TcpStream::info`] is a plain snapshot of
+//! what lies behind it. Programs to read and to change are in `examples/`; what a socket is at all, in
+//! `docs/what-is-a-socket.md`.
 
 mod address;
 mod builder;
 mod packet;
+mod poller;
 mod socket;
 mod stack;
 mod tcp;
@@ -39,12 +100,14 @@ mod unix;
 pub use address::SockAddr;
 pub use builder::{Builder, StartError};
 pub use packet::{IcmpSocket, RawSocket};
+pub use poller::{Event, Poller, Trigger};
 pub use socket::{Flags, Message, Socket};
 pub use stack::Stack;
 pub use tcp::{TcpListener, TcpStream};
 pub use udp::UdpSocket;
 pub use unix::{UnixDatagram, UnixListener, UnixStream};
 
+pub use crate::pipe::{Interest, Readiness};
 pub use crate::socket::{Domain, Keepalive, MtuDiscovery, Protocol, TcpInfo, Type};
 
 /// How many connections may wait to be accepted when the program did not say (std's choice for Linux).

@@ -321,9 +321,21 @@ impl Write for TcpStream {
     }
 }
 
+impl AsRef<Socket> for TcpListener {
+    fn as_ref(&self) -> &Socket {
+        &self.0
+    }
+}
+
 impl From<Socket> for TcpListener {
     fn from(socket: Socket) -> TcpListener {
         TcpListener(socket)
+    }
+}
+
+impl AsRef<Socket> for TcpStream {
+    fn as_ref(&self) -> &Socket {
+        &self.0
     }
 }
 

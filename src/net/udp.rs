@@ -307,6 +307,12 @@ impl UdpSocket {
     }
 }
 
+impl AsRef<Socket> for UdpSocket {
+    fn as_ref(&self) -> &Socket {
+        &self.0
+    }
+}
+
 impl From<Socket> for UdpSocket {
     fn from(socket: Socket) -> UdpSocket {
         UdpSocket(socket)

@@ -1,7 +1,7 @@
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 
 use super::waiters::Waiters;
 use super::{Bell, lock};
@@ -12,6 +12,8 @@ struct Queue<T> {
     waiting: VecDeque<T>,
     /// The stack has stopped.
     closed: bool,
+    /// The application has shut it down: it does not listen.
+    shut: bool,
     /// The application's end is gone.
     dropped: bool,
 }
@@ -50,7 +52,7 @@ impl<T> Accepts<T> {
     /// An empty queue. How many may wait is the stack's business.
     pub fn new(bell: Bell) -> (Accepts<T>, AcceptEnd<T>) {
         let bell = Arc::new(bell);
-        let queue = Mutex::new(Queue { waiting: VecDeque::new(), closed: false, dropped: false });
+        let queue = Mutex::new(Queue { waiting: VecDeque::new(), closed: false, shut: false, dropped: false });
         let shared = Arc::new(Shared {
             queue,
             acceptors: Waiters::default(),
@@ -64,9 +66,13 @@ impl<T> Accepts<T> {
     ///
     /// # Errors
     ///
-    /// [`Error::WouldBlock`] if none waits; [`Error::NetworkDown`] after the stack has stopped.
+    /// [`Error::WouldBlock`] if none waits; [`Error::InvalidInput`] after [`Accepts::shut_down`]; [`Error::NetworkDown`]
+    /// after the stack has stopped.
     pub fn try_accept(&self) -> Result<T> {
         let mut queue = lock(&self.shared.queue);
+        if queue.shut {
+            return Err(Error::InvalidInput);
+        }
         match queue.waiting.pop_front() {
             Some(connection) => {
                 drop(queue);
@@ -79,10 +85,28 @@ impl<T> Accepts<T> {
         }
     }
 
-    /// Whether a connection waits, or the stack has stopped: then accepting does not have to wait (`accept(2)`).
+    /// Does not listen any more: whoever waits to accept is told, and so is the stack.
+    pub fn shut_down(&self) {
+        lock(&self.shared.queue).shut = true;
+        self.shared.acceptors.wake(None);
+        self.shared.connectors.wake(None);
+        self.bell.ring();
+    }
+
+    /// Whether it has been shut down.
+    pub fn is_shut(&self) -> bool {
+        lock(&self.shared.queue).shut
+    }
+
+    /// Whether a connection waits, or none will come: then accepting does not have to wait (`accept(2)`).
     pub fn is_ready(&self) -> bool {
         let queue = lock(&self.shared.queue);
-        queue.closed || !queue.waiting.is_empty()
+        queue.closed || queue.shut || !queue.waiting.is_empty()
+    }
+
+    /// The next time that something happens, `waker` is woken.
+    pub fn watch(&self, waker: &Waker) {
+        self.shared.acceptors.register(waker);
     }
 
     /// [`Accepts::is_ready`], or wakes the task later.
@@ -117,7 +141,7 @@ impl<T> Vacancy<T> {
         let look = || {
             let is_over = {
                 let queue = lock(&self.shared.queue);
-                queue.dropped || queue.closed
+                queue.dropped || queue.shut || queue.closed
             };
             if is_over || !self.shared.is_full() { Ok(()) } else { Err(Error::WouldBlock) }
         };
@@ -168,6 +192,16 @@ impl<T> AcceptEnd<T> {
     /// Takes what still waits, when nobody will accept it any more.
     pub fn take(&self) -> Option<T> {
         lock(&self.shared.queue).waiting.pop_front()
+    }
+
+    /// Listens again.
+    pub fn reopen(&self) {
+        lock(&self.shared.queue).shut = false;
+    }
+
+    /// Whether the application has shut it down.
+    pub fn is_shut(&self) -> bool {
+        lock(&self.shared.queue).shut
     }
 
     /// Whether the application has dropped its end. What still waits is dropped with this end.

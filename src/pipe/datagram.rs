@@ -3,7 +3,7 @@ use std::fmt;
 use std::io::{IoSlice, IoSliceMut};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 
 use super::link::{Joined, Joint, Link, Side};
 use super::readiness::{Interest, Readiness};
@@ -293,6 +293,12 @@ impl<A: Clone> Datagrams<A> {
             hang_up: is_reading_over && is_writing_over,
             error,
         }
+    }
+
+    /// The next time that something happens to what `interest` names, `waker` is woken: for those who want to know of
+    /// changes, and not only of what is.
+    pub fn watch(&self, waker: &Waker, interest: Interest) {
+        self.link.watch(self.side, waker, interest);
     }
 
     /// [`Datagrams::readiness`] once `interest` is met; until then the task is woken later.

@@ -1,7 +1,7 @@
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicI32, Ordering, fence};
 use std::sync::{Arc, OnceLock};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 
 use super::Bell;
 use super::readiness::{Interest, Readiness};
@@ -321,6 +321,16 @@ impl<Q> Link<Q> {
         self.finish();
     }
 
+    /// The next time that something happens to what `interest` names, `waker` is woken.
+    pub(super) fn watch(&self, side: Side, waker: &Waker, interest: Interest) {
+        if interest != Interest::Writable {
+            self.incoming(side).readers.register(waker);
+        }
+        if interest != Interest::Readable {
+            self.outgoing(side).writers.register(waker);
+        }
+    }
+
     /// What this side would find, once `interest` is met; until then the task is woken later.
     pub(super) fn poll_ready(
         &self,
@@ -333,12 +343,7 @@ impl<Q> Link<Q> {
         if interest.is_met(now) {
             return Poll::Ready(now);
         }
-        if interest != Interest::Writable {
-            self.incoming(side).readers.register(context.waker());
-        }
-        if interest != Interest::Readable {
-            self.outgoing(side).writers.register(context.waker());
-        }
+        self.watch(side, context.waker(), interest);
         let now = readiness();
         if interest.is_met(now) { Poll::Ready(now) } else { Poll::Pending }
     }

@@ -1,7 +1,7 @@
 use std::io::{IoSlice, IoSliceMut};
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 
 use super::datagram::{COST, Queue, Received, gather, scatter};
 use super::lock;
@@ -157,10 +157,14 @@ impl<A: Clone> Mailbox<A> {
         self.has_error() || self.shared.shut.load(Ordering::Acquire) || self.next_length().is_some()
     }
 
-    /// [`Mailbox::is_readable`], or wakes the task later.
-    pub fn poll_readable(&self, context: &mut Context<'_>) -> Poll<()> {
-        let look = || if self.is_readable() { Ok(()) } else { Err(Error::WouldBlock) };
-        self.shared.readers.poll(context, look).map(|_| ())
+    /// The next time that something comes or ends, `waker` is woken.
+    pub fn watch(&self, waker: &Waker) {
+        self.shared.readers.register(waker);
+    }
+
+    /// Whether nothing more will be received.
+    pub fn is_shut(&self) -> bool {
+        self.shared.shut.load(Ordering::Acquire)
     }
 
     /// The length of the next message (FIONREAD); `None` if there is none.
@@ -242,10 +246,9 @@ impl<A> MailSlot<A> {
         is_over || takes(&lock(&self.shared.queue), 0)
     }
 
-    /// [`MailSlot::is_writable`], or wakes the task later.
-    pub fn poll_writable(&self, context: &mut Context<'_>) -> Poll<()> {
-        let look = || if self.is_writable() { Ok(()) } else { Err(Error::WouldBlock) };
-        self.shared.writers.poll(context, look).map(|_| ())
+    /// The next time that there is room or nobody to send to, `waker` is woken.
+    pub fn watch(&self, waker: &Waker) {
+        self.shared.writers.register(waker);
     }
 
     /// Whether the owner of the mailbox is gone.

@@ -90,6 +90,10 @@ enum State {
         slot: usize,
         end: AcceptEnd<StreamSocket>,
     },
+    /// A listener that was shut down: it may listen again.
+    Shut {
+        end: AcceptEnd<StreamSocket>,
+    },
     Stream {
         slot: usize,
         end: StreamEnd,

@@ -125,15 +125,20 @@ impl Sockets {
         socket: Handle,
         backlog: usize,
         transport: &mut Transport,
-        below: &Below<'_>,
+        below: &mut Below<'_>,
         rng: &mut StdRng,
     ) -> Result<Outcome> {
-        match self.find(socket).ok_or(Error::BadDescriptor)?.state {
+        match &self.find(socket).ok_or(Error::BadDescriptor)?.state {
             State::Idle { end: None } => {}
+            State::Listener { end, .. } if end.is_shut() => {
+                self.unlisten(socket.descriptor, transport, below, rng);
+                return self.listen(socket, backlog, transport, below, rng);
+            }
             State::Listener { slot, .. } => {
-                transport.set_backlog(slot, backlog);
+                transport.set_backlog(*slot, backlog);
                 return Ok(Outcome::Done);
             }
+            State::Shut { .. } => return self.listen_again(socket, backlog, transport, below, rng),
             State::Datagram { .. } | State::Packet { .. } => return Err(Error::NotSupported),
             State::Unix(_) => return self.listen_unix(socket, backlog),
             State::Idle { .. } | State::Stream { .. } | State::Joined { .. } => return Err(Error::InvalidInput),
@@ -146,6 +151,26 @@ impl Sockets {
         descriptor.state = State::Listener { slot, end };
         let local = address::shown(descriptor.domain, place.local);
         Ok(Outcome::Listener(ListenerSocket { handle: socket, local, queue }))
+    }
+
+    /// [`listen`](Self::listen) of one that was shut down.
+    fn listen_again(
+        &mut self,
+        socket: Handle,
+        backlog: usize,
+        transport: &mut Transport,
+        below: &Below<'_>,
+        rng: &mut StdRng,
+    ) -> Result<Outcome> {
+        let place = self.bound_tcp(socket, transport, below, rng)?;
+        let terms = self.find(socket).ok_or(Error::BadDescriptor)?.options.terms();
+        let slot = transport.listen(place, backlog, terms, socket.descriptor)?;
+        let descriptor = self.find_mut(socket).ok_or(Error::BadDescriptor)?;
+        if let State::Shut { end } = std::mem::replace(&mut descriptor.state, State::Idle { end: None }) {
+            end.reopen();
+            descriptor.state = State::Listener { slot, end };
+        }
+        Ok(Outcome::Done)
     }
 
     /// `connect(2)`.
@@ -167,7 +192,7 @@ impl Sockets {
             }
             State::Stream { connecting: Connecting::Done, .. } => Err(Error::AlreadyConnected),
             State::Stream { .. } => Err(Error::AlreadyInProgress),
-            State::Listener { .. } | State::Joined { .. } => Err(Error::AlreadyConnected),
+            State::Listener { .. } | State::Shut { .. } | State::Joined { .. } => Err(Error::AlreadyConnected),
             State::Datagram { .. } => {
                 let slot = self.bound_datagram(now, socket, transport, below, rng)?;
                 transport.connect_udp(slot, remote, below).map(|()| Outcome::Done)

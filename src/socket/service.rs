@@ -26,22 +26,14 @@ impl Sockets {
                 Some(State::Listener { slot, end }) => {
                     end.answer();
                     transport.set_waiting(*slot, end.waiting());
+                    if end.is_dropped() || end.is_shut() {
+                        self.unlisten(descriptor, transport, below, rng);
+                    }
+                }
+                Some(State::Shut { end }) => {
+                    end.answer();
                     if end.is_dropped() {
-                        // Nobody has seen these connections, and nobody will (Linux: inet_csk_listen_stop).
-                        while let Some(socket) = end.take() {
-                            match self.table.get(socket.handle.descriptor).map(|entry| &entry.state) {
-                                Some(State::Stream { slot, .. }) => {
-                                    if let Some(connection) = transport.connection(*slot) {
-                                        connection.abort();
-                                        transport.mark(*slot);
-                                    }
-                                }
-                                Some(State::Joined { slot }) => self.loopback.set_abortive(*slot, true),
-                                _ => {}
-                            }
-                        }
-                        transport.close_listener(*slot, below.packets);
-                        self.table.remove(descriptor);
+                        self.remove(descriptor, transport);
                     }
                 }
                 Some(State::Stream { slot, end, .. }) => {
@@ -91,6 +83,46 @@ impl Sockets {
                 }
             }
         }
+    }
+
+    /// A listener is closed or shut down; the latter keeps its port.
+    pub(super) fn unlisten(
+        &mut self,
+        descriptor: usize,
+        transport: &mut Transport,
+        below: &mut Below<'_>,
+        rng: &mut StdRng,
+    ) {
+        let Some(State::Listener { slot, end }) = self.table.get(descriptor).map(|entry| &entry.state) else { return };
+        let (slot, is_dropped) = (*slot, end.is_dropped());
+        // Nobody has seen these connections, and nobody will (Linux: inet_csk_listen_stop).
+        while let Some(socket) = end.take() {
+            match self.table.get(socket.handle.descriptor).map(|entry| &entry.state) {
+                Some(State::Stream { slot, .. }) => {
+                    if let Some(connection) = transport.connection(*slot) {
+                        connection.abort();
+                        transport.mark(*slot);
+                    }
+                }
+                Some(State::Joined { slot }) => self.loopback.set_abortive(*slot, true),
+                _ => {}
+            }
+        }
+        transport.close_listener(slot, below.packets);
+        if is_dropped {
+            self.table.remove(descriptor);
+            return;
+        }
+        let Some(entry) = self.table.get_mut(descriptor) else { return };
+        if let State::Listener { end, .. } = std::mem::replace(&mut entry.state, State::Idle { end: None }) {
+            entry.state = State::Shut { end };
+        }
+        let sharing = entry.options.sharing();
+        entry.bound = entry.bound.take().filter(|place| {
+            let again = transport.bind_tcp(**place, sharing, descriptor, below, rng);
+            // It was its own a moment ago.
+            again.is_ok()
+        });
     }
 
     fn establish(&mut self, listener: usize, slot: usize, transport: &mut Transport) {
@@ -294,7 +326,7 @@ impl Sockets {
             match entry.state {
                 State::Idle { end: None } | State::Joined { .. } => {}
                 State::Idle { end: Some(mut end) } => end.fail(Error::NetworkDown),
-                State::Listener { end, .. } => end.finish(),
+                State::Listener { end, .. } | State::Shut { end } => end.finish(),
                 State::Datagram { end, .. } | State::Packet { end, .. } => end.finish(),
                 State::Unix(unix) => unix.stop(),
                 State::Stream { mut end, connecting, lingering, .. } => {

@@ -2,10 +2,14 @@
 //!
 //! - `ping`: echo requests, one a second, and what became of them.
 //! - `traceroute`: which routers a packet passes.
+//! - `nc`: a socket from a shell.
+//! - `bench`: how fast this machine moves bytes from one socket to another.
 //! - `host`: whom a person means.
 //! - `report`: what an ICMP error says about a packet of ours.
 
+pub mod bench;
 mod host;
+pub mod nc;
 pub mod ping;
 mod report;
 pub mod traceroute;

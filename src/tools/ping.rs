@@ -110,7 +110,7 @@ impl<'a> Run<'a> {
             }
             tokio::select! {
                 biased;
-                () = interrupt.wait() => break,
+                _ = interrupt.wait() => break,
                 heard = self.errors.recv_message(&mut error) => self.hear(&heard?, &error)?,
                 came = self.echo.recv_message(&mut reply) => match came {
                     Ok(message) => self.answer(&message, &reply)?,

@@ -137,7 +137,7 @@ impl<'a> Run<'a> {
         for hop in 1..=*max_hops {
             let answers = tokio::select! {
                 answers = self.ask(hop) => answers?,
-                () = interrupt.wait() => break,
+                _ = interrupt.wait() => break,
             };
             write_hop(self.out, hop, &answers)?;
             if answers.iter().flatten().any(|answer| answer.is_end) {

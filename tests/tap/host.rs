@@ -23,6 +23,13 @@ pub(crate) fn script(name: &str) -> PathBuf {
     PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/scripts")).join(name)
 }
 
+/// An example, which cargo puts beside `deps`, where this test is.
+pub(crate) fn example(name: &str) -> PathBuf {
+    let path = std::env::current_exe().unwrap().parent().unwrap().join("../examples").join(name);
+    assert!(path.exists(), "{name} is not built; run: cargo build --examples");
+    path
+}
+
 /// The program under test, with these arguments after `daemon`.
 pub(crate) fn daemon(args: &[&str]) -> Command {
     let mut daemon = command(env!("CARGO_BIN_EXE_tapsock"));

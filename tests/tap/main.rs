@@ -15,6 +15,7 @@ mod http;
 mod idle;
 mod life;
 mod mistakes;
+mod nc;
 mod nmap;
 mod ping;
 mod probes;

@@ -1,6 +1,6 @@
 //! `tapsock ping` and `tapsock traceroute`: small stacks of their own on the TAP.
 
-use crate::host::{Host, Said, command, finish, run, tap_up};
+use crate::host::{Host, Said, command, example, finish, run, tap_up};
 use crate::namespace::alone;
 
 /// The program under test, with a subcommand; nobody else has its addresses.
@@ -126,6 +126,18 @@ fn traceroute_finds_the_routers_on_the_way() {
         let said = tapsock(&format!("traceroute -q 1 {BY_THE_HOST} 10.77.0.1"));
         assert_eq!(said.code, Some(1), "{said:?}");
         assert!(said.out.contains(" ms !N"), "{said:?}");
+    });
+}
+
+#[test]
+fn the_example_finds_the_same_routers_with_raw_sockets() {
+    alone(|| {
+        far_away();
+        let traceroute = example("traceroute");
+        let said = run(&format!("{} tap0 192.168.69.100 10.2.0.2", traceroute.display())).well();
+        let found: Vec<_> = said.lines().map(|line| line.split_whitespace().nth(1).unwrap()).collect();
+        assert_eq!(found, ["192.168.69.100", "10.1.0.2", "10.2.0.2"], "{said}");
+        assert!(said.contains("arrived: nobody listens here"), "{said}");
     });
 }
 

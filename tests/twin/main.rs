@@ -20,6 +20,7 @@
 
 mod check;
 mod sock;
+mod watch;
 mod world;
 
 mod accept;
@@ -27,8 +28,10 @@ mod bind;
 mod close;
 mod connect;
 mod datagram;
+mod multicast;
 mod open;
 mod option;
+mod readiness;
 mod shutdown;
 mod stream;
 
@@ -61,7 +64,9 @@ const THEMES: &[(&str, Bodies)] = &[
     ("shutdown", shutdown::BODIES),
     ("close", close::BODIES),
     ("datagram", datagram::BODIES),
+    ("readiness", readiness::BODIES),
     ("option", option::BODIES),
+    ("multicast", multicast::BODIES),
 ];
 
 /// The environment says so to a process that has entered the namespace.

@@ -20,6 +20,10 @@ pub(crate) const BODIES: Bodies = bodies![
     the_user_timeout_is_read_back,
     multicast_hops_are_1_at_first_and_read_back,
     multicast_loops_back_at_first,
+    hop_limits_are_64_at_first_and_read_back,
+    the_type_of_service_is_read_back,
+    buffers_become_about_as_large_as_asked,
+    congestion_control_has_a_name,
     udp_has_no_options_of_tcp,
     an_ipv4_socket_has_no_options_of_ipv6,
 ];
@@ -152,6 +156,59 @@ fn multicast_loops_back_at_first(world: &World) {
         assert!(socket.multicast_loop_v6().unwrap());
         socket.set_multicast_loop_v6(false).unwrap();
         assert!(!socket.multicast_loop_v6().unwrap());
+    }
+}
+
+fn hop_limits_are_64_at_first_and_read_back(world: &World) {
+    for side in [&world.server, &world.client] {
+        for kind in [Type::Stream, Type::Dgram] {
+            let socket = side.socket(Domain::Inet, kind);
+            assert_eq!(socket.ttl_v4().unwrap(), 64);
+            socket.set_ttl_v4(7).unwrap();
+            assert_eq!(socket.ttl_v4().unwrap(), 7);
+            fails(socket.set_ttl_v4(0), Error::InvalidInput);
+            fails(socket.set_ttl_v4(256), Error::InvalidInput);
+            let socket = side.socket(Domain::Inet6, kind);
+            assert_eq!(socket.unicast_hops_v6().unwrap(), 64);
+            socket.set_unicast_hops_v6(9).unwrap();
+            assert_eq!(socket.unicast_hops_v6().unwrap(), 9);
+            fails(socket.set_unicast_hops_v6(256), Error::InvalidInput);
+        }
+    }
+}
+
+fn the_type_of_service_is_read_back(world: &World) {
+    for side in [&world.server, &world.client] {
+        let socket = side.socket(Domain::Inet, Type::Dgram);
+        assert_eq!(socket.tos_v4().unwrap(), 0);
+        socket.set_tos_v4(0x28).unwrap();
+        assert_eq!(socket.tos_v4().unwrap(), 0x28);
+    }
+}
+
+fn buffers_become_about_as_large_as_asked(world: &World) {
+    for side in [&world.server, &world.client] {
+        for kind in [Type::Stream, Type::Dgram] {
+            let socket = side.socket(world.domain(), kind);
+            socket.set_recv_buffer_size(32 * 1024).unwrap();
+            socket.set_send_buffer_size(32 * 1024).unwrap();
+            // Linux doubles it, for what it needs besides.
+            for size in [socket.recv_buffer_size().unwrap(), socket.send_buffer_size().unwrap()] {
+                assert!((32 * 1024..=64 * 1024).contains(&size), "{size}");
+            }
+        }
+    }
+}
+
+fn congestion_control_has_a_name(world: &World) {
+    let text = |name: Vec<u8>| String::from_utf8(name).unwrap().trim_end_matches('\0').to_owned();
+    for side in [&world.server, &world.client] {
+        let socket = side.socket(world.domain(), Type::Stream);
+        assert!(!text(socket.tcp_congestion().unwrap()).is_empty());
+        socket.set_tcp_congestion(b"reno").unwrap();
+        assert_eq!(text(socket.tcp_congestion().unwrap()), "reno");
+        // ENOENT, which no socket call has but this.
+        assert!(socket.set_tcp_congestion(b"no such").is_err());
     }
 }
 

@@ -17,12 +17,14 @@ pub(crate) const BODIES: Bodies = bodies![
     the_other_direction_goes_on,
     a_server_answers_after_the_end_of_the_question,
     reading_after_shutdown_is_the_end,
-    bytes_after_shutting_down_reading_come_from_linux_only,
+    bytes_after_shutting_down_reading_may_come,
     shutting_down_reading_wakes_who_reads,
     what_was_there_before_shutting_down_reading_can_be_read,
     shutdown_of_both_is_both,
     shutdown_twice_is_harmless,
     an_unconnected_socket_has_nothing_to_shut_down,
+    shutting_down_a_listener_ends_it,
+    shutting_down_a_listener_wakes_who_accepts,
 ];
 
 fn the_peer_reads_what_was_written_and_then_the_end(world: &World) {
@@ -81,13 +83,13 @@ fn reading_after_shutdown_is_the_end(world: &World) {
     }
 }
 
-fn bytes_after_shutting_down_reading_come_from_linux_only(world: &World) {
+fn bytes_after_shutting_down_reading_may_come(world: &World) {
     let (client, server) = world.connected();
     server.shutdown(Shutdown::Read).unwrap();
     assert_eq!(server.recv(&mut [0; 1]).unwrap(), 0);
     client.send_all(b"x").unwrap();
-    if server.is_kernel() {
-        // Linux goes on to receive, and gives what comes.
+    if server.is_kernel() || world.is_joined() {
+        // Linux goes on to receive, and gives what comes; so do joined pipes, where the bytes take no room of the stack.
         eventually("a byte", || server.recv(&mut [0; 1]).unwrap() == 1);
     } else {
         // POSIX lets us disable what follows: a direction that is over stays so, and nothing fills up that nobody reads.
@@ -138,4 +140,29 @@ fn an_unconnected_socket_has_nothing_to_shut_down(world: &World) {
             }
         }
     }
+}
+
+fn shutting_down_a_listener_ends_it(world: &World) {
+    let (listener, address) = world.listener();
+    listener.shutdown(Shutdown::Both).unwrap();
+    assert!(!listener.is_listener().unwrap());
+    fails(listener.accept(), Error::InvalidInput);
+    eventually("a refusal", || {
+        let refused = world.tcp_client().connect(address);
+        refused.is_err_and(|error| error.raw_os_error() == Some(Error::ConnectionRefused.errno()))
+    });
+    // It may listen again.
+    listener.listen(1).unwrap();
+    world.tcp_client().connect(address).unwrap();
+    listener.accept().unwrap();
+}
+
+fn shutting_down_a_listener_wakes_who_accepts(world: &World) {
+    let (listener, _) = world.listener();
+    thread::scope(|scope| {
+        let accepts = scope.spawn(|| listener.accept());
+        thread::sleep(Duration::from_millis(20));
+        listener.shutdown(Shutdown::Both).unwrap();
+        fails(accepts.join().unwrap(), Error::InvalidInput);
+    });
 }

@@ -1,7 +1,7 @@
 //! A socket of the kernel or of ours, behind the same methods.
 
 use std::io::{self, IoSlice, IoSliceMut, Read};
-use std::net::{Shutdown, SocketAddr};
+use std::net::{Ipv4Addr, Ipv6Addr, Shutdown, SocketAddr};
 use std::os::fd::AsRawFd;
 use std::time::Duration;
 
@@ -59,6 +59,24 @@ alike! {
     tcp_nodelay() -> bool;
     set_tcp_user_timeout(timeout: Option<Duration>) -> ();
     tcp_user_timeout() -> Option<Duration>;
+    set_ttl_v4(hops: u32) -> ();
+    ttl_v4() -> u32;
+    set_tos_v4(tos: u32) -> ();
+    tos_v4() -> u32;
+    set_unicast_hops_v6(hops: u32) -> ();
+    unicast_hops_v6() -> u32;
+    set_recv_buffer_size(bytes: usize) -> ();
+    recv_buffer_size() -> usize;
+    set_send_buffer_size(bytes: usize) -> ();
+    send_buffer_size() -> usize;
+    set_tcp_congestion(name: &[u8]) -> ();
+    tcp_congestion() -> Vec<u8>;
+    join_multicast_v4(group: &Ipv4Addr, interface: &Ipv4Addr) -> ();
+    leave_multicast_v4(group: &Ipv4Addr, interface: &Ipv4Addr) -> ();
+    join_multicast_v6(group: &Ipv6Addr, interface: u32) -> ();
+    leave_multicast_v6(group: &Ipv6Addr, interface: u32) -> ();
+    set_multicast_if_v4(interface: &Ipv4Addr) -> ();
+    set_multicast_if_v6(interface: u32) -> ();
     set_broadcast(on: bool) -> ();
     broadcast() -> bool;
     set_multicast_ttl_v4(hops: u32) -> ();

@@ -71,15 +71,30 @@ pub(crate) struct Side {
     /// `None`: the kernel.
     stack: Option<Stack>,
     addresses: [IpAddr; 2],
+    /// Of the kernel's.
+    link: &'static str,
 }
 
 impl Side {
     fn new(stack: Option<Stack>, v4: &str, v6: &str) -> Side {
-        Side { stack, addresses: [v4.parse().unwrap(), v6.parse().unwrap()] }
+        let link = if v4 == "127.0.0.1" { "lo" } else { "tap0" };
+        Side { stack, addresses: [v4.parse().unwrap(), v6.parse().unwrap()], link }
     }
 
     pub(crate) fn is_kernel(&self) -> bool {
         self.stack.is_none()
+    }
+
+    pub(crate) fn v4(&self) -> Ipv4Addr {
+        match self.addresses[0] {
+            IpAddr::V4(address) => address,
+            IpAddr::V6(_) => Ipv4Addr::UNSPECIFIED,
+        }
+    }
+
+    /// The number of its link. A stack has one.
+    pub(crate) fn interface(&self) -> u32 {
+        if self.is_kernel() { nix::net::if_::if_nametoindex(self.link).unwrap() } else { 1 }
     }
 
     /// `socket(2)`. What blocks gives up after [`PATIENCE`].
@@ -99,6 +114,7 @@ impl Side {
 /// Two sides that reach each other, and a family to do it by.
 #[derive(Debug, Clone)]
 pub(crate) struct World {
+    pub(crate) mode: Mode,
     pub(crate) family: Family,
     pub(crate) server: Side,
     pub(crate) client: Side,
@@ -170,7 +186,12 @@ impl World {
             Mode::Wire => WIRE.clone(),
             Mode::Fast => FAST.clone(),
         };
-        World { family, server, client }
+        World { mode, family, server, client }
+    }
+
+    /// Whether there are no packets between the sides.
+    pub(crate) fn is_joined(&self) -> bool {
+        self.mode == Mode::Fast
     }
 
     pub(crate) fn domain(&self) -> Domain {

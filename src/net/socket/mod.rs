@@ -2,6 +2,7 @@
 
 mod message;
 mod options;
+mod ready;
 mod transfer;
 mod unix;
 
@@ -13,7 +14,7 @@ use std::io;
 use std::net::{Shutdown, SocketAddr};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
 use super::timeout::Timeout;
@@ -58,6 +59,8 @@ pub(super) struct Inner {
     kind: Kind,
     /// A TCP socket gets it when it listens or connects.
     pipe: OnceLock<Pipe>,
+    /// Those who wait for something to happen to it, until there is a pipe that they can watch.
+    watchers: Mutex<Vec<Waker>>,
     addresses: Mutex<Addresses>,
     is_nonblocking: AtomicBool,
     read_timeout: Timeout,
@@ -114,6 +117,7 @@ impl Socket {
             domain,
             kind,
             pipe: pipe.map_or_else(OnceLock::new, OnceLock::from),
+            watchers: Mutex::default(),
             addresses: Mutex::new(addresses),
             is_nonblocking: AtomicBool::new(false),
             read_timeout: Timeout::default(),
@@ -223,10 +227,10 @@ impl Socket {
         match self.inner.stack.call(Verb::Listen { socket: self.inner.handle, backlog }).await? {
             Outcome::Listener(ListenerSocket { local, queue, .. }) => {
                 lock(&self.inner.addresses).local = Some(local);
-                self.inner.pipe.set(Pipe::Accepts(queue)).map_err(|_| Error::InvalidInput)?;
+                self.set_pipe(Pipe::Accepts(queue))?;
             }
             Outcome::UnixListener(queue) => {
-                self.inner.pipe.set(Pipe::UnixAccepts(queue)).map_err(|_| Error::InvalidInput)?;
+                self.set_pipe(Pipe::UnixAccepts(queue))?;
             }
             _ => {}
         }
@@ -322,7 +326,7 @@ impl Socket {
         let remote = address.inet()?;
         let outcome = self.call(Verb::Connect { socket: self.inner.handle, remote: remote.into() })?;
         if let Outcome::Connecting(Some(pipe)) = outcome {
-            self.inner.pipe.set(Pipe::Stream(pipe)).map_err(|_| Error::InvalidInput)?;
+            self.set_pipe(Pipe::Stream(pipe))?;
         }
         // Which address it got is known to the engine, and asked of it when somebody wants to know.
         *lock(&self.inner.addresses) = Addresses { local: None, peer: Some(remote) };
@@ -355,7 +359,7 @@ impl Socket {
         Ok(())
     }
 
-    /// `shutdown(2)`: closes one direction or both.
+    /// `shutdown(2)`: closes one direction or both. A listener stops to listen when its reading is shut down.
     ///
     /// # Errors
     ///
@@ -381,6 +385,12 @@ impl Socket {
                 }
                 Ok(())
             }
+            // It does not listen any more, whoever waits to accept is told, and it may listen again.
+            Some(Pipe::Accepts(queue)) if read => {
+                queue.shut_down();
+                Ok(())
+            }
+            Some(Pipe::Accepts(_)) => Ok(()),
             _ if self.inner.unix.is_some() => {
                 self.shut_unix(how);
                 Ok(())
@@ -486,12 +496,22 @@ impl Socket {
     ///
     /// None; socket2's signature.
     pub fn is_listener(&self) -> io::Result<bool> {
-        Ok(matches!(self.inner.pipe.get(), Some(Pipe::Accepts(_) | Pipe::UnixAccepts(_))))
+        Ok(match self.inner.pipe.get() {
+            Some(Pipe::Accepts(queue)) => !queue.is_shut(),
+            Some(Pipe::UnixAccepts(_)) => true,
+            _ => false,
+        })
     }
 
     /// The stack it belongs to.
     pub fn stack(&self) -> &Stack {
         &self.inner.stack
+    }
+}
+
+impl AsRef<Socket> for Socket {
+    fn as_ref(&self) -> &Socket {
+        self
     }
 }
 

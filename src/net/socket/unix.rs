@@ -5,14 +5,14 @@ use std::io::{self, IoSlice, IoSliceMut};
 use std::net::Shutdown;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 use std::time::Instant;
 
 use super::{Addresses, Flags, Pipe, Socket, lock};
 use crate::error::{Error, Result};
 use crate::net::{SockAddr, Stack};
 use crate::pipe::wait::block_on;
-use crate::pipe::{Hold, Mailbox, Received};
+use crate::pipe::{Hold, Interest, Mailbox, Readiness, Received};
 use crate::socket::{
     Domain, Kind, Outcome, Protocol, Recipient, Type, UnixAddress, UnixName, UnixPipe, UnixSocket, Verb,
 };
@@ -52,6 +52,27 @@ impl Letters {
 
     pub(super) fn forget_peer(&self) {
         lock(&self.peer).take();
+    }
+
+    /// Linux: `unix_dgram_poll`.
+    pub(super) fn readiness(&self) -> Readiness {
+        Readiness {
+            readable: self.mailbox.is_readable(),
+            writable: lock(&self.peer).as_ref().is_none_or(|peer| peer.slot.is_writable()),
+            hang_up: self.mailbox.is_shut() && self.is_sending_over.load(Ordering::Acquire),
+            error: self.mailbox.has_error(),
+        }
+    }
+
+    /// The next time that something happens to what `interest` names, `waker` is woken.
+    pub(super) fn watch(&self, waker: &Waker, interest: Interest) {
+        // Ends and errors, which are for everybody, come to who waits to receive.
+        self.mailbox.watch(waker);
+        if interest != Interest::Readable
+            && let Some(peer) = lock(&self.peer).as_ref()
+        {
+            peer.slot.watch(waker);
+        }
     }
 
     fn recent(&self, name: &UnixAddress) -> Option<Recipient> {
@@ -147,7 +168,7 @@ impl Socket {
             match self.inner.stack.call(verb).await? {
                 Outcome::UnixConnected(pipe, peer) => {
                     *lock(&self.unix()?.peer) = Some(peer);
-                    return self.inner.pipe.set(Pipe::of_unix(pipe)).map_err(|_| Error::AlreadyConnected);
+                    return self.set_pipe(Pipe::of_unix(pipe)).map_err(|_| Error::AlreadyConnected);
                 }
                 Outcome::Recipient(peer) => {
                     if let Some(Pipe::Letters(letters)) = self.inner.pipe.get() {
@@ -201,6 +222,8 @@ impl Socket {
                     letters.is_sending_over.store(true, Ordering::Release);
                 }
             }
+            // Who waits to accept is told, and who connects is refused.
+            Some(Pipe::UnixAccepts(queue)) if reading => queue.shut_down(),
             _ => {}
         }
     }

@@ -44,6 +44,11 @@ impl StreamEnd {
     /// Makes this end another application's: from here on the two are joined and there is no stack in between. What is
     /// in the rings stays there. Gives what the engine keeps of the new end and of the other.
     pub fn join(self, joint: Joint, bell: Bell) -> (Stream, [JoinedEnd; 2]) {
+        if self.link.is_over() {
+            // An earlier try to connect has failed on the same pipe.
+            self.link.begin_connect();
+            self.link.end_connect();
+        }
         self.link.join(joint, bell);
         let ends = [Side::Right, Side::Left].map(|side| JoinedEnd::new(Arc::clone(&self.link), side));
         (Stream::at(&self.link, Side::Right), ends)

@@ -12,7 +12,7 @@ use std::fmt;
 use std::io::{IoSlice, IoSliceMut};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 
 use super::Bell;
 use super::link::{Joined, Joint, Link, Side};
@@ -306,6 +306,12 @@ impl Stream {
             hang_up: is_reading_over && is_writing_over,
             error,
         }
+    }
+
+    /// The next time that something happens to what `interest` names, `waker` is woken: for those who want to know of
+    /// changes, and not only of what is.
+    pub fn watch(&self, waker: &Waker, interest: Interest) {
+        self.link.watch(self.side, waker, interest);
     }
 
     /// [`Stream::readiness`] once `interest` is met; until then the task is woken later.

@@ -38,7 +38,7 @@ impl Sockets {
         }
         let (_, listener) = self.unix(other)?;
         let Role::Listening(end) = &listener.role else { return Err(Error::ConnectionRefused) };
-        if end.is_dropped() {
+        if end.is_dropped() || end.is_shut() {
             return Err(Error::ConnectionRefused);
         }
         if end.is_full() {

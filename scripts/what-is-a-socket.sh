@@ -1,0 +1,108 @@
+#!/usr/bin/env bash
+# Makes every transcript of docs/what-is-a-socket.md again, in a private network with a TAP.
+#
+#   ./scripts/what-is-a-socket.sh [--bin FILE]
+#
+#   --bin FILE   show this tapsock, with the examples beside it in examples/, instead of building them
+#
+# Root is not needed, and nothing outside the private network is touched.
+
+set -euo pipefail
+script=$(realpath "${BASH_SOURCE[0]}")
+here=${script%/*}
+# shellcheck source-path=SCRIPTDIR source=lib/sentence.sh
+. "$here/lib/sentence.sh"
+# shellcheck source-path=SCRIPTDIR source=lib/packages.sh
+. "$here/lib/packages.sh"
+# shellcheck source-path=SCRIPTDIR source=lib/rust.sh
+. "$here/lib/rust.sh"
+# shellcheck source-path=SCRIPTDIR source=lib/namespace.sh
+. "$here/lib/namespace.sh"
+
+tapsock=''
+while [ $# -gt 0 ]; do
+  case $1 in
+    --bin)
+      if [ $# -lt 2 ] || [ ! -x "$2" ]; then refuse "--bin needs a tapsock that can be run"; fi
+      tapsock=$(realpath "$2")
+      shift 2
+      ;;
+    -h | --help) help ;;
+    *) refuse "'$1' is not an option; see --help" ;;
+  esac
+done
+
+# Outside: what needs the machine's own network and the person's own rights.
+if ! in_namespace; then
+  need ip nc ping unshare
+  if [ -z "$tapsock" ]; then
+    need_rust
+    say "Building tapsock and its examples"
+    tapsock=$(build "$here/.." tapsock)
+    (cd "$here/.." && cargo build --release --locked --quiet --examples) || fail "the examples do not build; see above"
+  fi
+  # shellcheck disable=SC2034 # enter_namespace says it
+  AS_ROOT="sudo $script --bin $tapsock"
+  enter_namespace "$script" --bin "$tapsock"
+fi
+
+# Inside: nobody else's network.
+work=$(mktemp -d)
+daemon=''
+clean_up() {
+  [ -z "$daemon" ] || kill -KILL "$daemon" 2>/dev/null || true
+  rm -r "$work"
+}
+trap clean_up EXIT
+trap 'exit 130' INT TERM
+title() { printf '\n── %s\n\n' "$*"; }
+# shown COMMAND…: as a person would type it, with what it says.
+shown() {
+  printf '$ %s\n' "$*"
+  timeout 20 sh -c "$*" 2>&1 || say "(exit code $?)"
+}
+example() { shown "$(dirname "$tapsock")/examples/$1"; }
+tapsock() { shown "$tapsock $*"; }
+
+title "A telephone"
+example echo
+title "What the first two sockets of the wire saw: the call, and its end"
+RUST_LOG=warn,tapsock::packet=debug,tapsock::socket=info timeout 20 "$(dirname "$tapsock")/examples/echo" 2>&1 |
+  grep -E 'tcp#|server|client'
+title "A letter box"
+example udp_talker_listener
+title "A radio station"
+example multicast_chat
+
+title "A pseudo-file"
+"$here/tap-up.sh" >/dev/null
+timeout 20 nc -N -l 192.168.69.100 4950 </dev/null >"$work/copy" &
+nc=$!
+sleep 0.3
+tapsock "nc --probe 0 192.168.69.100 4950 <$script"
+wait $nc
+shown "cmp $script $work/copy && echo the same"
+
+title "Many programs, one network"
+env -u RUST_LOG "$tapsock" daemon -v --probe 0 >"$work/out" 2>"$work/log" &
+daemon=$!
+for _ in $(seq 100); do
+  if grep -qsx ready "$work/out"; then break; fi
+  sleep 0.05
+done
+grep -qsx ready "$work/out" || fail "the daemon did not become ready"
+grep -E 'listens|bound' "$work/log" || true
+lines=$(wc -l <"$work/log")
+shown "echo hello | nc -N 192.168.69.1 7"
+shown "echo hello | nc -u -w 1 192.168.69.1 7"
+shown "nc -w 2 192.168.69.1 13"
+shown "nc -z -v 192.168.69.1 81"
+shown "ping -c 1 192.168.69.1 | head -n 2"
+sleep 0.3
+tail -n "+$((lines + 1))" "$work/log" | grep -vE ' (arp|icmp6) |ff02::'
+kill -INT "$daemon"
+wait "$daemon" || true
+daemon=''
+
+title "Between two programs of this machine"
+tapsock "bench loopback --runs 3 --span 50"
