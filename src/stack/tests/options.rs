@@ -31,14 +31,14 @@ fn get(net: &mut Net, socket: Handle, name: OptionName) -> Result<SocketOption> 
 }
 
 fn connect(net: &mut Net, socket: Handle, remote: SocketAddr) -> crate::pipe::Stream {
-    match net.call_a(Verb::Connect { socket, remote }) {
+    match net.call_a(Verb::Connect { socket, remote: remote.into() }) {
         Ok(Outcome::Connecting(Some(pipe))) => pipe,
         other => panic!("{other:?}"),
     }
 }
 
 fn listen(net: &mut Net, socket: Handle, local: SocketAddr) -> ListenerSocket {
-    net.call_a(Verb::Bind { socket, local }).unwrap();
+    net.call_a(Verb::Bind { socket, local: local.into() }).unwrap();
     match net.call_a(Verb::Listen { socket, backlog: 8 }) {
         Ok(Outcome::Listener(listener)) => listener,
         other => panic!("{other:?}"),
@@ -277,7 +277,7 @@ fn a_datagram_that_must_not_be_cut_is_refused_when_its_way_is_known_to_be_too_na
 fn the_mtu_of_a_connected_socket_is_that_of_its_way() {
     let mut net = Net::new();
     let socket = net.bind_a(at("0.0.0.0", 5000));
-    net.call_a(Verb::Connect { socket: socket.handle, remote: at(B, 9) }).unwrap();
+    net.call_a(Verb::Connect { socket: socket.handle, remote: at(B, 9).into() }).unwrap();
     assert_eq!(get(&mut net, socket.handle, OptionName::Mtu), Ok(SocketOption::Mtu(1500)));
     let now = net.now;
     assert!(net.a.stack.ip.learn_path_mtu(now, B.parse().unwrap(), 1300));
