@@ -44,6 +44,8 @@ macro_rules! errors {
 }
 
 errors! {
+    /// EPERM: a Unix socket hears another one only.
+    NotPermitted = 1, "the operation is not permitted";
     /// ENOENT: there is nothing of this name.
     NotFound = 2, "there is nothing of this name";
     /// EINTR: the stack was told to stop while the call waited.
@@ -70,6 +72,8 @@ errors! {
     DestinationRequired = 89, "a destination address is required";
     /// EMSGSIZE: the datagram does not fit.
     MessageTooLong = 90, "the datagram is too long";
+    /// EPROTOTYPE: the Unix socket of this name is of another type.
+    WrongType = 91, "the socket of this name is of another type";
     /// ENOPROTOOPT: the host does not speak the protocol.
     ProtocolNotAvailable = 92, "the host does not speak the protocol";
     /// EPROTONOSUPPORT: this type of socket has no such protocol.

@@ -184,7 +184,7 @@ impl World {
         world.step(&[]);
         if let Some(index) = world.datagrams.iter().position(|udp| udp.local.ip() == STACK.ip(true)) {
             let socket = world.datagrams[index].handle;
-            world.call(Verb::Connect { socket, remote: SocketAddr::new(PEER.ip(true), 9) });
+            world.call(Verb::Connect { socket, remote: SocketAddr::new(PEER.ip(true), 9).into() });
         }
         let chosen = (0..STATES.len() * 2).filter(|bit| states >> bit & 1 != 0);
         for bit in chosen.take(CONNECTIONS) {

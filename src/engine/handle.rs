@@ -155,3 +155,21 @@ impl Drop for Inbox {
         self.close();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_command_that_came_after_the_last_look_still_waits_when_its_bell_has_been_answered() {
+        let doorbell = Doorbell::default();
+        let (_status, watched) = watch::channel(Status::default());
+        let (handle, inbox) = pair(doorbell.clone(), watched);
+        assert!(inbox.take().is_empty());
+        handle.stop();
+        doorbell.answer(&mut Vec::new());
+        assert!(!doorbell.is_rung() && !inbox.is_empty());
+        assert!(matches!(inbox.take()[..], [Command::Stop]));
+        assert!(inbox.is_empty());
+    }
+}

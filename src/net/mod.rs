@@ -3,6 +3,8 @@
 //! - [`Stack`] and [`Builder`]: a stack on a TAP, on one end of an in-memory pair, or with no link at all.
 //! - [`Socket`]: every domain, type and protocol, like the `socket2` crate.
 //! - [`TcpListener`], [`TcpStream`], [`UdpSocket`]: blocking, like `std::net`.
+//! - [`UnixListener`], [`UnixStream`], [`UnixDatagram`]: like `std::os::unix::net`, with names of the stack's own: no
+//!   network, and no file.
 //! - [`IcmpSocket`], [`RawSocket`]: echo requests, and whole packets.
 //! - [`Poller`]: waits for many sockets at once, like epoll.
 //! - [`tokio`]: the same for async programs, like `tokio::net`.
@@ -93,6 +95,7 @@ mod tcp;
 mod timeout;
 pub mod tokio;
 mod udp;
+mod unix;
 
 pub use address::SockAddr;
 pub use builder::{Builder, StartError};
@@ -102,6 +105,7 @@ pub use socket::{Flags, Message, Socket};
 pub use stack::Stack;
 pub use tcp::{TcpListener, TcpStream};
 pub use udp::UdpSocket;
+pub use unix::{UnixDatagram, UnixListener, UnixStream};
 
 pub use crate::pipe::{Interest, Readiness};
 pub use crate::socket::{Domain, ErrorOrigin, Keepalive, MtuDiscovery, Protocol, QueuedError, TcpInfo, Type};

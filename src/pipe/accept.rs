@@ -1,4 +1,5 @@
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 
@@ -21,6 +22,16 @@ struct Queue<T> {
 struct Shared<T> {
     queue: Mutex<Queue<T>>,
     acceptors: Waiters,
+    /// Programs of this stack that wait to connect, without the stack.
+    connectors: Waiters,
+    /// From more than so many on they wait.
+    most: AtomicUsize,
+}
+
+impl<T> Shared<T> {
+    fn is_full(&self) -> bool {
+        lock(&self.queue).waiting.len() > self.most.load(Ordering::Acquire)
+    }
 }
 
 /// The application's end of a listening socket: the queue of connections that wait to be accepted.
@@ -42,7 +53,12 @@ impl<T> Accepts<T> {
     pub fn new(bell: Bell) -> (Accepts<T>, AcceptEnd<T>) {
         let bell = Arc::new(bell);
         let queue = Mutex::new(Queue { waiting: VecDeque::new(), closed: false, shut: false, dropped: false });
-        let shared = Arc::new(Shared { queue, acceptors: Waiters::default() });
+        let shared = Arc::new(Shared {
+            queue,
+            acceptors: Waiters::default(),
+            connectors: Waiters::default(),
+            most: AtomicUsize::new(usize::MAX),
+        });
         (Accepts { shared: Arc::clone(&shared), bell: Arc::clone(&bell) }, AcceptEnd { shared, bell })
     }
 
@@ -60,6 +76,7 @@ impl<T> Accepts<T> {
         match queue.waiting.pop_front() {
             Some(connection) => {
                 drop(queue);
+                self.shared.connectors.wake(None);
                 self.bell.ring();
                 Ok(connection)
             }
@@ -72,6 +89,7 @@ impl<T> Accepts<T> {
     pub fn shut_down(&self) {
         lock(&self.shared.queue).shut = true;
         self.shared.acceptors.wake(None);
+        self.shared.connectors.wake(None);
         self.bell.ring();
     }
 
@@ -106,11 +124,48 @@ impl<T> Accepts<T> {
 impl<T> Drop for Accepts<T> {
     fn drop(&mut self) {
         lock(&self.shared.queue).dropped = true;
+        self.shared.connectors.wake(None);
         self.bell.ring();
     }
 }
 
+/// What a program waits for that wants to connect to a full queue.
+#[derive(Debug)]
+pub struct Vacancy<T> {
+    shared: Arc<Shared<T>>,
+}
+
+impl<T> Vacancy<T> {
+    /// Waits until connecting may be tried again: somebody was accepted, or nobody will be any more.
+    pub fn poll(&self, context: &mut Context<'_>) -> Poll<()> {
+        let look = || {
+            let is_over = {
+                let queue = lock(&self.shared.queue);
+                queue.dropped || queue.shut || queue.closed
+            };
+            if is_over || !self.shared.is_full() { Ok(()) } else { Err(Error::WouldBlock) }
+        };
+        self.shared.connectors.poll(context, look).map(|_| ())
+    }
+}
+
 impl<T> AcceptEnd<T> {
+    /// How many may wait where programs wait for room ([`AcceptEnd::is_full`]); without it, any number.
+    pub fn set_most(&self, most: usize) {
+        self.shared.most.store(most, Ordering::Release);
+        self.shared.connectors.wake(None);
+    }
+
+    /// Whether more wait than may.
+    pub fn is_full(&self) -> bool {
+        self.shared.is_full()
+    }
+
+    /// For a program that would be one too many: to be told when it would not be any more.
+    pub fn vacancy(&self) -> Vacancy<T> {
+        Vacancy { shared: Arc::clone(&self.shared) }
+    }
+
     /// Looks after the socket: what the application does from here on rings again.
     pub fn answer(&self) {
         self.bell.reset();
@@ -131,6 +186,7 @@ impl<T> AcceptEnd<T> {
     pub fn finish(&self) {
         lock(&self.shared.queue).closed = true;
         self.shared.acceptors.wake(None);
+        self.shared.connectors.wake(None);
     }
 
     /// Takes what still waits, when nobody will accept it any more.

@@ -1,10 +1,11 @@
 use std::collections::VecDeque;
+use std::fmt;
 use std::io::{IoSlice, IoSliceMut};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 
-use super::link::{Joint, Link, Side};
+use super::link::{Joined, Joint, Link, Side};
 use super::readiness::{Interest, Readiness};
 use super::{Bell, lock};
 use crate::error::{Error, Result};
@@ -14,7 +15,7 @@ use crate::memory::{Charge, Memory};
 const DATAGRAMS: usize = 256;
 
 /// What a waiting datagram costs besides its bytes.
-const COST: usize = 64;
+pub(super) const COST: usize = 64;
 
 /// The longest payload that IP can carry behind a UDP header: an IPv4 packet counts its own header, an IPv6 packet
 /// does not (RFC 768, RFC 8200 §3).
@@ -56,29 +57,29 @@ pub struct Received<A = Addresses> {
 /// Datagrams in order. Each has memory of its own, so that a socket through which one large datagram went keeps
 /// nothing of it.
 #[derive(Debug)]
-struct Queue<A> {
-    datagrams: VecDeque<(A, Box<[u8]>)>,
+pub(super) struct Queue<A> {
+    pub(super) datagrams: VecDeque<(A, Box<[u8]>)>,
     bytes: usize,
-    capacity: usize,
+    pub(super) capacity: usize,
     /// `bytes`, where all that buffers use is counted.
-    charge: Charge,
+    pub(super) charge: Charge,
 }
 
 impl<A> Queue<A> {
-    fn new(capacity: usize, memory: &Memory) -> Mutex<Queue<A>> {
+    pub(super) fn new(capacity: usize, memory: &Memory) -> Mutex<Queue<A>> {
         Mutex::new(Queue { datagrams: VecDeque::new(), bytes: 0, capacity, charge: memory.account() })
     }
 
-    fn has_room(&self, length: usize) -> bool {
+    pub(super) fn has_room(&self, length: usize) -> bool {
         self.datagrams.len() < DATAGRAMS && self.bytes + length + COST <= self.capacity
     }
 
-    fn push(&mut self, addresses: A, bytes: Box<[u8]>) {
+    pub(super) fn push(&mut self, addresses: A, bytes: Box<[u8]>) {
         self.count(self.bytes + bytes.len() + COST);
         self.datagrams.push_back((addresses, bytes));
     }
 
-    fn pop(&mut self) -> Option<(A, Box<[u8]>)> {
+    pub(super) fn pop(&mut self) -> Option<(A, Box<[u8]>)> {
         let (addresses, bytes) = self.datagrams.pop_front()?;
         self.count(self.bytes - (bytes.len() + COST));
         Some((addresses, bytes))
@@ -139,6 +140,14 @@ impl<A: Clone> Datagrams<A> {
         let [left, right] = bells;
         let (application, end) = Datagrams::new(capacity, memory, left);
         (application, end.join(right))
+    }
+
+    /// Both ends, if this one is joined to another application's.
+    pub fn both_ends(&self) -> Option<Joined>
+    where
+        A: fmt::Debug + Send + 'static,
+    {
+        self.link.is_joined().then(|| Joined::new(Arc::clone(&self.link)))
     }
 
     /// Takes one message, or with `peek` a copy of it (MSG_PEEK); `None` when nothing more will come.
@@ -375,7 +384,7 @@ impl Datagrams {
 }
 
 /// Copies as much of `bytes` as fits.
-fn scatter(mut bytes: &[u8], buffers: &mut [IoSliceMut<'_>]) -> usize {
+pub(super) fn scatter(mut bytes: &[u8], buffers: &mut [IoSliceMut<'_>]) -> usize {
     let before = bytes.len();
     for buffer in buffers {
         let (here, rest) = bytes.split_at(bytes.len().min(buffer.len()));
@@ -385,7 +394,7 @@ fn scatter(mut bytes: &[u8], buffers: &mut [IoSliceMut<'_>]) -> usize {
     before - bytes.len()
 }
 
-fn gather(buffers: &[IoSlice<'_>], length: usize) -> Box<[u8]> {
+pub(super) fn gather(buffers: &[IoSlice<'_>], length: usize) -> Box<[u8]> {
     match buffers {
         [one] => one[..].into(),
         _ => {

@@ -8,6 +8,8 @@
 //! - [`Stream::joined`]: two applications' ends and no stack in between: the bytes of one program to another of the same
 //!   stack take this way, and it is no longer than a pipe's.
 //! - [`Datagrams`] and [`DatagramEnd`]: the same for whole datagrams with their addresses.
+//! - [`Mailbox`] and [`MailSlot`]: messages from any number of programs to one, without the stack; [`Hold`] and
+//!   [`HoldEnd`] tell the stack when a program lets go of a socket that has no other way to say it.
 //! - [`Accepts`] and [`AcceptEnd`]: the queue of connections that wait to be accepted.
 //! - [`Doorbell`]: how an application tells a sleeping engine which socket needs it.
 //!
@@ -16,17 +18,21 @@
 mod accept;
 mod datagram;
 mod doorbell;
+mod hold;
 mod link;
+mod mailbox;
 mod readiness;
 mod ring;
 mod stream;
 pub mod wait;
 mod waiters;
 
-pub use accept::{AcceptEnd, Accepts};
+pub use accept::{AcceptEnd, Accepts, Vacancy};
 pub use datagram::{Addresses, DatagramEnd, Datagrams, HeaderFields, Received};
 pub use doorbell::{Bell, Doorbell};
-pub use link::Joint;
+pub use hold::{Hold, HoldEnd};
+pub use link::{Joined, Joint};
+pub use mailbox::{MailSlot, Mailbox};
 pub use readiness::{Interest, Readiness};
 pub use stream::{JoinedEnd, Stream, StreamEnd};
 

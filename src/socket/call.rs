@@ -16,9 +16,15 @@ impl Sockets {
         let Call { ticket, verb } = call;
         let result = match verb {
             Verb::Open { domain, kind } => self.open(now, domain, kind, transport, below),
-            Verb::Bind { socket, local } => self.bind(now, socket, local, transport, below, rng),
+            Verb::Bind { socket, local } => match self.is_unix(socket) {
+                true => local.into_unix().and_then(|name| self.bind_unix(socket, name, rng)),
+                false => local.into_inet().and_then(|local| self.bind(now, socket, local, transport, below, rng)),
+            },
             Verb::Listen { socket, backlog } => self.listen(socket, backlog, transport, below, rng),
-            Verb::Connect { socket, remote } => self.connect(now, socket, remote, transport, below, rng),
+            Verb::Connect { socket, remote } => match self.is_unix(socket) {
+                true => remote.into_unix().and_then(|name| self.connect_unix(socket, &name)),
+                false => remote.into_inet().and_then(|remote| self.connect(now, socket, remote, transport, below, rng)),
+            },
             Verb::Disconnect { socket } => self.disconnect(socket, transport),
             Verb::Close { socket } => self.close(socket, transport),
             Verb::LocalAddress { socket } => self.local_address(now, socket, transport, below, rng),
@@ -38,6 +44,8 @@ impl Sockets {
                 let options = Options { reuse_address, v6_only, ..Options::default() };
                 self.open_datagram(now, local, options, transport, below, rng)
             }
+            Verb::OpenPair { kind } => self.open_pair(kind),
+            Verb::Find { socket, name } => self.find_recipient(socket, &name),
             Verb::JoinGroup { socket, group, interface } => self
                 .group_member(now, socket, interface, transport, below, rng)
                 .and_then(|slot| match self.is_packet(socket) {
@@ -89,6 +97,9 @@ impl Sockets {
         below: &mut Below<'_>,
         rng: &mut StdRng,
     ) -> Result<Outcome> {
+        if self.is_unix(socket) {
+            return self.unix_name(socket);
+        }
         let descriptor = self.find(socket).ok_or(Error::BadDescriptor)?;
         if let State::Datagram { slot: None, end } = &descriptor.state
             && end.has_unsent()
@@ -105,7 +116,8 @@ impl Sockets {
             _ => descriptor.bound.as_ref().map(|place| place.local),
         };
         let domain = descriptor.domain;
-        Ok(Outcome::Address(local.map_or(address::wildcard(domain), |local| address::shown(domain, local))))
+        let local = local.map_or(address::wildcard(domain), |local| address::shown(domain, local));
+        Ok(Outcome::Address(local.into()))
     }
 
     fn linger(&mut self, ticket: u64, socket: Handle, transport: &mut Transport) -> Option<Result<Outcome>> {

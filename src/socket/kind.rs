@@ -11,6 +11,8 @@ pub enum Domain {
     Inet,
     /// AF_INET6: IPv6, and IPv4 unless IPV6_V6ONLY is set (`ipv6(7)`, RFC 3493 §3.7).
     Inet6,
+    /// AF_UNIX: names of this stack, and no network (`unix(7)`).
+    Unix,
 }
 
 /// What a socket carries.
@@ -32,10 +34,14 @@ pub enum Type {
 /// use tapsock::socket::Protocol;
 /// assert_eq!(Protocol::from(17), Protocol::UDP);
 /// ```
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Protocol(u8);
 
 impl Protocol {
+    /// None: what Unix sockets say they have.
+    pub const UNSPECIFIED: Protocol = Protocol(0);
+    /// PF_UNIX, which Unix sockets may be asked for with: no protocol of IP, though the number is that of ICMP.
+    pub const UNIX: Protocol = Protocol(1);
     /// ICMP (RFC 792).
     pub const ICMP: Protocol = Protocol(1);
     /// TCP (RFC 9293).
@@ -62,12 +68,18 @@ impl From<u8> for Protocol {
 }
 
 /// A kind of socket that this stack has.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Kind {
     /// A TCP connection, or what waits for them.
     Tcp,
     /// A UDP socket.
     Udp,
+    /// A stream between two programs of this stack (`unix(7)`).
+    UnixStream,
+    /// Messages between programs of this stack, any number of them at one name.
+    UnixDatagram,
+    /// Messages in order between two programs of this stack.
+    UnixSeqPacket,
     /// An ICMP echo socket: identifiers are its ports (`icmp(7)`).
     Echo,
     /// A raw socket for this protocol (`raw(7)`).
@@ -90,6 +102,9 @@ impl Kind {
     /// As Linux: [`Error::TypeNotSupported`] if the domain has no such type, [`Error::ProtocolNotSupported`] if the
     /// type has no such protocol.
     pub fn of(domain: Domain, kind: Type, protocol: Option<Protocol>) -> Result<Kind> {
+        if domain == Domain::Unix {
+            return Kind::of_unix(kind, protocol);
+        }
         match (kind, protocol) {
             (Type::Stream, None | Some(Protocol::TCP)) => Ok(Kind::Tcp),
             (Type::Dgram, None | Some(Protocol::UDP)) => Ok(Kind::Udp),
@@ -101,11 +116,25 @@ impl Kind {
         }
     }
 
+    /// Linux: `unix_create`.
+    fn of_unix(kind: Type, protocol: Option<Protocol>) -> Result<Kind> {
+        if protocol.is_some_and(|protocol| ![Protocol::UNSPECIFIED, Protocol::UNIX].contains(&protocol)) {
+            return Err(Error::ProtocolNotSupported);
+        }
+        match kind {
+            Type::Stream => Ok(Kind::UnixStream),
+            // What was written for BSD asks for SOCK_RAW and means this.
+            Type::Dgram | Type::Raw => Ok(Kind::UnixDatagram),
+            Type::SeqPacket => Ok(Kind::UnixSeqPacket),
+        }
+    }
+
     /// Its type.
     pub fn r#type(self) -> Type {
         match self {
-            Kind::Tcp => Type::Stream,
-            Kind::Udp | Kind::Echo => Type::Dgram,
+            Kind::Tcp | Kind::UnixStream => Type::Stream,
+            Kind::Udp | Kind::Echo | Kind::UnixDatagram => Type::Dgram,
+            Kind::UnixSeqPacket => Type::SeqPacket,
             Kind::Raw(_) => Type::Raw,
         }
     }
@@ -115,6 +144,7 @@ impl Kind {
         match self {
             Kind::Tcp => Protocol::TCP,
             Kind::Udp => Protocol::UDP,
+            Kind::UnixStream | Kind::UnixDatagram | Kind::UnixSeqPacket => Protocol::UNSPECIFIED,
             Kind::Echo if domain == Domain::Inet => Protocol::ICMP,
             Kind::Echo => Protocol::ICMPV6,
             Kind::Raw(protocol) => protocol,
@@ -129,6 +159,9 @@ impl fmt::Display for Kind {
             Kind::Udp => f.write_str("UDP"),
             Kind::Echo => f.write_str("ICMP echo"),
             Kind::Raw(protocol) => write!(f, "raw {}", protocol.number()),
+            Kind::UnixStream => f.write_str("Unix stream"),
+            Kind::UnixDatagram => f.write_str("Unix datagram"),
+            Kind::UnixSeqPacket => f.write_str("Unix seqpacket"),
         }
     }
 }

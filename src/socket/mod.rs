@@ -8,13 +8,14 @@
 //! |---|---|
 //! | `kind` | domain, type and protocol: which sockets there are |
 //! | `verb` | what is asked, and what is given |
-//! | `address` | IPv4 addresses as an IPv6 socket shows them |
+//! | `address` | addresses of every domain; IPv4 addresses as an IPv6 socket shows them |
 //! | `option` | the options, with their defaults |
 //! | `open` | socket, bind, listen, connect, close |
 //! | `call` | every other verb |
 //! | `joined` | connections to sockets of this very stack, without packets |
 //! | `packet` | echo and raw sockets |
 //! | `service` | bytes between pipes and the transport |
+//! | `unix` | Unix-domain sockets |
 //!
 //! smoltcp's types stop here: what the rooms above see is std's addresses and this module's plain types.
 
@@ -26,10 +27,13 @@ mod open;
 mod option;
 mod packet;
 mod service;
+mod unix;
 mod verb;
 
+pub use address::Address;
 pub use kind::{Domain, Kind, Protocol, Type};
 pub use option::{OptionName, SocketOption};
+pub use unix::{Recipient, UnixAddress, UnixName, UnixPipe, UnixSocket};
 pub use verb::{Call, Completion, DatagramSocket, Handle, ListenerSocket, Outcome, StreamSocket, Verb};
 
 pub use crate::transport::{CongestionControl, ErrorOrigin, Keepalive, MtuDiscovery, QueuedError, TcpInfo};
@@ -58,6 +62,7 @@ pub struct Sockets {
     mode: Mode,
     loopback: Loopback,
     next_number: u64,
+    names: unix::Names,
     /// What a socket has that was told nothing: one record for all of them.
     defaults: Arc<Options>,
 }
@@ -107,6 +112,7 @@ enum State {
         slot: Option<usize>,
         end: DatagramEnd,
     },
+    Unix(Box<unix::Unix>),
     /// An echo socket, which has no slot until it is bound, or a raw socket.
     Packet {
         slot: Option<usize>,
@@ -148,6 +154,7 @@ impl Sockets {
             mode: config.loopback,
             loopback: Loopback::default(),
             next_number: 1,
+            names: unix::Names::default(),
             defaults: Arc::new(Options::default()),
         }
     }
@@ -185,6 +192,11 @@ impl Sockets {
 impl Sockets {
     /// What it holds, by name.
     pub(crate) fn left(&self) -> Vec<(&'static str, usize)> {
-        vec![("descriptors", self.table.len()), ("completions", self.completions.len()), ("rung", self.rung.len())]
+        vec![
+            ("descriptors", self.table.len()),
+            ("completions", self.completions.len()),
+            ("rung", self.rung.len()),
+            ("names", self.names.len()),
+        ]
     }
 }

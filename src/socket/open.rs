@@ -7,7 +7,7 @@ use rand::rngs::StdRng;
 
 use super::option::Options;
 use super::{
-    Connecting, DatagramSocket, Descriptor, Domain, Handle, Kind, ListenerSocket, Outcome, Sockets, State,
+    Address, Connecting, DatagramSocket, Descriptor, Domain, Handle, Kind, ListenerSocket, Outcome, Sockets, State,
     StreamSocket, address,
 };
 use crate::error::{Error, Result};
@@ -41,6 +41,9 @@ impl Sockets {
                 let handle = self.insert(domain, kind, options, State::Datagram { slot: None, end });
                 Ok(Outcome::Datagram(DatagramSocket { handle, local: address::wildcard(domain), pipe }))
             }
+            Kind::UnixStream | Kind::UnixDatagram | Kind::UnixSeqPacket => {
+                Ok(Outcome::Unix(Box::new(self.open_unix(kind)?)))
+            }
             Kind::Echo | Kind::Raw(_) => self.open_packet(now, domain, kind, transport, below),
         }
     }
@@ -73,7 +76,7 @@ impl Sockets {
             // `bind(2)`: it has an address already.
             _ => return Err(Error::InvalidInput),
         };
-        Ok(Outcome::Address(address::shown(*domain, got)))
+        Ok(Outcome::Address(address::shown(*domain, got).into()))
     }
 
     /// Where a TCP socket is bound; one that did not choose gets any port.
@@ -137,6 +140,7 @@ impl Sockets {
             }
             State::Shut { .. } => return self.listen_again(socket, backlog, transport, below, rng),
             State::Datagram { .. } | State::Packet { .. } => return Err(Error::NotSupported),
+            State::Unix(_) => return self.listen_unix(socket, backlog),
             State::Idle { .. } | State::Stream { .. } | State::Joined { .. } => return Err(Error::InvalidInput),
         }
         let place = self.bound_tcp(socket, transport, below, rng)?;
@@ -193,6 +197,7 @@ impl Sockets {
                 let slot = self.bound_datagram(now, socket, transport, below, rng)?;
                 transport.connect_udp(slot, remote, below).map(|()| Outcome::Done)
             }
+            State::Unix(_) => Err(Error::InvalidInput),
             State::Packet { .. } => {
                 let slot = self.bound_packet(now, socket, transport, below, rng)?;
                 transport.connect_packet(slot, remote.ip(), below).map(|()| Outcome::Done)
@@ -250,6 +255,7 @@ impl Sockets {
                 }
                 Ok(Outcome::Done)
             }
+            State::Unix(_) => self.disconnect_unix(socket),
             State::Packet { slot, .. } => {
                 if let Some(slot) = slot {
                     transport.disconnect_packet(slot);
@@ -319,7 +325,7 @@ impl Sockets {
             descriptor.options = Arc::new(options);
         }
         match self.bind(now, handle, local, transport, below, rng) {
-            Ok(Outcome::Address(local)) => Ok(Outcome::Datagram(DatagramSocket { local, ..opened })),
+            Ok(Outcome::Address(Address::Inet(local))) => Ok(Outcome::Datagram(DatagramSocket { local, ..opened })),
             other => {
                 self.remove(handle.descriptor, transport);
                 other

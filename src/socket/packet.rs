@@ -62,7 +62,7 @@ impl Sockets {
         match (*kind, *slot) {
             (Kind::Raw(_), Some(slot)) => {
                 transport.bind_raw(slot, place.local.ip(), below)?;
-                Ok(Outcome::Address(transport.packet_socket(slot).local()))
+                Ok(Outcome::Address(transport.packet_socket(slot).local().into()))
             }
             (_, None) => {
                 // These two are one family's, whatever IPV6_V6ONLY says.
@@ -70,7 +70,7 @@ impl Sockets {
                 let new = transport.bind_echo(now, place, options.sharing(), socket.descriptor, below, rng)?;
                 options.apply_to_packet(is_v4, new, transport);
                 *slot = Some(new);
-                Ok(Outcome::Address(transport.packet_socket(new).local()))
+                Ok(Outcome::Address(transport.packet_socket(new).local().into()))
             }
             // `bind(2)`: it has an identifier already.
             _ => Err(Error::InvalidInput),

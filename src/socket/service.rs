@@ -50,6 +50,7 @@ impl Sockets {
                 // It has nothing to ring by.
                 Some(State::Idle { end: None }) => {}
                 Some(State::Datagram { .. }) => self.service_datagram(now, descriptor, transport, below, rng),
+                Some(State::Unix(_)) => self.answer_unix(descriptor),
                 Some(State::Packet { .. }) => self.service_packet(now, descriptor, transport, below, rng),
                 // It rang while its socket was going away.
                 None => {}
@@ -349,6 +350,7 @@ impl Sockets {
                 State::Idle { end: Some(mut end) } => end.fail(Error::NetworkDown),
                 State::Listener { end, .. } | State::Shut { end } => end.finish(),
                 State::Datagram { end, .. } | State::Packet { end, .. } => end.finish(),
+                State::Unix(unix) => unix.stop(),
                 State::Stream { mut end, connecting, lingering, .. } => {
                     end.fail(Error::NetworkDown);
                     self.completions.extend(lingering.map(|ticket| Completion { ticket, result: Ok(Outcome::Done) }));

@@ -2,11 +2,13 @@
 
 use std::net::{IpAddr, SocketAddr};
 
+use super::address::Address;
 use super::kind::{Domain, Kind};
 use super::option::{OptionName, SocketOption};
+use super::unix::{Recipient, UnixAddress, UnixName, UnixPipe, UnixSocket};
 use crate::error::Result;
 use crate::observe::SocketId;
-use crate::pipe::{Accepts, Datagrams, Stream};
+use crate::pipe::{Accepts, Datagrams, Stream, Vacancy};
 use crate::transport::{QueuedError, TcpInfo};
 
 /// Names a socket in later calls. A closed socket's name is not used again.
@@ -20,7 +22,7 @@ pub struct Handle {
 ///
 /// The verbs of the man pages come one by one, from [`Verb::Open`] to [`Verb::Close`]. Three more say at once what
 /// most programs say one after the other: a call to the engine is a message to another thread.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Verb {
     /// `socket(2)`.
     Open {
@@ -33,8 +35,8 @@ pub enum Verb {
     Bind {
         /// The socket.
         socket: Handle,
-        /// Where; port 0 stands for any.
-        local: SocketAddr,
+        /// Where; port 0 stands for any, and no name for any abstract one.
+        local: Address,
     },
     /// `listen(2)`.
     Listen {
@@ -48,7 +50,7 @@ pub enum Verb {
         /// The socket.
         socket: Handle,
         /// To whom.
-        remote: SocketAddr,
+        remote: Address,
     },
     /// `connect(2)` with AF_UNSPEC: a UDP socket hears everybody again.
     Disconnect {
@@ -104,6 +106,18 @@ pub enum Verb {
         /// IPV6_V6ONLY.
         v6_only: bool,
     },
+    /// `socketpair(2)`.
+    OpenPair {
+        /// What both are: for Unix only.
+        kind: Kind,
+    },
+    /// `sendto(2)` by a Unix socket of messages: who has this name.
+    Find {
+        /// The socket that wants to send.
+        socket: Handle,
+        /// The name.
+        name: UnixAddress,
+    },
     /// IP_ADD_MEMBERSHIP, IPV6_ADD_MEMBERSHIP.
     JoinGroup {
         /// The socket.
@@ -142,7 +156,7 @@ pub enum Verb {
 }
 
 /// A verb with the ticket that its completion will carry.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Call {
     /// The caller's own number.
     pub ticket: u64,
@@ -172,8 +186,20 @@ pub enum Outcome {
     Connecting(Option<Stream>),
     /// A UDP socket.
     Datagram(DatagramSocket),
+    /// A Unix socket.
+    Unix(Box<UnixSocket>),
+    /// Two Unix sockets that are connected to each other.
+    UnixPair(Box<[UnixSocket; 2]>),
+    /// The accept queue of a Unix socket that listens.
+    UnixListener(Accepts<UnixSocket>),
+    /// What a Unix socket is read and written by from here on, and what its peer is called.
+    UnixConnected(UnixPipe, UnixName),
+    /// Too many wait to be accepted; when it may be tried again.
+    Full(Vacancy<UnixSocket>),
+    /// Whom a Unix socket sends messages to.
+    Recipient(Recipient),
     /// An address.
-    Address(SocketAddr),
+    Address(Address),
     /// An option with its value.
     Option(SocketOption),
     /// An error with all that is known of it, if one waits.

@@ -93,6 +93,7 @@ pub(crate) fn domain(domain: Domain) -> socket2::Domain {
     match domain {
         Domain::Inet => socket2::Domain::IPV4,
         Domain::Inet6 => socket2::Domain::IPV6,
+        Domain::Unix => socket2::Domain::UNIX,
     }
 }
 

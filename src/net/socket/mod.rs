@@ -4,6 +4,7 @@ mod message;
 mod options;
 mod ready;
 mod transfer;
+mod unix;
 
 pub use message::Message;
 pub use transfer::Flags;
@@ -22,8 +23,9 @@ use crate::error::{Error, Result};
 use crate::pipe::wait::block_on;
 use crate::pipe::{Accepts, Datagrams, Stream};
 use crate::socket::{
-    DatagramSocket, Domain, Handle, Kind, ListenerSocket, Outcome, Protocol, StreamSocket, Type, Verb,
+    DatagramSocket, Domain, Handle, Kind, ListenerSocket, Outcome, Protocol, StreamSocket, Type, UnixSocket, Verb,
 };
+use unix::{Letters, UnixSide};
 
 /// A socket of a [`Stack`]: any domain, any type, any protocol, with the verbs of the man pages.
 ///
@@ -64,6 +66,8 @@ pub(super) struct Inner {
     read_timeout: Timeout,
     write_timeout: Timeout,
     linger: Mutex<Option<Duration>>,
+    /// What a Unix socket has besides.
+    unix: Option<Box<UnixSide>>,
 }
 
 /// The program's end.
@@ -72,6 +76,9 @@ enum Pipe {
     Stream(Stream),
     Accepts(Accepts<StreamSocket>),
     Datagrams(Datagrams),
+    UnixAccepts(Accepts<UnixSocket>),
+    SeqPacket(Datagrams<()>),
+    Letters(Letters),
 }
 
 /// What is known without asking.
@@ -93,6 +100,17 @@ impl Socket {
         pipe: Option<Pipe>,
         addresses: Addresses,
     ) -> Socket {
+        Socket::made_with(stack, handle, (domain, kind), pipe, addresses, None)
+    }
+
+    fn made_with(
+        stack: &Stack,
+        handle: Handle,
+        (domain, kind): (Domain, Kind),
+        pipe: Option<Pipe>,
+        addresses: Addresses,
+        unix: Option<Box<UnixSide>>,
+    ) -> Socket {
         let inner = Inner {
             stack: stack.clone(),
             handle,
@@ -105,6 +123,7 @@ impl Socket {
             read_timeout: Timeout::default(),
             write_timeout: Timeout::default(),
             linger: Mutex::new(None),
+            unix,
         };
         Socket { inner: Arc::new(inner) }
     }
@@ -155,6 +174,7 @@ impl Socket {
                 let pipe = Some(Pipe::Datagrams(pipe));
                 Ok(Socket::made(stack, handle, (domain, kind), pipe, Addresses::default()))
             }
+            Outcome::Unix(socket) => Ok(Socket::of_unix(stack, *socket)),
             _ => Err(Error::InvalidInput.into()),
         }
     }
@@ -174,12 +194,19 @@ impl Socket {
 
     /// `bind(2)`: port 0 stands for any that is free.
     ///
+    /// A Unix socket gets a name of this stack, which is free again when the socket is closed: it is no file, and there
+    /// is nothing to unlink. No name stands for any abstract one.
+    ///
     /// # Errors
     ///
     /// `AddrInUse`, `AddrNotAvailable`; `InvalidInput` if it is bound already; errno EAFNOSUPPORT.
     pub fn bind(&self, address: &SockAddr) -> io::Result<()> {
-        let verb = Verb::Bind { socket: self.inner.handle, local: address.inet()? };
-        if let Outcome::Address(local) = self.call(verb)? {
+        block_on(self.bind_async(address.clone()), None).unwrap_or(Err(Error::Interrupted.into()))
+    }
+
+    pub(super) async fn bind_async(&self, local: SockAddr) -> io::Result<()> {
+        let verb = Verb::Bind { socket: self.inner.handle, local };
+        if let Outcome::Address(SockAddr::Inet(local)) = self.inner.stack.call(verb).await? {
             lock(&self.inner.addresses).local = Some(local);
         }
         Ok(())
@@ -193,11 +220,19 @@ impl Socket {
     /// TCP.
     pub fn listen(&self, backlog: i32) -> io::Result<()> {
         let backlog = usize::try_from(backlog).unwrap_or(usize::MAX);
-        if let Outcome::Listener(ListenerSocket { local, queue, .. }) =
-            self.call(Verb::Listen { socket: self.inner.handle, backlog })?
-        {
-            lock(&self.inner.addresses).local = Some(local);
-            self.set_pipe(Pipe::Accepts(queue))?;
+        block_on(self.listen_async(backlog), None).unwrap_or(Err(Error::Interrupted.into()))
+    }
+
+    pub(super) async fn listen_async(&self, backlog: usize) -> io::Result<()> {
+        match self.inner.stack.call(Verb::Listen { socket: self.inner.handle, backlog }).await? {
+            Outcome::Listener(ListenerSocket { local, queue, .. }) => {
+                lock(&self.inner.addresses).local = Some(local);
+                self.set_pipe(Pipe::Accepts(queue))?;
+            }
+            Outcome::UnixListener(queue) => {
+                self.set_pipe(Pipe::UnixAccepts(queue))?;
+            }
+            _ => {}
         }
         Ok(())
     }
@@ -205,7 +240,7 @@ impl Socket {
     fn queue(&self) -> Result<&Accepts<StreamSocket>> {
         match self.inner.pipe.get() {
             Some(Pipe::Accepts(queue)) => Ok(queue),
-            Some(Pipe::Datagrams(_)) => Err(Error::NotSupported),
+            Some(Pipe::Datagrams(_) | Pipe::Letters(_)) => Err(Error::NotSupported),
             _ => Err(Error::InvalidInput),
         }
     }
@@ -217,6 +252,10 @@ impl Socket {
     /// `WouldBlock` if it is non-blocking or the read timeout has passed; `InvalidInput` if it does not listen;
     /// `NetworkDown` when the stack stops.
     pub fn accept(&self) -> io::Result<(Socket, SockAddr)> {
+        if let Some(Pipe::UnixAccepts(queue)) = self.inner.pipe.get() {
+            let socket = self.wait_read(|context| queue.poll_accept(context))?;
+            return Ok(self.accepted_unix(socket));
+        }
         let queue = self.queue()?;
         let socket = self.wait_read(|context| queue.poll_accept(context))?;
         Ok(self.accepted(socket))
@@ -224,6 +263,9 @@ impl Socket {
 
     /// [`Socket::accept`] for those who poll by hand.
     pub fn poll_accept(&self, context: &mut Context<'_>) -> Poll<io::Result<(Socket, SockAddr)>> {
+        if let Some(Pipe::UnixAccepts(queue)) = self.inner.pipe.get() {
+            return queue.poll_accept(context).map(|socket| Ok(self.accepted_unix(socket?)));
+        }
         let accepted = self.queue().map_or_else(|error| Poll::Ready(Err(error)), |queue| queue.poll_accept(context));
         accepted.map(|socket| Ok(self.accepted(socket?)))
     }
@@ -243,7 +285,15 @@ impl Socket {
     /// `ConnectionRefused`, `TimedOut`, `HostUnreachable`, `NetworkUnreachable`, `AddrNotAvailable`; errno EISCONN;
     /// errno EINPROGRESS if it is non-blocking (then [`Socket::take_error`] says how it ended, once it is writable),
     /// and EALREADY while it goes on.
+    ///
+    /// Of a Unix socket, also: `NotFound` if nobody has this path; errno EPROTOTYPE if a socket of another type has it,
+    /// EPERM if it is a socket of messages that is connected to another; `WouldBlock` if it is non-blocking and the
+    /// queue is full.
     pub fn connect(&self, address: &SockAddr) -> io::Result<()> {
+        if self.inner.unix.is_some() {
+            let deadline = self.inner.write_timeout.deadline();
+            return self.connect_unix_until(address, !self.nonblocking()?, deadline, Error::WouldBlock);
+        }
         self.begin_connect(address)?;
         if self.inner.kind != Kind::Tcp {
             return Ok(());
@@ -261,6 +311,10 @@ impl Socket {
     ///
     /// As [`Socket::connect`]; `TimedOut`.
     pub fn connect_timeout(&self, address: &SockAddr, timeout: Duration) -> io::Result<()> {
+        if self.inner.unix.is_some() {
+            let deadline = Instant::now().checked_add(timeout);
+            return self.connect_unix_until(address, true, deadline, Error::TimedOut);
+        }
         self.begin_connect(address)?;
         if self.inner.kind != Kind::Tcp {
             return Ok(());
@@ -270,7 +324,7 @@ impl Socket {
 
     fn begin_connect(&self, address: &SockAddr) -> io::Result<()> {
         let remote = address.inet()?;
-        let outcome = self.call(Verb::Connect { socket: self.inner.handle, remote })?;
+        let outcome = self.call(Verb::Connect { socket: self.inner.handle, remote: remote.into() })?;
         if let Outcome::Connecting(Some(pipe)) = outcome {
             self.set_pipe(Pipe::Stream(pipe))?;
         }
@@ -286,18 +340,21 @@ impl Socket {
 
     /// [`Socket::connect`] of a socket of messages, for async programs.
     pub(super) async fn connect_datagram(&self, peer: SocketAddr) -> io::Result<()> {
-        self.inner.stack.call(Verb::Connect { socket: self.inner.handle, remote: peer }).await?;
+        self.inner.stack.call(Verb::Connect { socket: self.inner.handle, remote: peer.into() }).await?;
         *lock(&self.inner.addresses) = Addresses { local: None, peer: Some(peer) };
         Ok(())
     }
 
-    /// `connect(2)` with AF_UNSPEC: a UDP socket hears everybody again.
+    /// `connect(2)` with AF_UNSPEC: a socket of messages hears everybody again.
     ///
     /// # Errors
     ///
-    /// Errno EOPNOTSUPP if it is not UDP.
+    /// Errno EOPNOTSUPP if it is no socket of messages.
     pub fn disconnect(&self) -> io::Result<()> {
         self.call(Verb::Disconnect { socket: self.inner.handle })?;
+        if let Some(Pipe::Letters(letters)) = self.inner.pipe.get() {
+            letters.forget_peer();
+        }
         lock(&self.inner.addresses).peer = None;
         Ok(())
     }
@@ -334,6 +391,10 @@ impl Socket {
                 Ok(())
             }
             Some(Pipe::Accepts(_)) => Ok(()),
+            _ if self.inner.unix.is_some() => {
+                self.shut_unix(how);
+                Ok(())
+            }
             _ => Err(Error::NotConnected.into()),
         }
     }
@@ -344,11 +405,14 @@ impl Socket {
     ///
     /// `NetworkDown` if the stack has stopped before the answer was known.
     pub fn local_addr(&self) -> io::Result<SockAddr> {
+        if let Some(unix) = &self.inner.unix {
+            return Ok(unix.name().into());
+        }
         if let Some(local) = lock(&self.inner.addresses).local {
             return Ok(local.into());
         }
         match self.call(Verb::LocalAddress { socket: self.inner.handle })? {
-            Outcome::Address(local) => Ok(local.into()),
+            Outcome::Address(local) => Ok(local),
             _ => Err(Error::InvalidInput.into()),
         }
     }
@@ -356,7 +420,7 @@ impl Socket {
     /// [`Socket::local_addr`] for async programs.
     pub(super) async fn ask_local_addr(&self) -> io::Result<SocketAddr> {
         match self.inner.stack.call(Verb::LocalAddress { socket: self.inner.handle }).await? {
-            Outcome::Address(local) => Ok(local),
+            Outcome::Address(SockAddr::Inet(local)) => Ok(local),
             _ => Err(Error::InvalidInput.into()),
         }
     }
@@ -367,6 +431,9 @@ impl Socket {
     ///
     /// `NotConnected`, also once both directions are over.
     pub fn peer_addr(&self) -> io::Result<SockAddr> {
+        if self.inner.unix.is_some() {
+            return Ok(self.unix_peer()?.into());
+        }
         if let Some(Pipe::Stream(pipe)) = self.inner.pipe.get()
             && (pipe.is_connecting() || pipe.is_over())
         {
@@ -413,13 +480,14 @@ impl Socket {
         Ok(self.inner.kind.r#type())
     }
 
-    /// The protocol it was made with (SO_PROTOCOL).
+    /// The protocol it was made with (SO_PROTOCOL); `None` of a Unix socket.
     ///
     /// # Errors
     ///
     /// None; socket2's signature.
     pub fn protocol(&self) -> io::Result<Option<Protocol>> {
-        Ok(Some(self.inner.kind.protocol(self.inner.domain)))
+        let protocol = self.inner.kind.protocol(self.inner.domain);
+        Ok(Some(protocol).filter(|protocol| *protocol != Protocol::UNSPECIFIED))
     }
 
     /// Whether it listens (SO_ACCEPTCONN).
@@ -428,7 +496,11 @@ impl Socket {
     ///
     /// None; socket2's signature.
     pub fn is_listener(&self) -> io::Result<bool> {
-        Ok(matches!(self.inner.pipe.get(), Some(Pipe::Accepts(queue)) if !queue.is_shut()))
+        Ok(match self.inner.pipe.get() {
+            Some(Pipe::Accepts(queue)) => !queue.is_shut(),
+            Some(Pipe::UnixAccepts(_)) => true,
+            _ => false,
+        })
     }
 
     /// The stack it belongs to.
@@ -462,6 +534,7 @@ impl Drop for Inner {
             }
             // The other ends ring when they are dropped.
             Some(_) => {}
+            None if self.unix.is_some() => {}
             None => self.stack.tell(Verb::Close { socket: self.handle }),
         }
     }

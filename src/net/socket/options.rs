@@ -349,7 +349,9 @@ impl Socket {
         let error = match self.inner.pipe.get() {
             Some(Pipe::Stream(pipe)) => pipe.take_error(),
             Some(Pipe::Datagrams(pipe)) => pipe.take_error(),
-            Some(Pipe::Accepts(_)) | None => Ok(()),
+            Some(Pipe::SeqPacket(pipe)) => pipe.take_error(),
+            Some(Pipe::Letters(letters)) => letters.mailbox.take_error(),
+            Some(Pipe::Accepts(_) | Pipe::UnixAccepts(_)) | None => Ok(()),
         };
         Ok(error.err().map(io::Error::from))
     }

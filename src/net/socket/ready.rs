@@ -28,6 +28,9 @@ impl Socket {
             Some(Pipe::Stream(pipe)) => pipe.readiness(),
             Some(Pipe::Datagrams(pipe)) => pipe.readiness(),
             Some(Pipe::Accepts(queue)) => Readiness { readable: queue.is_ready(), ..Readiness::default() },
+            Some(Pipe::UnixAccepts(queue)) => Readiness { readable: queue.is_ready(), ..Readiness::default() },
+            Some(Pipe::SeqPacket(pipe)) => pipe.readiness(),
+            Some(Pipe::Letters(letters)) => letters.readiness(),
             None => UNCONNECTED,
         }
     }
@@ -58,6 +61,9 @@ impl Socket {
             Some(Pipe::Stream(pipe)) => pipe.watch(waker, interest),
             Some(Pipe::Datagrams(pipe)) => pipe.watch(waker, interest),
             Some(Pipe::Accepts(queue)) => queue.watch(waker),
+            Some(Pipe::UnixAccepts(queue)) => queue.watch(waker),
+            Some(Pipe::SeqPacket(pipe)) => pipe.watch(waker, interest),
+            Some(Pipe::Letters(letters)) => letters.watch(waker, interest),
             None => {}
         }
     }

@@ -67,7 +67,7 @@ fn wait<T>(
 }
 
 /// What a call gives that received a message.
-fn length(received: &Received<Addresses>, flags: Flags) -> usize {
+fn length<A>(received: &Received<A>, flags: Flags) -> usize {
     if flags.contains(Flags::TRUNC) { received.length } else { received.count }
 }
 
@@ -83,6 +83,8 @@ impl Socket {
     fn stream(&self) -> Result<&Stream> {
         match self.inner.pipe.get() {
             Some(Pipe::Stream(pipe)) => Ok(pipe),
+            // `unix_stream_read_generic` in Linux.
+            _ if self.inner.unix.is_some() => Err(Error::InvalidInput),
             _ => Err(Error::NotConnected),
         }
     }
@@ -99,11 +101,11 @@ impl Socket {
         wait(self.is_nonblocking(), &self.inner.read_timeout, poll)
     }
 
-    fn is_nonblocking(&self) -> bool {
+    pub(super) fn is_nonblocking(&self) -> bool {
         self.inner.is_nonblocking.load(std::sync::atomic::Ordering::Acquire)
     }
 
-    fn does_not_wait(&self, flags: Flags) -> bool {
+    pub(super) fn does_not_wait(&self, flags: Flags) -> bool {
         flags.contains(Flags::DONTWAIT) || self.is_nonblocking()
     }
 
@@ -122,6 +124,10 @@ impl Socket {
     ///
     /// As [`Socket::recv`].
     pub fn recv_with_flags(&self, buffer: &mut [u8], flags: Flags) -> io::Result<usize> {
+        if self.has_unix_messages() {
+            let received = self.receive_unix(&mut [IoSliceMut::new(buffer)], flags)?;
+            return Ok(length(&received, flags));
+        }
         if let Some(Pipe::Datagrams(_)) = self.inner.pipe.get() {
             let received = self.receive(&mut [IoSliceMut::new(buffer)], flags)?;
             return Ok(received.map_or(0, |received| length(&received, flags)));
@@ -197,7 +203,14 @@ impl Socket {
             let received = self.receive(&mut [IoSliceMut::new(buffer)], flags)?.ok_or(Error::BrokenPipe)?;
             return Ok((length(&received, flags), received.addresses.peer.into()));
         }
+        if self.has_unix_messages() {
+            let received = self.receive_unix(&mut [IoSliceMut::new(buffer)], flags)?;
+            return Ok((length(&received, flags), received.addresses.into()));
+        }
         let count = self.recv_with_flags(buffer, flags)?;
+        if self.inner.unix.is_some() {
+            return Ok((count, self.peer_addr()?));
+        }
         let peer = lock(&self.inner.addresses).peer.ok_or(Error::NotConnected)?;
         Ok((count, peer.into()))
     }
@@ -227,6 +240,9 @@ impl Socket {
     ///
     /// As [`Socket::recv`].
     pub fn recv_vectored(&self, buffers: &mut [IoSliceMut<'_>]) -> io::Result<usize> {
+        if self.has_unix_messages() {
+            return Ok(self.receive_unix(buffers, Flags::NONE)?.count);
+        }
         if let Some(Pipe::Datagrams(_)) = self.inner.pipe.get() {
             return Ok(self.receive(buffers, Flags::NONE)?.map_or(0, |received| received.count));
         }
@@ -264,12 +280,16 @@ impl Socket {
 
     fn send_buffers(&self, buffers: &[IoSlice<'_>], flags: Flags) -> io::Result<usize> {
         let is_nonblocking = self.does_not_wait(flags);
+        if self.has_unix_messages() {
+            return Ok(self.send_unix(buffers, None, is_nonblocking)?);
+        }
         match self.inner.pipe.get() {
             Some(Pipe::Datagrams(_)) => {
                 let peer = lock(&self.inner.addresses).peer.ok_or(Error::DestinationRequired)?;
                 Ok(self.send_message(buffers, peer, None, is_nonblocking)?)
             }
             Some(Pipe::Stream(pipe)) => Ok(self.send_stream(pipe, buffers, is_nonblocking)?),
+            _ if self.inner.unix.is_some() => Err(Error::NotConnected.into()),
             _ => Err(Error::BrokenPipe.into()),
         }
     }
@@ -317,7 +337,7 @@ impl Socket {
     ///
     /// # Errors
     ///
-    /// As [`Socket::send`].
+    /// As [`Socket::send`]; errno EISCONN for a Unix stream; what [`Socket::connect`] says of names.
     pub fn send_to(&self, bytes: &[u8], address: &SockAddr) -> io::Result<usize> {
         self.send_from(bytes, address, None)
     }
@@ -330,6 +350,9 @@ impl Socket {
     pub fn send_from(&self, bytes: &[u8], address: &SockAddr, local: Option<IpAddr>) -> io::Result<usize> {
         let buffers = &[IoSlice::new(bytes)];
         match self.inner.pipe.get() {
+            _ if self.has_unix_messages() => Ok(self.send_unix(buffers, Some(address), self.is_nonblocking())?),
+            Some(_) if self.inner.unix.is_some() => Err(Error::AlreadyConnected.into()),
+            None if self.inner.unix.is_some() => Err(Error::NotSupported.into()),
             Some(Pipe::Datagrams(_)) => {
                 Ok(self.send_message(buffers, address.inet()?, local, self.is_nonblocking())?)
             }

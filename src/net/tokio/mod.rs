@@ -42,12 +42,14 @@ mod packet;
 mod split;
 mod stream;
 mod udp;
+mod unix;
 
 pub use listener::TcpListener;
 pub use packet::{IcmpSocket, RawSocket};
 pub use split::tcp;
 pub use stream::{Inspector, TcpStream};
 pub use udp::UdpSocket;
+pub use unix::{UnixDatagram, UnixListener, UnixStream};
 
 #[cfg(test)]
 mod tests;

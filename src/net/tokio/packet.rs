@@ -42,7 +42,7 @@ impl IcmpSocket {
         let (domain, protocol) =
             if local.is_ipv4() { (Domain::Inet, Protocol::ICMP) } else { (Domain::Inet6, Protocol::ICMPV6) };
         let socket = Socket::open(stack, domain, Type::Dgram, Some(protocol)).await?;
-        stack.call(Verb::Bind { socket: socket.inner.handle, local }).await?;
+        stack.call(Verb::Bind { socket: socket.inner.handle, local: local.into() }).await?;
         Ok(IcmpSocket(socket.into()))
     }
 }
@@ -64,7 +64,7 @@ impl RawSocket {
     /// As [`net::RawSocket::bind`].
     pub async fn bind(&self, local: IpAddr) -> io::Result<()> {
         let local = SocketAddr::new(local, 0);
-        self.0.0.stack().call(Verb::Bind { socket: self.0.0.inner.handle, local }).await?;
+        self.0.0.stack().call(Verb::Bind { socket: self.0.0.inner.handle, local: local.into() }).await?;
         Ok(())
     }
 

@@ -15,7 +15,7 @@ use std::sync::atomic::Ordering;
 use std::task::{Context, Poll, Waker};
 
 use super::Bell;
-use super::link::{Joint, Link, Side};
+use super::link::{Joined, Joint, Link, Side};
 use super::readiness::{Interest, Readiness};
 use super::ring::Ring;
 use crate::error::{Error, Result};
@@ -106,6 +106,11 @@ impl Stream {
 
     fn at(link: &Arc<Link<Ring>>, side: Side) -> Stream {
         Stream { link: Arc::clone(link), side }
+    }
+
+    /// Both ends, if this one is joined to another application's.
+    pub fn both_ends(&self) -> Option<Joined> {
+        self.link.is_joined().then(|| Joined::new(Arc::clone(&self.link)))
     }
 
     /// What the engine keeps of this end and of the other, where two are joined.

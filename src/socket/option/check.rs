@@ -76,8 +76,13 @@ impl OptionName {
     ///
     /// # Errors
     ///
-    /// [`Error::ProtocolNotAvailable`].
+    /// [`Error::ProtocolNotAvailable`]; [`Error::NotSupported`] of Unix sockets.
     pub(super) fn check_for(self, domain: Domain, kind: Kind) -> Result<()> {
+        if domain == Domain::Unix {
+            // `unix(7)`: those of SOL_SOCKET, without SO_REUSEPORT.
+            let fits = self.level() == Level::Socket && self != OptionName::ReusePort;
+            return if fits { Ok(()) } else { Err(Error::NotSupported) };
+        }
         let fits = match self.level() {
             Level::Socket | Level::Ip => true,
             // `raw(7)`: of either level, and of raw sockets only.

@@ -23,7 +23,7 @@ fn a_datagram_goes_there_and_an_answer_comes_back() {
 fn a_port_that_nobody_has_is_told_to_a_connected_socket() {
     let mut net = Net::new();
     let b = net.bind_b(at("0.0.0.0", 0));
-    net.call_b(Verb::Connect { socket: b.handle, remote: at(A, 9) }).unwrap();
+    net.call_b(Verb::Connect { socket: b.handle, remote: at(A, 9).into() }).unwrap();
     b.pipe.try_send(b"x", at(A, 9), None).unwrap();
     net.settle();
     assert_eq!(net.a.stack.counters().of(Rule::UdpNoSocket), 1);
@@ -34,7 +34,7 @@ fn a_port_that_nobody_has_is_told_to_a_connected_socket() {
 fn a_connected_socket_hears_its_peer_only() {
     let mut net = Net::new();
     let a = net.bind_a(at("0.0.0.0", 7));
-    net.call_a(Verb::Connect { socket: a.handle, remote: at(B, 1000) }).unwrap();
+    net.call_a(Verb::Connect { socket: a.handle, remote: at(B, 1000).into() }).unwrap();
     let friend = net.bind_b(at("0.0.0.0", 1000));
     let stranger = net.bind_b(at("0.0.0.0", 1001));
     stranger.pipe.try_send(b"stranger", at(A, 7), None).unwrap();

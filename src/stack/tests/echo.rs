@@ -51,7 +51,7 @@ fn request(kind: u8, sequence: u8, data: &[u8]) -> Vec<u8> {
 fn echo_a(net: &mut Net, domain: Domain, identifier: u16) -> DatagramSocket {
     let socket = open_a(net, domain, Kind::Echo);
     let wildcard = if domain == Domain::Inet { "0.0.0.0" } else { "::" };
-    net.call_a(Verb::Bind { socket: socket.handle, local: at(wildcard, identifier) }).unwrap();
+    net.call_a(Verb::Bind { socket: socket.handle, local: at(wildcard, identifier).into() }).unwrap();
     socket
 }
 
@@ -87,6 +87,7 @@ fn a_socket_that_did_not_choose_gets_an_identifier_and_each_hears_its_own_replie
         let (message, _) = next(socket).unwrap();
         assert_eq!((message[7], next(socket)), (number as u8, Err(Error::WouldBlock)));
         let Ok(Outcome::Address(local)) = net.call_a(Verb::LocalAddress { socket: socket.handle }) else { panic!() };
+        let local = local.as_socket().unwrap();
         assert_eq!(local.port().to_be_bytes(), message[4..6]);
         identifiers.push(local.port());
     }
@@ -101,14 +102,14 @@ fn an_identifier_that_is_not_shared_belongs_to_one_socket_until_it_is_closed() {
     let (first, second) = (echo_a(&mut net, Domain::Inet, 7), open_a(&mut net, Domain::Inet, Kind::Echo));
     set_a(&mut net, &second, SocketOption::ReuseAddress(false));
     let local = at("0.0.0.0", 7);
-    let again = net.call_a(Verb::Bind { socket: second.handle, local });
+    let again = net.call_a(Verb::Bind { socket: second.handle, local: local.into() });
     assert_eq!(again.unwrap_err(), Error::AddressInUse);
-    assert_eq!(net.call_a(Verb::Bind { socket: first.handle, local }).unwrap_err(), Error::InvalidInput);
-    let foreign = net.call_a(Verb::Bind { socket: second.handle, local: at("192.0.2.1", 8) });
+    assert_eq!(net.call_a(Verb::Bind { socket: first.handle, local: local.into() }).unwrap_err(), Error::InvalidInput);
+    let foreign = net.call_a(Verb::Bind { socket: second.handle, local: at("192.0.2.1", 8).into() });
     assert_eq!(foreign.unwrap_err(), Error::AddressNotAvailable);
     drop(first);
     net.settle();
-    net.call_a(Verb::Bind { socket: second.handle, local }).unwrap();
+    net.call_a(Verb::Bind { socket: second.handle, local: local.into() }).unwrap();
     let _udp = net.bind_a(local);
     drop(second);
     net.settle();
@@ -130,7 +131,7 @@ fn an_identifier_is_shared_unless_somebody_minds_and_the_last_one_bound_hears() 
 fn a_reply_that_nobody_asked_for_is_dropped_by_name() {
     let mut net = Net::new();
     let socket = echo_a(&mut net, Domain::Inet, 7);
-    net.call_a(Verb::Connect { socket: socket.handle, remote: at("192.168.69.200", 0) }).unwrap();
+    net.call_a(Verb::Connect { socket: socket.handle, remote: at("192.168.69.200", 0).into() }).unwrap();
     let raw = open_b(&mut net, Domain::Inet, Kind::Raw(crate::socket::Protocol::ICMP));
     // Checksums that are right: one for another identifier, one not from the peer that the socket is connected to.
     for reply in [[0, 0, 0xff, 0xf6, 0, 9, 0, 0], [0, 0, 0xff, 0xf8, 0, 7, 0, 0]] {
@@ -227,7 +228,7 @@ fn an_icmp_error_about_a_request_reaches_the_socket_as_it_wants() {
         bench.idle(Duration::ZERO);
         bench.completion().unwrap().result.unwrap();
     };
-    call(&mut bench, Verb::Connect { socket: socket.handle, remote: at(B, 0) });
+    call(&mut bench, Verb::Connect { socket: socket.handle, remote: at(B, 0).into() });
     assert_eq!(told(&mut bench, 1), Error::WouldBlock);
     assert_eq!(told(&mut bench, 3), Error::ConnectionRefused);
     call(&mut bench, Verb::SetOption { socket: socket.handle, option: SocketOption::ReceiveErrors(true) });

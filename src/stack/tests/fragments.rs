@@ -111,7 +111,7 @@ fn a_datagram_to_a_port_that_nobody_has_is_refused_in_fragments_too() {
     for (host, wildcard) in [(A, "0.0.0.0"), (A6, "::")] {
         let mut net = Net::new();
         let b = net.bind_b(at(wildcard, 0));
-        net.call_b(Verb::Connect { socket: b.handle, remote: at(host, 9) }).unwrap();
+        net.call_b(Verb::Connect { socket: b.handle, remote: at(host, 9).into() }).unwrap();
         b.pipe.try_send(&data(20_000, 0), at(host, 9), None).unwrap();
         net.settle();
         assert_eq!(net.a.stack.counters().of(Rule::UdpNoSocket), 1, "WIRE 27, 61");
@@ -195,7 +195,7 @@ fn a_path_that_carries_less_is_learned_for_ten_minutes() {
 fn a_connected_socket_hears_that_a_datagram_was_too_big_and_then_it_is_cut() {
     let mut net = Net::new();
     let (a, b) = (net.bind_a(at("0.0.0.0", 0)), net.bind_b(at("0.0.0.0", 7)));
-    net.call_a(Verb::Connect { socket: a.handle, remote: at(B, 7) }).unwrap();
+    net.call_a(Verb::Connect { socket: a.handle, remote: at(B, 7).into() }).unwrap();
     a.pipe.try_send(&data(1400, 0), at(B, 7), None).unwrap();
     net.settle();
     let about = packets(&net.a, Direction::Out).pop().unwrap().0;
@@ -216,7 +216,7 @@ fn an_unconnected_socket_hears_of_errors_when_it_asked_and_soft_ones_only_then()
                 let mut net = Net::new();
                 let a = net.bind_a(at("0.0.0.0", 0));
                 if connected {
-                    net.call_a(Verb::Connect { socket: a.handle, remote: at(B, 7) }).unwrap();
+                    net.call_a(Verb::Connect { socket: a.handle, remote: at(B, 7).into() }).unwrap();
                 }
                 net.call_a(Verb::SetOption { socket: a.handle, option: SocketOption::ReceiveErrors(wants) }).unwrap();
                 a.pipe.try_send(b"x", at(B, 7), None).unwrap();

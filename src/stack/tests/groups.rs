@@ -225,7 +225,7 @@ fn a_connected_socket_comes_before_one_that_is_not() {
     let connected = shared(&mut net, at("0.0.0.0", 5000));
     let bound = shared(&mut net, at(A, 5000));
     let b = net.bind_b(at("0.0.0.0", 6000));
-    net.call_a(Verb::Connect { socket: connected.handle, remote: at(B, 6000) }).unwrap();
+    net.call_a(Verb::Connect { socket: connected.handle, remote: at(B, 6000).into() }).unwrap();
     b.pipe.try_send(b"x", at(A, 5000), None).unwrap();
     net.settle();
     assert!(received(&connected).is_some() && received(&bound).is_none());

@@ -249,7 +249,7 @@ fn a_full_queue_loses_datagrams_by_name_and_a_connected_socket_hears_its_peer_on
     let received = std::iter::from_fn(|| other.pipe.try_receive(&mut [0; 8]).ok()).count() as u64;
     assert!(received > 0);
     assert_eq!(alone.0.a.stack.counters().of(Rule::UdpBufferFull), 600 - received);
-    alone.0.call_a(Verb::Connect { socket: other.handle, remote: at("127.0.0.1", 9) }).unwrap();
+    alone.0.call_a(Verb::Connect { socket: other.handle, remote: at("127.0.0.1", 9).into() }).unwrap();
     let third = alone.0.bind_a(at("127.0.0.1", 9));
     third.pipe.try_send(b"mine", other.local, None).unwrap();
     alone.0.settle();

@@ -152,7 +152,7 @@ impl World {
     }
 
     fn call(&mut self, verb: Verb) {
-        let ticket = self.host.begin(verb);
+        let ticket = self.host.begin(verb.clone());
         self.pending.insert(ticket, verb);
     }
 

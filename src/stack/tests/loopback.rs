@@ -62,7 +62,7 @@ impl Alone {
     }
 
     fn connect_udp(&mut self, socket: &DatagramSocket, peer: SocketAddr) {
-        self.0.call_a(Verb::Connect { socket: socket.handle, remote: peer }).unwrap();
+        self.0.call_a(Verb::Connect { socket: socket.handle, remote: peer.into() }).unwrap();
     }
 
     fn run(&mut self, milliseconds: u64) {
@@ -195,7 +195,7 @@ fn a_loopback_address_is_nobody_to_another_host() {
             socket.pipe.try_send(b"x", at(other, 9), None).unwrap();
             alone.run(1);
             assert_eq!(socket.pipe.try_receive(&mut [0; 8]).unwrap_err(), Error::InvalidInput);
-            let connect = Verb::Connect { socket: socket.handle, remote: at(other, 9) };
+            let connect = Verb::Connect { socket: socket.handle, remote: at(other, 9).into() };
             assert_eq!(alone.0.call_a(connect).unwrap_err(), Error::InvalidInput);
         }
     }

@@ -24,6 +24,7 @@ mod patience;
 mod raw;
 mod regressions;
 mod remnants;
+mod unix;
 mod verbs;
 mod windows;
 mod wire;

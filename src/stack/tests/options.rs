@@ -33,14 +33,14 @@ fn get(net: &mut Net, socket: Handle, name: OptionName) -> Result<SocketOption> 
 }
 
 fn connect(net: &mut Net, socket: Handle, remote: SocketAddr) -> crate::pipe::Stream {
-    match net.call_a(Verb::Connect { socket, remote }) {
+    match net.call_a(Verb::Connect { socket, remote: remote.into() }) {
         Ok(Outcome::Connecting(Some(pipe))) => pipe,
         other => panic!("{other:?}"),
     }
 }
 
 fn listen(net: &mut Net, socket: Handle, local: SocketAddr) -> ListenerSocket {
-    net.call_a(Verb::Bind { socket, local }).unwrap();
+    net.call_a(Verb::Bind { socket, local: local.into() }).unwrap();
     match net.call_a(Verb::Listen { socket, backlog: 8 }) {
         Ok(Outcome::Listener(listener)) => listener,
         other => panic!("{other:?}"),
@@ -279,7 +279,7 @@ fn a_datagram_that_must_not_be_cut_is_refused_when_its_way_is_known_to_be_too_na
 fn the_mtu_of_a_connected_socket_is_that_of_its_way() {
     let mut net = Net::new();
     let socket = net.bind_a(at("0.0.0.0", 5000));
-    net.call_a(Verb::Connect { socket: socket.handle, remote: at(B, 9) }).unwrap();
+    net.call_a(Verb::Connect { socket: socket.handle, remote: at(B, 9).into() }).unwrap();
     assert_eq!(get(&mut net, socket.handle, OptionName::Mtu), Ok(SocketOption::Mtu(1500)));
     let now = net.now;
     assert!(net.a.stack.ip.learn_path_mtu(now, B.parse().unwrap(), 1300));
@@ -408,7 +408,7 @@ fn one_source_port_serves_connections_to_two_peers_and_not_two_to_one() {
     for _ in 0..3 {
         let socket = open(&mut net, Domain::Inet, Kind::Tcp);
         set(&mut net, socket, SocketOption::ReuseAddress(true)).unwrap();
-        net.call_a(Verb::Bind { socket, local: at(A, 4000) }).unwrap();
+        net.call_a(Verb::Bind { socket, local: at(A, 4000).into() }).unwrap();
         sockets.push(socket);
     }
     for (&socket, port) in sockets.iter().zip([80, 81]) {
@@ -416,7 +416,7 @@ fn one_source_port_serves_connections_to_two_peers_and_not_two_to_one() {
         net.run(Duration::from_millis(100));
         assert_eq!(pipes.last().unwrap().try_connected(), Ok(()));
     }
-    let again = net.call_a(Verb::Connect { socket: sockets[2], remote: at(B, 80) });
+    let again = net.call_a(Verb::Connect { socket: sockets[2], remote: at(B, 80).into() });
     assert_eq!(again.map(|_| ()), Err(Error::AddressNotAvailable));
 }
 
@@ -426,7 +426,7 @@ fn a_port_with_a_connection_or_time_wait_left_of_it_is_for_those_who_reuse_it() 
     let bind = |net: &mut Net, reuse: bool| {
         let socket = open(net, Domain::Inet, Kind::Tcp);
         set(net, socket, SocketOption::ReuseAddress(reuse)).unwrap();
-        let bound = net.call_a(Verb::Bind { socket, local: at("0.0.0.0", 80) }).map(|_| ());
+        let bound = net.call_a(Verb::Bind { socket, local: at("0.0.0.0", 80).into() }).map(|_| ());
         net.call_a(Verb::Close { socket }).unwrap();
         bound
     };
@@ -464,7 +464,7 @@ fn datagrams_are_spread_over_those_who_reuse_a_port_and_a_peer_stays_with_one() 
             panic!()
         };
         set(&mut net, socket.handle, SocketOption::ReusePort(true)).unwrap();
-        net.call_a(Verb::Bind { socket: socket.handle, local: at("0.0.0.0", 53) }).unwrap();
+        net.call_a(Verb::Bind { socket: socket.handle, local: at("0.0.0.0", 53).into() }).unwrap();
         members.push(socket);
     }
     let peers: Vec<_> = (0..30).map(|_| net.bind_b(at("0.0.0.0", 0))).collect();

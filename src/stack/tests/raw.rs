@@ -87,7 +87,7 @@ fn an_unknown_protocol_is_unreachable_unless_a_raw_socket_hears_it() {
         assert_eq!(bytes[header..], b"payload"[..]);
         net.call_a(Verb::Connect {
             socket: socket.handle,
-            remote: at(if own == A { "192.168.69.9" } else { "fd69::9" }, 0),
+            remote: at(if own == A { "192.168.69.9" } else { "fd69::9" }, 0).into(),
         })
         .unwrap();
         assert_eq!(told(&mut net), 1, "it does not want packets from there");
@@ -288,11 +288,11 @@ fn bound_and_connected_it_hears_less() {
     config.addresses.push("192.168.69.2/24".parse().unwrap());
     let mut net = Net::with(FaultConfig::default(), config, config_b());
     let [all, bound, connected] = [0; 3].map(|_| open_a(&mut net, Domain::Inet, raw(UNKNOWN)));
-    let bind = |net: &mut Net, local| net.call_a(Verb::Bind { socket: bound.handle, local });
+    let bind = |net: &mut Net, local: SocketAddr| net.call_a(Verb::Bind { socket: bound.handle, local: local.into() });
     assert_eq!(bind(&mut net, at("192.0.2.1", 0)).unwrap_err(), Error::AddressNotAvailable);
     let Ok(Outcome::Address(local)) = bind(&mut net, at("192.168.69.2", 99)) else { panic!() };
-    assert_eq!(local, at("192.168.69.2", 253));
-    net.call_a(Verb::Connect { socket: connected.handle, remote: at("192.168.69.50", 0) }).unwrap();
+    assert_eq!(local, at("192.168.69.2", 253).into());
+    net.call_a(Verb::Connect { socket: connected.handle, remote: at("192.168.69.50", 0).into() }).unwrap();
     let sender = open_b(&mut net, Domain::Inet, raw(UNKNOWN));
     for own in [A, "192.168.69.2"] {
         sender.pipe.try_send(b"x", at(own, 0), None).unwrap();
@@ -362,9 +362,9 @@ fn an_error_about_what_it_sent_reaches_the_socket_as_it_wants() {
             next(&socket).unwrap_err()
         };
         assert_eq!(send(&mut net), Error::WouldBlock, "it is not connected");
-        net.call_a(Verb::Connect { socket: socket.handle, remote: at(peer, 0) }).unwrap();
+        net.call_a(Verb::Connect { socket: socket.handle, remote: at(peer, 0).into() }).unwrap();
         let Ok(Outcome::Address(local)) = net.call_a(Verb::LocalAddress { socket: socket.handle }) else { panic!() };
-        assert_eq!(local, at(if domain == Domain::Inet { A } else { A6 }, 253), "as on Linux");
+        assert_eq!(local, at(if domain == Domain::Inet { A } else { A6 }, 253).into(), "as on Linux");
         assert_eq!(send(&mut net), error);
         net.call_a(Verb::Disconnect { socket: socket.handle }).unwrap();
         assert_eq!(send(&mut net), Error::WouldBlock);
@@ -441,11 +441,11 @@ fn a_group_is_heard_by_who_joins_it_and_left_when_the_last_one_is_closed() {
         };
         assert!(!heard(&mut net, &socket));
         let join = Verb::JoinGroup { socket: socket.handle, group: at(group, 0).ip(), interface: None };
-        net.call_a(join).unwrap();
-        assert_eq!(net.call_a(join).unwrap_err(), Error::AddressInUse);
+        net.call_a(join.clone()).unwrap();
+        assert_eq!(net.call_a(join.clone()).unwrap_err(), Error::AddressInUse);
         assert!(heard(&mut net, &socket));
         let leave = Verb::LeaveGroup { socket: socket.handle, group: at(group, 0).ip(), interface: None };
-        net.call_a(leave).unwrap();
+        net.call_a(leave.clone()).unwrap();
         assert_eq!(net.call_a(leave).unwrap_err(), Error::AddressNotAvailable);
         assert!(!heard(&mut net, &socket));
         net.call_a(join).unwrap();

@@ -17,7 +17,7 @@ fn done(result: Result<Outcome>) -> Result<()> {
 
 fn listener(net: &mut Net, domain: Domain, local: SocketAddr) -> (Handle, ListenerSocket) {
     let socket = open(net, domain);
-    done(net.call_a(Verb::Bind { socket, local })).unwrap();
+    done(net.call_a(Verb::Bind { socket, local: local.into() })).unwrap();
     match net.call_a(Verb::Listen { socket, backlog: 4 }) {
         Ok(Outcome::Listener(listener)) => (socket, listener),
         other => panic!("{other:?}"),
@@ -29,8 +29,8 @@ fn a_socket_is_opened_bound_and_listens_and_its_name_is_not_used_again() {
     let mut net = Net::new();
     let (socket, listener) = listener(&mut net, Domain::Inet, at("0.0.0.0", 80));
     assert_eq!(listener.local, at("0.0.0.0", 80));
-    assert_eq!(done(net.call_a(Verb::Bind { socket, local: at("0.0.0.0", 81) })), Err(Error::InvalidInput));
-    assert_eq!(done(net.call_a(Verb::Connect { socket, remote: at(B, 80) })), Err(Error::AlreadyConnected));
+    assert_eq!(done(net.call_a(Verb::Bind { socket, local: at("0.0.0.0", 81).into() })), Err(Error::InvalidInput));
+    assert_eq!(done(net.call_a(Verb::Connect { socket, remote: at(B, 80).into() })), Err(Error::AlreadyConnected));
     assert!(matches!(net.call_a(Verb::Listen { socket, backlog: 9 }), Ok(Outcome::Done)), "another backlog");
     let b = net.connect_b(at(A, 80)).unwrap();
     assert_eq!(listener.queue.try_accept().unwrap().remote, b.local);
@@ -40,7 +40,7 @@ fn a_socket_is_opened_bound_and_listens_and_its_name_is_not_used_again() {
     assert_eq!(done(net.call_a(Verb::SetOption { socket, option })), Err(Error::BadDescriptor));
     let again = open(&mut net, Domain::Inet);
     assert_ne!(again, socket);
-    assert_eq!(done(net.call_a(Verb::Bind { socket, local: at("0.0.0.0", 80) })), Err(Error::BadDescriptor));
+    assert_eq!(done(net.call_a(Verb::Bind { socket, local: at("0.0.0.0", 80).into() })), Err(Error::BadDescriptor));
 }
 
 #[test]
@@ -48,25 +48,27 @@ fn a_bound_socket_that_is_closed_gives_its_port_back() {
     let mut net = Net::new();
     let (first, second) = (open(&mut net, Domain::Inet), open(&mut net, Domain::Inet));
     let local = at("0.0.0.0", 80);
-    assert_eq!(done(net.call_a(Verb::Bind { socket: first, local })), Ok(()));
-    assert_eq!(done(net.call_a(Verb::Bind { socket: second, local })), Err(Error::AddressInUse));
+    assert_eq!(done(net.call_a(Verb::Bind { socket: first, local: local.into() })), Ok(()));
+    assert_eq!(done(net.call_a(Verb::Bind { socket: second, local: local.into() })), Err(Error::AddressInUse));
     assert_eq!(done(net.call_a(Verb::Close { socket: first })), Ok(()));
-    assert_eq!(done(net.call_a(Verb::Bind { socket: second, local })), Ok(()));
+    assert_eq!(done(net.call_a(Verb::Bind { socket: second, local: local.into() })), Ok(()));
 }
 
 #[test]
 fn a_connect_does_not_wait_and_a_refused_one_may_be_tried_again() {
     let mut net = Net::new();
     let socket = open(&mut net, Domain::Inet);
-    let Ok(Outcome::Connecting(Some(pipe))) = net.call_a(Verb::Connect { socket, remote: at(B, 80) }) else { panic!() };
+    let Ok(Outcome::Connecting(Some(pipe))) = net.call_a(Verb::Connect { socket, remote: at(B, 80).into() }) else {
+        panic!()
+    };
     assert!(pipe.is_connecting() || pipe.try_connected() == Err(Error::ConnectionRefused));
     net.run(Duration::from_secs(1));
     let _listener = net.call_b(Verb::OpenListener { local: at(B, 80), backlog: 1, v6_only: true }).unwrap();
-    assert!(matches!(net.call_a(Verb::Connect { socket, remote: at(B, 80) }), Ok(Outcome::Connecting(None))));
+    assert!(matches!(net.call_a(Verb::Connect { socket, remote: at(B, 80).into() }), Ok(Outcome::Connecting(None))));
     net.run(Duration::from_secs(1));
     assert_eq!(pipe.try_connected(), Ok(()));
     assert_eq!(pipe.try_write(b"hello"), Ok(5));
-    assert_eq!(done(net.call_a(Verb::Connect { socket, remote: at(B, 80) })), Err(Error::AlreadyConnected));
+    assert_eq!(done(net.call_a(Verb::Connect { socket, remote: at(B, 80).into() })), Err(Error::AlreadyConnected));
 }
 
 #[test]
@@ -82,10 +84,10 @@ fn an_ipv6_socket_hears_ipv4_and_shows_it_mapped_unless_it_is_told_not_to() {
     let only = open(&mut net, Domain::Inet6);
     done(net.call_a(Verb::SetOption { socket: only, option })).unwrap();
     let other = open(&mut net, Domain::Inet);
-    assert_eq!(done(net.call_a(Verb::Bind { socket: only, local: at("::", 81) })), Ok(()));
-    assert_eq!(done(net.call_a(Verb::Bind { socket: other, local: at("0.0.0.0", 81) })), Ok(()));
+    assert_eq!(done(net.call_a(Verb::Bind { socket: only, local: at("::", 81).into() })), Ok(()));
+    assert_eq!(done(net.call_a(Verb::Bind { socket: other, local: at("0.0.0.0", 81).into() })), Ok(()));
     let mapped = at("::ffff:192.168.69.100", 80);
-    assert_eq!(done(net.call_a(Verb::Connect { socket: only, remote: mapped })), Err(Error::NetworkUnreachable));
+    assert_eq!(done(net.call_a(Verb::Connect { socket: only, remote: mapped.into() })), Err(Error::NetworkUnreachable));
 }
 
 #[test]

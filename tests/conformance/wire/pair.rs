@@ -132,9 +132,10 @@ impl Pair {
 
     /// Lets a program ask for something, and waits for what comes of it.
     pub(crate) fn call(&mut self, verb: Verb) -> Result<Outcome> {
+        let named = format!("{verb:?}");
         let ticket = self.begin(verb);
         self.listen_until(super::PATIENCE, |pair| pair.done.iter().any(|(done, _)| *done == ticket));
-        self.finished(ticket).unwrap_or_else(|| panic!("{verb:?} is not done"))
+        self.finished(ticket).unwrap_or_else(|| panic!("{named} is not done"))
     }
 
     /// Lets a program ask for something that takes its time.

@@ -1,0 +1,368 @@
+//! What Unix sockets do differently: names instead of addresses, and messages that go straight to their receiver.
+
+use std::future::poll_fn;
+use std::io::{self, IoSlice, IoSliceMut};
+use std::net::Shutdown;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll, Waker};
+use std::time::Instant;
+
+use super::{Addresses, Flags, Pipe, Socket, lock};
+use crate::error::{Error, Result};
+use crate::net::{SockAddr, Stack};
+use crate::pipe::wait::block_on;
+use crate::pipe::{Hold, Interest, Mailbox, Readiness, Received};
+use crate::socket::{
+    Domain, Kind, Outcome, Protocol, Recipient, Type, UnixAddress, UnixName, UnixPipe, UnixSocket, Verb,
+};
+
+/// What a Unix socket has besides.
+#[derive(Debug)]
+pub(in crate::net) struct UnixSide {
+    name: UnixName,
+    peer: Mutex<Option<UnixName>>,
+    /// Its number, by which a mailbox knows it.
+    number: u64,
+    /// Dropping it closes the socket.
+    _hold: Hold,
+}
+
+impl UnixSide {
+    pub(super) fn name(&self) -> UnixAddress {
+        self.name.get()
+    }
+}
+
+/// The program's end of a socket of messages.
+#[derive(Debug)]
+pub(super) struct Letters {
+    pub(super) mailbox: Mailbox<UnixName>,
+    is_sending_over: AtomicBool,
+    /// Whom it is connected to.
+    peer: Mutex<Option<Recipient>>,
+    /// To whom it sent last without being connected: who sends again need not ask again.
+    recent: Mutex<Option<(UnixAddress, Recipient)>>,
+}
+
+impl Letters {
+    fn new(mailbox: Mailbox<UnixName>, peer: Option<Recipient>) -> Letters {
+        Letters { mailbox, is_sending_over: AtomicBool::new(false), peer: Mutex::new(peer), recent: Mutex::new(None) }
+    }
+
+    pub(super) fn forget_peer(&self) {
+        lock(&self.peer).take();
+    }
+
+    /// Linux: `unix_dgram_poll`.
+    pub(super) fn readiness(&self) -> Readiness {
+        Readiness {
+            readable: self.mailbox.is_readable(),
+            writable: lock(&self.peer).as_ref().is_none_or(|peer| peer.slot.is_writable()),
+            hang_up: self.mailbox.is_shut() && self.is_sending_over.load(Ordering::Acquire),
+            error: self.mailbox.has_error(),
+        }
+    }
+
+    /// The next time that something happens to what `interest` names, `waker` is woken.
+    pub(super) fn watch(&self, waker: &Waker, interest: Interest) {
+        // Ends and errors, which are for everybody, come to who waits to receive.
+        self.mailbox.watch(waker);
+        if interest != Interest::Readable
+            && let Some(peer) = lock(&self.peer).as_ref()
+        {
+            peer.slot.watch(waker);
+        }
+    }
+
+    fn recent(&self, name: &UnixAddress) -> Option<Recipient> {
+        let recent = lock(&self.recent);
+        recent.as_ref().filter(|(last, to)| last == name && !to.slot.is_gone()).map(|(_, to)| to.clone())
+    }
+}
+
+impl Pipe {
+    fn of_unix(pipe: UnixPipe) -> Pipe {
+        match pipe {
+            UnixPipe::Stream(stream) => Pipe::Stream(stream),
+            UnixPipe::SeqPacket(messages) => Pipe::SeqPacket(messages),
+            UnixPipe::Datagram(mailbox, peer) => Pipe::Letters(Letters::new(mailbox, peer)),
+        }
+    }
+}
+
+impl Socket {
+    pub(super) fn of_unix(stack: &Stack, socket: UnixSocket) -> Socket {
+        let number = socket.number();
+        let UnixSocket { handle, kind, name, peer, pipe, hold } = socket;
+        let unix = UnixSide { name, peer: Mutex::new(peer), number, _hold: hold };
+        let pipe = pipe.map(Pipe::of_unix);
+        Socket::made_with(stack, handle, (Domain::Unix, kind), pipe, Addresses::default(), Some(Box::new(unix)))
+    }
+
+    pub(super) fn accepted_unix(&self, socket: UnixSocket) -> (Socket, SockAddr) {
+        let peer = socket.peer.as_ref().map(UnixName::get).unwrap_or_default();
+        (Socket::of_unix(&self.inner.stack, socket), peer.into())
+    }
+
+    /// `socketpair(2)`: two Unix sockets that are connected to each other and have no names.
+    ///
+    /// ```
+    /// use tapsock::device::pair;
+    /// use tapsock::net::{Domain, Socket, Stack, Type};
+    /// let (ours, _theirs) = pair(1500);
+    /// let stack = Stack::builder().device(ours)?;
+    /// let (left, right) = Socket::pair(&stack, Domain::Unix, Type::Stream, None)?;
+    /// left.send(b"hello")?;
+    /// let mut buffer = [0; 16];
+    /// assert_eq!(right.recv(&mut buffer)?, 5);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As [`Socket::new`]; errno EOPNOTSUPP in other domains.
+    pub fn pair(
+        stack: &Stack,
+        domain: Domain,
+        r#type: Type,
+        protocol: Option<Protocol>,
+    ) -> io::Result<(Socket, Socket)> {
+        let kind = Kind::of(domain, r#type, protocol)?;
+        Socket::from_pair(stack, stack.call_blocking(Verb::OpenPair { kind }))
+    }
+
+    /// [`Socket::pair`] for async programs.
+    pub(in crate::net) async fn pair_async(
+        stack: &Stack,
+        domain: Domain,
+        r#type: Type,
+    ) -> io::Result<(Socket, Socket)> {
+        let kind = Kind::of(domain, r#type, None)?;
+        Socket::from_pair(stack, stack.call(Verb::OpenPair { kind }).await)
+    }
+
+    fn from_pair(stack: &Stack, outcome: Result<Outcome>) -> io::Result<(Socket, Socket)> {
+        match outcome? {
+            Outcome::UnixPair(pair) => {
+                let [left, right] = *pair;
+                Ok((Socket::of_unix(stack, left), Socket::of_unix(stack, right)))
+            }
+            _ => Err(Error::InvalidInput.into()),
+        }
+    }
+
+    fn unix(&self) -> Result<&UnixSide> {
+        self.inner.unix.as_deref().ok_or(Error::FamilyNotSupported)
+    }
+
+    /// Whether it sends and receives messages to and from names, or will when it is connected.
+    pub(super) fn has_unix_messages(&self) -> bool {
+        matches!(self.inner.kind, Kind::UnixDatagram | Kind::UnixSeqPacket)
+    }
+
+    /// Connects, and waits for a place in the queue if it is to.
+    pub(in crate::net) async fn connect_unix(&self, address: &SockAddr, waits: bool) -> Result<()> {
+        loop {
+            let verb = Verb::Connect { socket: self.inner.handle, remote: address.clone() };
+            match self.inner.stack.call(verb).await? {
+                Outcome::UnixConnected(pipe, peer) => {
+                    *lock(&self.unix()?.peer) = Some(peer);
+                    return self.set_pipe(Pipe::of_unix(pipe)).map_err(|_| Error::AlreadyConnected);
+                }
+                Outcome::Recipient(peer) => {
+                    if let Some(Pipe::Letters(letters)) = self.inner.pipe.get() {
+                        *lock(&letters.peer) = Some(peer);
+                    }
+                    return Ok(());
+                }
+                Outcome::Full(vacancy) if waits => poll_fn(|context| vacancy.poll(context)).await,
+                Outcome::Full(_) => return Err(Error::WouldBlock),
+                _ => return Err(Error::InvalidInput),
+            }
+        }
+    }
+
+    pub(super) fn connect_unix_until(
+        &self,
+        address: &SockAddr,
+        waits: bool,
+        deadline: Option<Instant>,
+        late: Error,
+    ) -> io::Result<()> {
+        Ok(block_on(self.connect_unix(address, waits), deadline).unwrap_or(Err(late))?)
+    }
+
+    /// What its peer is called.
+    pub(super) fn unix_peer(&self) -> Result<UnixAddress> {
+        let name = match self.inner.pipe.get() {
+            Some(Pipe::Letters(letters)) => lock(&letters.peer).as_ref().map(|peer| peer.name.get()),
+            _ => lock(&self.unix()?.peer).as_ref().map(UnixName::get),
+        };
+        name.ok_or(Error::NotConnected)
+    }
+
+    /// `shutdown(2)` where there is no stream; without a connection it does nothing.
+    pub(super) fn shut_unix(&self, how: Shutdown) {
+        let [reading, writing] = [how != Shutdown::Write, how != Shutdown::Read];
+        match self.inner.pipe.get() {
+            Some(Pipe::SeqPacket(pipe)) => {
+                if reading {
+                    pipe.shutdown_read();
+                }
+                if writing {
+                    pipe.shutdown_write();
+                }
+            }
+            Some(Pipe::Letters(letters)) => {
+                if reading {
+                    letters.mailbox.shutdown_read();
+                }
+                if writing {
+                    letters.is_sending_over.store(true, Ordering::Release);
+                }
+            }
+            // Who waits to accept is told, and who connects is refused.
+            Some(Pipe::UnixAccepts(queue)) if reading => queue.shut_down(),
+            _ => {}
+        }
+    }
+
+    /// One message, and who sent it; nothing at the end.
+    pub(super) fn receive_unix(
+        &self,
+        buffers: &mut [IoSliceMut<'_>],
+        flags: Flags,
+    ) -> io::Result<Received<UnixAddress>> {
+        let peek = flags.contains(Flags::PEEK);
+        let received = if self.does_not_wait(flags) {
+            match self.try_receive_unix(buffers, peek)? {
+                // Linux: who does not wait is not told that its own direction is shut down.
+                None if self.inner.kind == Kind::UnixDatagram => Err(Error::WouldBlock),
+                received => Ok(received),
+            }
+        } else {
+            let receive = poll_fn(|context| self.poll_receive_unix(context, buffers, peek));
+            block_on(receive, self.inner.read_timeout.deadline()).unwrap_or(Err(Error::WouldBlock))
+        };
+        Ok(received?.unwrap_or(Received { count: 0, length: 0, addresses: UnixAddress::Unnamed }))
+    }
+
+    fn try_receive_unix(&self, buffers: &mut [IoSliceMut<'_>], peek: bool) -> Result<Option<Received<UnixAddress>>> {
+        match self.inner.pipe.get() {
+            Some(Pipe::Letters(letters)) => Ok(letters.mailbox.try_receive(buffers, peek)?.map(signed)),
+            Some(Pipe::SeqPacket(pipe)) => {
+                let received = pipe.try_receive_message(buffers, peek)?;
+                Ok(received.map(|received| self.signed_by_peer(received)))
+            }
+            _ => Err(Error::NotConnected),
+        }
+    }
+
+    pub(in crate::net) fn poll_receive_unix(
+        &self,
+        context: &mut Context<'_>,
+        buffers: &mut [IoSliceMut<'_>],
+        peek: bool,
+    ) -> Poll<Result<Option<Received<UnixAddress>>>> {
+        match self.inner.pipe.get() {
+            Some(Pipe::Letters(letters)) => {
+                letters.mailbox.poll_receive(context, buffers, peek).map_ok(|received| received.map(signed))
+            }
+            Some(Pipe::SeqPacket(pipe)) => pipe
+                .poll_receive_message(context, buffers, peek)
+                .map_ok(|received| received.map(|received| self.signed_by_peer(received))),
+            _ => Poll::Ready(Err(Error::NotConnected)),
+        }
+    }
+
+    fn signed_by_peer(&self, received: Received<()>) -> Received<UnixAddress> {
+        let Received { count, length, addresses: () } = received;
+        Received { count, length, addresses: self.unix_peer().unwrap_or_default() }
+    }
+
+    /// Sends one message: to `address`, if one is given and it is a socket that may choose.
+    pub(super) fn send_unix(
+        &self,
+        buffers: &[IoSlice<'_>],
+        address: Option<&SockAddr>,
+        is_nonblocking: bool,
+    ) -> Result<usize> {
+        let send = self.send_unix_message(buffers, address, !is_nonblocking);
+        block_on(send, self.inner.write_timeout.deadline()).unwrap_or(Err(Error::WouldBlock))
+    }
+
+    pub(in crate::net) async fn send_unix_message(
+        &self,
+        buffers: &[IoSlice<'_>],
+        address: Option<&SockAddr>,
+        waits: bool,
+    ) -> Result<usize> {
+        match self.inner.pipe.get() {
+            // There is one peer, and an address is not looked at (Linux: unix_seqpacket_sendmsg).
+            Some(Pipe::SeqPacket(pipe)) if waits => {
+                poll_fn(|context| pipe.poll_send_message(context, buffers, &())).await?;
+            }
+            Some(Pipe::SeqPacket(pipe)) => pipe.try_send_message(buffers, ())?,
+            Some(Pipe::Letters(letters)) => self.send_letter(letters, buffers, address, waits).await?,
+            _ => return Err(Error::NotConnected),
+        }
+        Ok(buffers.iter().map(|buffer| buffer.len()).sum())
+    }
+
+    async fn send_letter(
+        &self,
+        letters: &Letters,
+        buffers: &[IoSlice<'_>],
+        address: Option<&SockAddr>,
+        waits: bool,
+    ) -> Result<()> {
+        let name = match address {
+            Some(SockAddr::Unix(name)) => Some(name),
+            Some(SockAddr::Inet(_)) => return Err(Error::InvalidInput),
+            None => None,
+        };
+        loop {
+            let to = match name {
+                Some(name) => self.find(letters, name).await?,
+                None => lock(&letters.peer).clone().ok_or(Error::NotConnected)?,
+            };
+            if letters.is_sending_over.load(Ordering::Acquire) {
+                return Err(Error::BrokenPipe);
+            }
+            letters.mailbox.take_error()?;
+            let unix = self.unix()?;
+            let sent = if waits {
+                poll_fn(|context| to.slot.poll_send(context, buffers, &unix.name, unix.number)).await
+            } else {
+                to.slot.try_send(buffers, unix.name.clone(), unix.number)
+            };
+            match sent {
+                // Somebody else may have the name by now; if not, the search says so.
+                Err(Error::ConnectionRefused) if name.is_some() => {}
+                Err(Error::ConnectionRefused) => {
+                    letters.forget_peer();
+                    self.inner.stack.tell(Verb::Disconnect { socket: self.inner.handle });
+                    return Err(Error::ConnectionRefused);
+                }
+                sent => return sent,
+            }
+        }
+    }
+
+    async fn find(&self, letters: &Letters, name: &UnixAddress) -> Result<Recipient> {
+        if let Some(to) = letters.recent(name) {
+            return Ok(to);
+        }
+        let verb = Verb::Find { socket: self.inner.handle, name: name.clone() };
+        let Outcome::Recipient(to) = self.inner.stack.call(verb).await? else { return Err(Error::InvalidInput) };
+        *lock(&letters.recent) = Some((name.clone(), to.clone()));
+        Ok(to)
+    }
+}
+
+/// What was received, and what its sender is called at this moment.
+fn signed(received: Received<UnixName>) -> Received<UnixAddress> {
+    let Received { count, length, addresses } = received;
+    Received { count, length, addresses: addresses.get() }
+}

@@ -1,0 +1,39 @@
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use super::Bell;
+
+/// A program's hold on a socket that has no pipe to the stack: dropped, the stack is told.
+#[derive(Debug)]
+pub struct Hold {
+    is_dropped: Arc<AtomicBool>,
+    bell: Bell,
+}
+
+/// The stack's end of it.
+#[derive(Debug)]
+pub struct HoldEnd {
+    is_dropped: Arc<AtomicBool>,
+}
+
+impl Hold {
+    /// Rings `bell` when it is dropped.
+    pub fn new(bell: Bell) -> (Hold, HoldEnd) {
+        let is_dropped = Arc::new(AtomicBool::new(false));
+        (Hold { is_dropped: Arc::clone(&is_dropped), bell }, HoldEnd { is_dropped })
+    }
+}
+
+impl Drop for Hold {
+    fn drop(&mut self) {
+        self.is_dropped.store(true, Ordering::Release);
+        self.bell.ring();
+    }
+}
+
+impl HoldEnd {
+    /// Whether the program has let go.
+    pub fn is_dropped(&self) -> bool {
+        self.is_dropped.load(Ordering::Acquire)
+    }
+}

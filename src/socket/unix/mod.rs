@@ -1,0 +1,239 @@
+//! Unix-domain sockets in the stack's own name space (`unix(7)`).
+//!
+//! The engine keeps the names, the listening queues and who is connected to whom. Bytes and messages do not pass it:
+//! two programs' pipes are joined end to end, and a message goes from its sender's buffer into the receiver's mailbox.
+//!
+//! A name is no file of the host. It is free again when its socket is closed, where Linux leaves a file behind that
+//! somebody must unlink. There are no descriptors and no credentials in messages (SCM_RIGHTS, SCM_CREDENTIALS).
+//!
+//! | file | job |
+//! |---|---|
+//! | `address` | what a socket may be called |
+//! | `names` | who is called what |
+//! | `meet` | listen, connect, socketpair |
+
+mod address;
+mod meet;
+mod names;
+
+pub use address::UnixAddress;
+pub(super) use names::Names;
+
+use std::sync::{Arc, OnceLock};
+
+use rand::rngs::StdRng;
+
+use super::{Address, Domain, Handle, Kind, Outcome, Sockets, State};
+use crate::error::{Error, Result};
+use crate::pipe::{AcceptEnd, Datagrams, Hold, HoldEnd, Joined, MailSlot, Mailbox, Stream};
+
+/// What a socket is called, as it and its peers see it: it may get its name after they have met.
+#[derive(Debug, Clone, Default)]
+pub struct UnixName(Arc<OnceLock<UnixAddress>>);
+
+impl UnixName {
+    /// Its name at this moment.
+    pub fn get(&self) -> UnixAddress {
+        self.0.get().cloned().unwrap_or_default()
+    }
+
+    fn is_unnamed(&self) -> bool {
+        self.0.get().is_none()
+    }
+}
+
+/// A program's side of a Unix socket.
+#[derive(Debug)]
+pub struct UnixSocket {
+    /// For later calls.
+    pub handle: Handle,
+    /// What it is.
+    pub kind: Kind,
+    /// What it is called.
+    pub name: UnixName,
+    /// What the other one is called, if it is connected.
+    pub peer: Option<UnixName>,
+    /// What it is read and written by; streams and sequenced packets get it when they are connected.
+    pub pipe: Option<UnixPipe>,
+    /// Dropping this closes the socket.
+    pub hold: Hold,
+}
+
+impl UnixSocket {
+    /// Its number among all sockets of the stack, never used again.
+    pub fn number(&self) -> u64 {
+        self.handle.number
+    }
+}
+
+/// What a program reads and writes.
+#[derive(Debug)]
+pub enum UnixPipe {
+    /// Bytes.
+    Stream(Stream),
+    /// Messages in order, to and from one peer.
+    SeqPacket(Datagrams<()>),
+    /// Messages from anybody; and where to send, if it is connected.
+    Datagram(Mailbox<UnixName>, Option<Recipient>),
+}
+
+/// Somebody to send messages to.
+#[derive(Debug, Clone)]
+pub struct Recipient {
+    /// What it is called.
+    pub name: UnixName,
+    /// Its mailbox.
+    pub slot: MailSlot<UnixName>,
+}
+
+/// What the engine knows of a Unix socket.
+#[derive(Debug)]
+pub(super) struct Unix {
+    name: UnixName,
+    hold: HoldEnd,
+    role: Role,
+}
+
+#[derive(Debug)]
+enum Role {
+    /// Bytes or sequenced packets, not connected.
+    Idle,
+    Listening(AcceptEnd<UnixSocket>),
+    Connected(Joined),
+    Datagram {
+        slot: MailSlot<UnixName>,
+        peer: Option<Handle>,
+    },
+}
+
+impl Unix {
+    /// Whether its program has let go, or is about to.
+    fn is_dropped(&self) -> bool {
+        self.hold.is_dropped() || matches!(&self.role, Role::Datagram { slot, .. } if slot.is_gone())
+    }
+
+    /// The stack stops.
+    pub(super) fn stop(&self) {
+        match &self.role {
+            Role::Idle => {}
+            Role::Listening(end) => end.finish(),
+            Role::Connected(ends) => ends.fail(Error::NetworkDown),
+            Role::Datagram { slot, .. } => slot.stop(),
+        }
+    }
+}
+
+impl Sockets {
+    /// `socket(2)`.
+    pub(super) fn open_unix(&mut self, kind: Kind) -> Result<UnixSocket> {
+        if self.table.len() >= self.limits.sockets {
+            return Err(Error::TooManySockets);
+        }
+        let (hold, end) = Hold::new(self.doorbell.bell(self.table.vacant_key()));
+        let name = UnixName::default();
+        let (role, pipe) = match kind {
+            Kind::UnixDatagram => {
+                let mailbox = Mailbox::new(self.limits.datagram_buffer, &self.memory);
+                (Role::Datagram { slot: mailbox.slot(), peer: None }, Some(UnixPipe::Datagram(mailbox, None)))
+            }
+            _ => (Role::Idle, None),
+        };
+        let state = State::Unix(Box::new(Unix { name: name.clone(), hold: end, role }));
+        let handle = self.insert(Domain::Unix, kind, Arc::clone(&self.defaults), state);
+        Ok(UnixSocket { handle, kind, name, peer: None, pipe, hold })
+    }
+
+    /// Whether it is one of these.
+    pub(super) fn is_unix(&self, socket: Handle) -> bool {
+        self.find(socket).is_some_and(|entry| entry.domain == Domain::Unix)
+    }
+
+    /// Its kind, and what there is to know.
+    fn unix(&self, socket: Handle) -> Result<(Kind, &Unix)> {
+        match self.find(socket) {
+            Some(entry) => match &entry.state {
+                State::Unix(unix) => Ok((entry.kind, unix)),
+                _ => Err(Error::FamilyNotSupported),
+            },
+            None => Err(Error::BadDescriptor),
+        }
+    }
+
+    fn unix_mut(&mut self, socket: Handle) -> Result<&mut Unix> {
+        match self.find_mut(socket).map(|entry| &mut entry.state) {
+            Some(State::Unix(unix)) => Ok(unix),
+            Some(_) => Err(Error::FamilyNotSupported),
+            None => Err(Error::BadDescriptor),
+        }
+    }
+
+    /// `bind(2)`. No name stands for any.
+    pub(super) fn bind_unix(&mut self, socket: Handle, name: UnixAddress, rng: &mut StdRng) -> Result<Outcome> {
+        name.check()?;
+        let (kind, unix) = self.unix(socket)?;
+        let is_unnamed = unix.name.is_unnamed();
+        let known = unix.name.clone();
+        let name = match name {
+            UnixAddress::Unnamed if !is_unnamed => known.get(),
+            UnixAddress::Unnamed => self.names.take_any(kind, socket, rng)?,
+            // As on Linux, where a path is made before its socket is looked at.
+            UnixAddress::Path(_) if !is_unnamed => {
+                let is_taken = self.look_up(&name, kind).is_ok();
+                return Err(if is_taken { Error::AddressInUse } else { Error::InvalidInput });
+            }
+            UnixAddress::Abstract(_) if !is_unnamed => return Err(Error::InvalidInput),
+            _ => {
+                // Whoever had it may have let go of it already.
+                let _ = self.look_up(&name, kind);
+                self.names.take(&name, kind, socket)?;
+                name
+            }
+        };
+        let _ = known.0.set(name.clone());
+        Ok(Outcome::Address(Address::Unix(name)))
+    }
+
+    /// `getsockname(2)`.
+    pub(super) fn unix_name(&self, socket: Handle) -> Result<Outcome> {
+        let (_, unix) = self.unix(socket)?;
+        Ok(Outcome::Address(Address::Unix(unix.name.get())))
+    }
+
+    /// Who has this name. A program that has just let go of its socket has none any more.
+    fn look_up(&mut self, name: &UnixAddress, kind: Kind) -> Result<Handle> {
+        let socket = self.names.find(name, kind)?;
+        if !self.unix(socket)?.1.is_dropped() {
+            return Ok(socket);
+        }
+        self.remove_unix(socket.descriptor);
+        self.names.find(name, kind)
+    }
+
+    /// Looks after a socket whose program has rung.
+    pub(super) fn answer_unix(&mut self, descriptor: usize) {
+        if let Some(State::Unix(unix)) = self.table.get(descriptor).map(|entry| &entry.state) {
+            if unix.hold.is_dropped() {
+                self.remove_unix(descriptor);
+            } else if let Role::Listening(end) = &unix.role {
+                end.answer();
+            }
+        }
+    }
+
+    /// Forgets a socket that its program has let go of.
+    fn remove_unix(&mut self, descriptor: usize) {
+        let Some(entry) = self.table.try_remove(descriptor) else { return };
+        let State::Unix(unix) = entry.state else { return };
+        let socket = Handle { descriptor, number: entry.number };
+        self.names.give_back(&unix.name.get(), entry.kind, socket);
+        if let Role::Listening(end) = unix.role {
+            // Nobody has seen these, and nobody will (Linux: unix_release_sock).
+            while let Some(waiting) = end.take() {
+                if let Ok((_, Unix { role: Role::Connected(ends), .. })) = self.unix(waiting.handle) {
+                    ends.fail(Error::ConnectionReset);
+                }
+                self.table.try_remove(waiting.handle.descriptor);
+            }
+        }
+    }
+}
