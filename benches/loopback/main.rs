@@ -113,7 +113,11 @@ fn net(time: Duration) -> f64 {
     thread::scope(|scope| {
         scope.spawn(|| {
             let data = vec![0x55; PIECE];
-            while !is_over.load(Ordering::Relaxed) && client.write_all(&data).is_ok() {}
+            while !is_over.load(Ordering::Relaxed) {
+                if client.write_all(&data).is_err() {
+                    break;
+                }
+            }
             drop(client);
         });
         scope.spawn(|| {
