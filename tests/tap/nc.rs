@@ -105,7 +105,8 @@ fn datagrams_go_and_come_and_silence_ends_it() {
                 let (length, peer) = echo.recv_from(&mut buffer).unwrap();
                 echo.send_to(&buffer[..length].to_ascii_uppercase(), peer).unwrap();
             });
-            let mut child = ours(&["-u", "-w", "1", host, "4950"])
+            // Longer than a second: a TAP that was just opened may swallow the first request for the neighbour.
+            let mut child = ours(&["-u", "-w", "3", host, "4950"])
                 .stdin(Stdio::piped())
                 .stdout(Stdio::piped())
                 .stderr(Stdio::piped())
@@ -115,7 +116,7 @@ fn datagrams_go_and_come_and_silence_ends_it() {
             assert_eq!(ended(child).well(), "A LETTER");
             answering.join().unwrap();
         }
-        let mut listener = waiting(&["-u", "-w", "1", "4950"], Stdio::piped());
+        let mut listener = waiting(&["-u", "-w", "3", "4950"], Stdio::piped());
         let input = listener.stdin.take().unwrap();
         let said = shell(&format!("echo to ours | timeout 30 nc -u -w 1 {V4} 4950"));
         assert_eq!(said.code, Some(0), "{said:?}");
