@@ -176,3 +176,17 @@ fn websocket_messages_come_back_as_they_were_sent() {
         ],
     );
 }
+
+#[test]
+fn one_api_reaches_another_host_this_host_and_no_network_at_all() {
+    let output = output("one_api");
+    assert_lines(
+        &output,
+        &[
+            "this host     10.0.0.1:4951 heard \"hello\"  0 frames",
+            "no network    @greeter heard \"hello\"       0 frames",
+        ],
+    );
+    let far = output.lines().find(|line| line.starts_with("another host")).unwrap();
+    assert!(far.contains("heard \"hello\"") && !far.ends_with(" 0 frames"), "{output}");
+}

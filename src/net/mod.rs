@@ -108,7 +108,9 @@ pub use udp::UdpSocket;
 pub use unix::{UnixDatagram, UnixListener, UnixStream};
 
 pub use crate::pipe::{Interest, Readiness};
-pub use crate::socket::{Domain, ErrorOrigin, Keepalive, MtuDiscovery, Protocol, QueuedError, TcpInfo, Type};
+pub use crate::socket::{
+    Domain, ErrorOrigin, Keepalive, MtuDiscovery, Protocol, QueuedError, TcpInfo, Type, UnixAddress,
+};
 
 /// How many connections may wait to be accepted when the program did not say (std's choice for Linux).
 const BACKLOG: usize = 128;
