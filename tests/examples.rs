@@ -190,3 +190,9 @@ fn one_api_reaches_another_host_this_host_and_no_network_at_all() {
     let far = output.lines().find(|line| line.starts_with("another host")).unwrap();
     assert!(far.contains("heard \"hello\"") && !far.ends_with(" 0 frames"), "{output}");
 }
+
+#[test]
+fn one_thread_serves_many_clients() {
+    let output = output("select_server");
+    assert_lines(&output, &["40 of 40 clients heard what they had said", "one thread served 40 at once"]);
+}
