@@ -180,7 +180,11 @@ impl World {
         }
         // One bound to all addresses of IPv4, the other to one of IPv6 and connected.
         world.call(Verb::OpenDatagram { local: SocketAddr::from(([0; 4], 7)), reuse_address: false, v6_only: true });
-        world.call(Verb::OpenDatagram { local: SocketAddr::new(STACK.ip(true), 8), reuse_address: true, v6_only: true });
+        world.call(Verb::OpenDatagram {
+            local: SocketAddr::new(STACK.ip(true), 8),
+            reuse_address: true,
+            v6_only: true,
+        });
         world.step(&[]);
         if let Some(index) = world.datagrams.iter().position(|udp| udp.local.ip() == STACK.ip(true)) {
             let socket = world.datagrams[index].handle;
