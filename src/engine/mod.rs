@@ -186,8 +186,8 @@ impl<D: Device + 'static> Engine<D> {
                 Err(error) if device::vanished(&error) => return Err(error),
                 Err(error) => {
                     self.stack.counters_mut().device_errors_in += 1;
-                    let event = Event::Device { direction: Direction::In, error: &error.to_string() };
-                    self.observer.observe(now, &event);
+                    let event = Event::Device { direction: Direction::In, error: error.to_string().into() };
+                    self.stack.tell(now, event, &mut *self.observer);
                     return Ok(false);
                 }
             }
@@ -244,8 +244,8 @@ impl<D: Device + 'static> Engine<D> {
                 Err(error) if device::vanished(&error) => return Err(error),
                 Err(error) => {
                     self.stack.counters_mut().device_errors_out += 1;
-                    let event = Event::Device { direction: Direction::Out, error: &error.to_string() };
-                    self.observer.observe(now, &event);
+                    let event = Event::Device { direction: Direction::Out, error: error.to_string().into() };
+                    self.stack.tell(now, event, &mut *self.observer);
                 }
             }
             self.untransmitted += 1;

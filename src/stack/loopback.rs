@@ -8,7 +8,7 @@
 use super::Stack;
 use crate::ip::{Form, Outgoing, Packets};
 use crate::link::Frames;
-use crate::observe::{Depth, Direction, Event, Fate, Observer, Rule, Time};
+use crate::observe::{Direction, Event, Fate, Observer, Rule, Time};
 
 /// How many packets arrive before the connections that they changed have a turn: as many as the engine reads frames.
 const BURST: usize = 64;
@@ -83,12 +83,11 @@ impl Stack {
         now: Time,
         (packet, fate, form): (&mut [u8], Fate, Form),
         batch: &mut Batch,
-        depth: Depth,
         observer: &mut dyn Observer,
     ) -> Result<bool, Rule> {
         let Some(pieces) = self.ip.local_pieces(packet, form)? else {
             self.ip.complete(packet, form)?;
-            self.admit_local(now, (packet, fate), batch.used, depth, observer)?;
+            self.admit_local(now, (packet, fate), batch.used, observer)?;
             batch.used += packet.len();
             if batch.copies.is_empty() {
                 return Ok(true);
@@ -100,7 +99,7 @@ impl Stack {
             let length = piece.len();
             batch.copies.push(length, fate, None, |buffer| piece.write(buffer));
             let Some(Outgoing { packet, .. }) = batch.copies.last() else { break };
-            if let Err(rule) = self.admit_local(now, (packet, fate), batch.used, depth, observer) {
+            if let Err(rule) = self.admit_local(now, (packet, fate), batch.used, observer) {
                 batch.copies.pop();
                 return Err(rule);
             }
@@ -115,14 +114,11 @@ impl Stack {
         now: Time,
         (packet, fate): (&[u8], Fate),
         used: usize,
-        depth: Depth,
         observer: &mut dyn Observer,
     ) -> Result<(), Rule> {
         let is_full = used + packet.len() > self.config.limits.loopback_bytes;
-        if depth >= Depth::Packet {
-            let fate = if is_full { Fate { rule: Some(Rule::LoopbackFull), ..fate } } else { fate };
-            observer.observe(now, &Event::Loopback { direction: Direction::Out, bytes: packet, fate });
-        }
+        let fate = if is_full { Fate { rule: Some(Rule::LoopbackFull), ..fate } } else { fate };
+        self.trail.tell(now, Event::Loopback { direction: Direction::Out, bytes: packet.into(), fate }, observer);
         if is_full {
             return Err(Rule::LoopbackFull);
         }
@@ -132,7 +128,7 @@ impl Stack {
     }
 
     /// Lets a burst of packets arrive, and sends what they lead to. Gives the bytes that came.
-    pub(super) fn arrive(&mut self, now: Time, out: &mut Frames, depth: Depth, observer: &mut dyn Observer) -> usize {
+    pub(super) fn arrive(&mut self, now: Time, out: &mut Frames, observer: &mut dyn Observer) -> usize {
         let Loopback { arriving, waiting, .. } = &mut self.loopback;
         if arriving.is_empty() {
             std::mem::swap(arriving, waiting);
@@ -140,26 +136,28 @@ impl Stack {
         let packets = std::mem::take(arriving);
         let mut bytes = 0;
         for Outgoing { packet, .. } in packets.iter_from(self.loopback.arrived).take(BURST) {
-            self.arrive_one(now, packet, depth, observer);
+            self.arrive_one(now, packet, observer);
             self.loopback.arrived += 1;
             bytes += packet.len();
         }
         self.loopback.arriving = packets;
         self.loopback.tidy();
-        self.flush(now, out, depth, observer);
-        self.show_lives(now, depth, observer);
+        self.flush(now, out, observer);
+        self.show_lives(now, observer);
         bytes
     }
 
-    fn arrive_one(&mut self, now: Time, packet: &[u8], depth: Depth, observer: &mut dyn Observer) {
+    fn arrive_one(&mut self, now: Time, packet: &[u8], observer: &mut dyn Observer) {
+        let id = self.trail.number();
+        let before = self.trail.because_of(id);
         let verdict = self.ip.receive_local(now, packet, &mut self.packets);
         let fate = self.deliver(now, verdict, None);
         if let Some(rule) = fate.rule {
             self.counters.count(rule);
         }
-        if depth >= Depth::Packet {
-            observer.observe(now, &Event::Loopback { direction: Direction::In, bytes: packet, fate });
-        }
+        let event = Event::Loopback { direction: Direction::In, bytes: packet.into(), fate };
+        self.trail.tell_as(id, (now, before), event, observer);
         self.take_transport_notices(now);
+        self.trail.because_of(before);
     }
 }

@@ -28,7 +28,7 @@ pub use crate::transport::{SelfTestFailed, self_test};
 
 use crate::link::{Link, NeighbourMessage, Received};
 use crate::memory::Memory;
-use crate::observe::{Cast, Counters, Depth, Direction, Event, Fate, Observer, Rule, Time};
+use crate::observe::{Cast, Counters, Direction, Event, Fate, Observer, Rule, Time, Trail};
 use crate::pipe::Doorbell;
 use crate::socket::Sockets;
 use crate::transport::{Below, Transport};
@@ -63,6 +63,7 @@ pub struct Stack {
     packets: Packets,
     loopback: Loopback,
     counters: Counters,
+    trail: Trail,
     rng: StdRng,
     autoconf: Autoconf,
     duplicates: Vec<(IpAddr, crate::config::Mac)>,
@@ -91,6 +92,7 @@ impl Stack {
             packets: Packets::new(),
             loopback: Loopback::default(),
             counters: Counters::default(),
+            trail: Trail::default(),
             rng,
             autoconf: Autoconf::new(&config),
             duplicates: Vec::new(),
@@ -115,6 +117,12 @@ impl Stack {
     /// The same, for those who count beside it: the device.
     pub fn counters_mut(&mut self) -> &mut Counters {
         &mut self.counters
+    }
+
+    /// Tells `observer` what happens beside the stack: at the device.
+    pub fn tell(&mut self, now: Time, event: Event<'_>, observer: &mut dyn Observer) {
+        self.trail.set_depth(observer.depth());
+        self.trail.tell(now, event, observer);
     }
 
     /// Whether every own address has been asked about, and those that routers and DHCP servers give have come or are
@@ -148,22 +156,22 @@ impl Stack {
         out: &mut Frames,
         observer: &mut dyn Observer,
     ) -> Step {
-        let depth = observer.depth();
+        self.trail.set_depth(observer.depth());
         if !self.is_begun {
             self.is_begun = true;
             let sent = out.len();
             self.begin(now, out);
-            self.show_frames(now, sent, out, depth, observer);
-            self.take_link_notices(now, out, depth, observer);
+            self.show_frames(now, sent, out, observer);
+            self.take_link_notices(now, out, observer);
         }
         for frame in frames {
-            self.receive(now, frame, out, depth, observer);
+            self.receive(now, frame, out, observer);
         }
         let sent = out.len();
         self.link.poll(now, out);
         self.poll_autoconf(now, out);
-        self.show_frames(now, sent, out, depth, observer);
-        self.take_link_notices(now, out, depth, observer);
+        self.show_frames(now, sent, out, observer);
+        self.take_link_notices(now, out, observer);
         self.ip.poll(now, &mut self.packets);
         self.count_given_up();
         self.transport.poll(now, &mut self.packets);
@@ -176,12 +184,12 @@ impl Stack {
         self.sockets.answer(now, &mut self.transport, &mut below, &mut self.rng);
         self.ip.poll_groups(now, &mut self.packets);
         self.take_transport_notices(now);
-        self.flush(now, out, depth, observer);
-        let has_more = self.service(now, out, depth, observer);
+        self.flush(now, out, observer);
+        let has_more = self.service(now, out, observer);
         self.count_given_up();
-        self.take_link_notices(now, out, depth, observer);
+        self.take_link_notices(now, out, observer);
         self.autoconf.settle(!self.is_linked || !self.config.addresses.is_empty());
-        self.show_lives(now, depth, observer);
+        self.show_lives(now, observer);
         let below = [self.link.deadline(), self.ip.deadline(), self.ip.group_deadline()];
         let above = [self.transport.deadline(), self.sockets.deadline(), self.autoconf.deadline()];
         let deadline = below.into_iter().chain(above).flatten().min();
@@ -195,16 +203,16 @@ impl Stack {
 
     /// Ends every connection with a RST and tells every program, because the stack stops.
     pub fn shut_down(&mut self, now: Time, out: &mut Frames, observer: &mut dyn Observer) {
-        let depth = observer.depth();
+        self.trail.set_depth(observer.depth());
         self.transport.shut_down(now, &mut self.packets);
-        self.flush(now, out, depth, observer);
+        self.flush(now, out, observer);
         // Every program is told anyway.
         self.loopback.clear();
         let sent = out.len();
         self.release_lease(now, out);
-        self.show_frames(now, sent, out, depth, observer);
+        self.show_frames(now, sent, out, observer);
         self.sockets.shut_down(now, &mut self.transport);
-        self.show_lives(now, depth, observer);
+        self.show_lives(now, observer);
     }
 
     /// The addresses of the settings, and the one that every IPv6 station has (RFC 4291 §2.8).
@@ -223,9 +231,11 @@ impl Stack {
         }
     }
 
-    fn receive(&mut self, now: Time, frame: &[u8], out: &mut Frames, depth: Depth, observer: &mut dyn Observer) {
+    fn receive(&mut self, now: Time, frame: &[u8], out: &mut Frames, observer: &mut dyn Observer) {
         self.counters.frames_in += 1;
         self.counters.bytes_in += frame.len() as u64;
+        let id = self.trail.number();
+        self.trail.because_of(id);
         let sent = out.len();
         let fate = match self.link.receive(now, frame, out) {
             Ok(Received::Ip { packet, cast }) => self.receive_packet(now, packet, cast, out),
@@ -234,14 +244,14 @@ impl Stack {
         if let Some(rule) = fate.rule {
             self.counters.count(rule);
         }
-        if depth >= Depth::Packet {
-            observer.observe(now, &Event::Frame { direction: Direction::In, bytes: frame, fate });
-        }
-        self.show_frames(now, sent, out, depth, observer);
-        self.take_link_notices(now, out, depth, observer);
+        let event = Event::Frame { direction: Direction::In, bytes: frame.into(), fate };
+        self.trail.tell_as(id, (now, None), event, observer);
+        self.show_frames(now, sent, out, observer);
+        self.take_link_notices(now, out, observer);
         self.take_transport_notices(now);
-        self.flush(now, out, depth, observer);
-        self.show_lives(now, depth, observer);
+        self.flush(now, out, observer);
+        self.show_lives(now, observer);
+        self.trail.because_of(None);
     }
 
     fn receive_packet(&mut self, now: Time, packet: &[u8], cast: Cast, out: &mut Frames) -> Fate {
@@ -337,7 +347,7 @@ impl Stack {
 
     /// Looks after connections, and lets what they send each other arrive, until nothing is left to do or the bounds of a
     /// step are reached.
-    fn service(&mut self, now: Time, out: &mut Frames, depth: Depth, observer: &mut dyn Observer) -> bool {
+    fn service(&mut self, now: Time, out: &mut Frames, observer: &mut dyn Observer) -> bool {
         let (mut connections, mut bursts, mut bytes) = (0, 0, 0);
         while out.bytes_used() <= BYTES_PER_STEP {
             let is_full = self.loopback.bytes_used() > BYTES_PER_STEP;
@@ -346,11 +356,11 @@ impl Stack {
                 && let Some((slot, descriptor)) = self.transport.next_dirty()
             {
                 connections += 1;
-                self.service_one(now, (slot, descriptor), out, depth, observer);
+                self.service_one(now, (slot, descriptor), out, observer);
             } else if bursts < LOOPBACK_BURSTS_PER_STEP && bytes < LOOPBACK_BYTES_PER_STEP && !self.loopback.is_empty()
             {
                 bursts += 1;
-                bytes += self.arrive(now, out, depth, observer);
+                bytes += self.arrive(now, out, observer);
             } else {
                 break;
             }
@@ -363,7 +373,6 @@ impl Stack {
         now: Time,
         (slot, descriptor): (usize, Option<usize>),
         out: &mut Frames,
-        depth: Depth,
         observer: &mut dyn Observer,
     ) {
         let mut below = Below { ip: &mut self.ip, packets: &mut self.packets };
@@ -372,7 +381,7 @@ impl Stack {
             self.counters.count(Rule::TcpPanicked);
         }
         self.take_transport_notices(now);
-        self.flush(now, out, depth, observer);
+        self.flush(now, out, observer);
     }
 }
 

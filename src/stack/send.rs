@@ -6,12 +6,12 @@ use super::Stack;
 use super::loopback::Batch;
 use crate::ip::Outgoing;
 use crate::link::Frames;
-use crate::observe::{Depth, Observer, Rule, Time};
+use crate::observe::{Observer, Rule, Time};
 use crate::transport::Below;
 
 impl Stack {
     /// Sends every packet that waits.
-    pub(super) fn flush(&mut self, now: Time, out: &mut Frames, depth: Depth, observer: &mut dyn Observer) {
+    pub(super) fn flush(&mut self, now: Time, out: &mut Frames, observer: &mut dyn Observer) {
         if self.packets.is_empty() {
             return;
         }
@@ -23,12 +23,10 @@ impl Stack {
             let outgoing = Outgoing { packet, fate, form };
             let rule = match self.send(now, &outgoing, out) {
                 Ok(Sent::ByLink) => return false,
-                Ok(Sent::ToOurselves) => {
-                    match self.send_local(now, (packet, fate, form), &mut batch, depth, observer) {
-                        Ok(is_kept) => return is_kept,
-                        Err(rule) => rule,
-                    }
-                }
+                Ok(Sent::ToOurselves) => match self.send_local(now, (packet, fate, form), &mut batch, observer) {
+                    Ok(is_kept) => return is_kept,
+                    Err(rule) => rule,
+                },
                 Err(rule) => rule,
             };
             self.counters.count(rule);
@@ -44,7 +42,7 @@ impl Stack {
             let mut below = Below { ip: &mut self.ip, packets: &mut self.packets };
             self.transport.receive_error(now, &error, &mut below);
         }
-        self.show_frames(now, sent, out, depth, observer);
+        self.show_frames(now, sent, out, observer);
     }
 
     fn send(&mut self, now: Time, outgoing: &Outgoing<'_>, out: &mut Frames) -> Result<Sent, Rule> {

@@ -2,34 +2,24 @@
 
 use super::Stack;
 use crate::link::Frames;
-use crate::observe::{Depth, Direction, Event, Observer, Time};
+use crate::observe::{Direction, Event, Observer, Time};
 use crate::transport::Life;
 
 impl Stack {
     /// Counts and shows the frames of `out` from `first` on.
-    pub(super) fn show_frames(
-        &mut self,
-        now: Time,
-        first: usize,
-        out: &Frames,
-        depth: Depth,
-        observer: &mut dyn Observer,
-    ) {
+    pub(super) fn show_frames(&mut self, now: Time, first: usize, out: &Frames, observer: &mut dyn Observer) {
         for (bytes, &fate) in out.iter_from(first) {
             self.counters.frames_out += 1;
             self.counters.bytes_out += bytes.len() as u64;
-            if depth >= Depth::Packet {
-                observer.observe(now, &Event::Frame { direction: Direction::Out, bytes, fate });
-            }
+            let event = Event::Frame { direction: Direction::Out, bytes: bytes.into(), fate };
+            self.trail.tell(now, event, observer);
         }
     }
 
     /// Shows what became of sockets.
-    pub(super) fn show_lives(&mut self, now: Time, depth: Depth, observer: &mut dyn Observer) {
+    pub(super) fn show_lives(&mut self, now: Time, observer: &mut dyn Observer) {
+        self.trail.tell_notes(observer);
         while let Some(life) = self.transport.next_life() {
-            if depth < Depth::Life {
-                continue;
-            }
             let event = match life {
                 Life::Bound { socket, local, backlog } => Event::Bound { socket, local, backlog },
                 Life::Accepted { socket, listener, listening, local, remote, waiting, backlog } => {
@@ -39,7 +29,7 @@ impl Stack {
                 Life::Joined { socket, peer } => Event::Joined { socket, peer },
                 Life::Closed { socket, how, summary } => Event::Closed { socket, how, summary },
             };
-            observer.observe(now, &event);
+            self.trail.tell(now, event, observer);
         }
     }
 }

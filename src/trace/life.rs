@@ -7,14 +7,14 @@ use log::Level;
 
 use super::quantity::{Bytes, Count, Span};
 use super::{ADDRESS, DEVICE, NEIGHBOUR, SOCKET};
-use crate::observe::{Address, Direction, Event, Lease, Neighbour, Protocol, Router};
+use crate::observe::{Address, Depth, Direction, Event, Lease, Neighbour, Protocol, Router};
 
 /// An event that is neither a frame nor a packet.
 pub(super) struct Life<'a>(&'a Event<'a>);
 
 impl<'a> Life<'a> {
     pub(super) fn of(event: &'a Event<'a>) -> Option<Life<'a>> {
-        (!matches!(event, Event::Frame { .. } | Event::Loopback { .. })).then_some(Life(event))
+        (event.depth() == Depth::Life).then_some(Life(event))
     }
 
     pub(super) fn target(&self) -> &'static str {
@@ -42,7 +42,6 @@ impl<'a> Life<'a> {
 impl fmt::Display for Life<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0 {
-            Event::Frame { .. } | Event::Loopback { .. } => Ok(()),
             Event::Address { address, state } => match state {
                 Address::Tentative => write!(f, "{address} is tentative: the link is asked whether somebody has it"),
                 Address::Preferred => write!(f, "{address} is ours"),
@@ -116,6 +115,15 @@ impl fmt::Display for Life<'_> {
             Event::Device { direction: Direction::Out, error } => {
                 write!(f, "the device did not take a frame, it is lost: {error}")
             }
+            // Not of this depth.
+            Event::Frame { .. }
+            | Event::Loopback { .. }
+            | Event::Call { .. }
+            | Event::Return { .. }
+            | Event::State { .. }
+            | Event::Delivered { .. }
+            | Event::Timer { .. }
+            | Event::Segment { .. } => Ok(()),
         }
     }
 }
@@ -232,7 +240,7 @@ mod tests {
             "WARN tapsock::address 192.168.69.1 is not used: 02:00:00:00:00:09 has it already"
         );
         assert_eq!(
-            line(&Event::Device { direction: Direction::Out, error: "No buffer space available" }),
+            line(&Event::Device { direction: Direction::Out, error: "No buffer space available".into() }),
             "WARN tapsock::device the device did not take a frame, it is lost: No buffer space available"
         );
     }

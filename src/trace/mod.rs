@@ -65,7 +65,7 @@ mod tests;
 
 use log::Level;
 
-use crate::observe::{Depth, Direction, Event, Fate, Observer, Time};
+use crate::observe::{Depth, Direction, Event, Fate, Observer, Record};
 use frame::Frame;
 use layers::Layers;
 use life::Life;
@@ -105,13 +105,13 @@ impl Observer for Text {
     }
 
     /// The moment is left to the formatter, which shows one for the lines of every module.
-    fn observe(&mut self, _at: Time, event: &Event<'_>) {
-        match *event {
-            Event::Frame { direction, bytes, fate } => write_frame(direction, &fate, || Frame::decode(bytes)),
+    fn observe(&mut self, record: &Record<'_>) {
+        match &record.event {
+            Event::Frame { direction, bytes, fate } => write_frame(*direction, fate, || Frame::decode(bytes)),
             Event::Loopback { direction, bytes, fate } => {
-                write_frame(direction, &fate, || Frame::decode_local(bytes));
+                write_frame(*direction, fate, || Frame::decode_local(bytes));
             }
-            ref event => {
+            event => {
                 if let Some(life) = Life::of(event) {
                     log::log!(target: life.target(), life.level(), "{life}");
                 }
@@ -123,9 +123,9 @@ impl Observer for Text {
 /// How closely to look, from what would be written.
 fn depth(enabled: impl Fn(&str, Level) -> bool) -> Depth {
     if enabled(LAYERS, Level::Trace) {
-        Depth::Layers
+        Depth::Bytes
     } else if enabled(PACKET, Level::Debug) {
-        Depth::Packet
+        Depth::Frame
     } else if [SOCKET, ADDRESS, NEIGHBOUR].iter().any(|target| enabled(target, Level::Info))
         || enabled(DEVICE, Level::Warn)
     {

@@ -36,7 +36,7 @@ use crate::config::{Config, Limits, Mac};
 use crate::device::{Device, Fault, FaultConfig, Offload, pair};
 use crate::error::Result;
 use crate::link::Frames;
-use crate::observe::{Depth, Direction, Event, Fate, Observer, Time};
+use crate::observe::{Depth, Direction, Event, Fate, Observer, Record, Time};
 use crate::pipe::Doorbell;
 use crate::socket::{Call, DatagramSocket, ListenerSocket, Outcome, StreamSocket, Verb};
 use crate::stack::Stack;
@@ -52,14 +52,16 @@ struct Seen {
 
 impl Observer for Seen {
     fn depth(&self) -> Depth {
-        Depth::Packet
+        Depth::Frame
     }
 
-    fn observe(&mut self, at: Time, event: &Event<'_>) {
-        match *event {
-            Event::Frame { direction, bytes, fate } => self.frames.push((at, direction, bytes.to_vec(), fate)),
-            Event::Loopback { direction, bytes, fate } => self.packets.push((direction, bytes.to_vec(), fate)),
-            ref other => self.events.push(format!("{other:?}")),
+    fn observe(&mut self, record: &Record<'_>) {
+        match &record.event {
+            Event::Frame { direction, bytes, fate } => {
+                self.frames.push((record.at, *direction, bytes.to_vec(), *fate));
+            }
+            Event::Loopback { direction, bytes, fate } => self.packets.push((*direction, bytes.to_vec(), *fate)),
+            other => self.events.push(format!("{other:?}")),
         }
     }
 }
