@@ -160,14 +160,16 @@ impl Sockets {
                 None => break,
             }
         }
-        if end.is_dropped() {
+        // In this order: what was sent before the socket was dropped goes out.
+        let is_dropped = end.is_dropped();
+        if end.has_unsent() {
+            end.ring();
+        } else if is_dropped {
             match kind {
                 Kind::Raw(_) => transport.close_raw(now, slot, below),
                 _ => transport.close_echo(now, slot, below),
             }
             self.table.remove(descriptor);
-        } else if end.has_unsent() {
-            end.ring();
         }
     }
 }
