@@ -74,7 +74,7 @@ impl Layout {
     /// Who discovers path MTUs: what a socket sends, unless it does not want to. An answer of ours, that no socket sent,
     /// is told nothing about its way, and says that it may be cut.
     fn is_discovered(self, is_narrow: bool, packet: &[u8]) -> bool {
-        !is_narrow && !(self.v4 && may_be_cut(packet))
+        !(is_narrow || self.v4 && may_be_cut(packet))
     }
 
     /// Writes the lengths and checksums of a packet that is whole.
