@@ -9,7 +9,7 @@ use std::time::Duration;
 use super::*;
 use crate::config::Config;
 use crate::device::{Device, pair};
-use crate::observe::{Depth, Event as Observed, Observer, Time};
+use crate::observe::{Depth, Observer, Record};
 
 /// Everything waits at most so long for what must come.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -26,7 +26,7 @@ impl Observer for Companion {
         Depth::Nothing
     }
 
-    fn observe(&mut self, _at: Time, _event: &Observed<'_>) {}
+    fn observe(&mut self, _record: &Record<'_>) {}
 }
 
 impl Drop for Companion {

@@ -266,17 +266,20 @@ pub struct Fate {
     pub states: Option<(TcpState, TcpState)>,
     /// Where the connection's sequence numbers begin, for numbers a person can read.
     pub numbers: Option<Numbers>,
+    /// What it leaves because of, while it is on its way down. Once it is told, that is its record's cause.
+    #[serde(skip)]
+    pub cause: Option<EventId>,
 }
 
 impl Fate {
     /// A frame that no socket owns, for this reason.
     pub const fn nobody(rule: Rule) -> Fate {
-        Fate { owner: None, rule: Some(rule), states: None, numbers: None }
+        Fate { owner: None, rule: Some(rule), states: None, numbers: None, cause: None }
     }
 
     /// A frame of this socket.
     pub const fn of(owner: Ownership) -> Fate {
-        Fate { owner: Some(owner), rule: None, states: None, numbers: None }
+        Fate { owner: Some(owner), rule: None, states: None, numbers: None, cause: None }
     }
 }
 

@@ -14,6 +14,7 @@
 //! | `call` | every other verb |
 //! | `joined` | connections to sockets of this very stack, without packets |
 //! | `packet` | echo and raw sockets |
+//! | `seen` | what an observer is told of calls |
 //! | `service` | bytes between pipes and the transport |
 //! | `unix` | Unix-domain sockets |
 //!
@@ -26,6 +27,7 @@ mod kind;
 mod open;
 mod option;
 mod packet;
+mod seen;
 mod service;
 mod unix;
 mod verb;

@@ -2,7 +2,7 @@
 
 use super::Stack;
 use crate::link::Frames;
-use crate::observe::{Direction, Event, Observer, Time};
+use crate::observe::{Direction, Event, Fate, Observer, Time};
 use crate::transport::Life;
 
 impl Stack {
@@ -11,8 +11,9 @@ impl Stack {
         for (bytes, &fate) in out.iter_from(first) {
             self.counters.frames_out += 1;
             self.counters.bytes_out += bytes.len() as u64;
+            let (cause, fate) = (fate.cause.or(self.trail.cause()), Fate { cause: None, ..fate });
             let event = Event::Frame { direction: Direction::Out, bytes: bytes.into(), fate };
-            self.trail.tell(now, event, observer);
+            self.trail.tell_for(now, cause, event, observer);
         }
     }
 
@@ -29,7 +30,10 @@ impl Stack {
                 Life::Joined { socket, peer } => Event::Joined { socket, peer },
                 Life::Closed { socket, how, summary } => Event::Closed { socket, how, summary },
             };
-            self.trail.tell(now, event, observer);
+            let id = self.trail.tell(now, event, observer);
+            if self.follows() {
+                self.note_life(&life, id);
+            }
         }
     }
 }

@@ -2,6 +2,7 @@
 
 mod autoconf;
 mod bounds;
+mod causes;
 mod connections;
 mod cookies;
 mod datagrams;
@@ -48,7 +49,10 @@ struct Seen {
     frames: Vec<(Time, Direction, Vec<u8>, Fate)>,
     /// On the loopback.
     packets: Vec<(Direction, Vec<u8>, Fate)>,
+    /// The life of addresses, sockets and neighbours.
     events: Vec<String>,
+    /// Everything, where a test wants it.
+    records: Option<Vec<Record<'static>>>,
 }
 
 impl Observer for Seen {
@@ -57,12 +61,16 @@ impl Observer for Seen {
     }
 
     fn observe(&mut self, record: &Record<'_>) {
+        if let Some(records) = &mut self.records {
+            records.push(record.clone().into_owned());
+        }
         match &record.event {
             Event::Frame { direction, bytes, fate } => {
                 self.frames.push((record.at, *direction, bytes.to_vec(), *fate));
             }
             Event::Loopback { direction, bytes, fate } => self.packets.push((*direction, bytes.to_vec(), *fate)),
-            other => self.events.push(format!("{other:?}")),
+            other if other.depth() == Depth::Life => self.events.push(format!("{other:?}")),
+            _ => {}
         }
     }
 }

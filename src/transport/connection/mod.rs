@@ -406,6 +406,7 @@ impl Connection {
             rule: None,
             states: Some((self.shown, self.state())),
             numbers: Some(self.numbers()),
+            cause: None,
         }
     }
 
