@@ -30,6 +30,8 @@ pub(super) struct Causes {
     pub(super) serving: Option<u64>,
     /// What programs have done, while it is told.
     pub(super) deeds: Vec<(usize, Deed)>,
+    /// What was told of a neighbour last.
+    pub(super) neighbour: Option<EventId>,
     pub(super) is_following: bool,
 }
 
@@ -78,6 +80,14 @@ impl Causes {
             track.messages.clear();
             track.written_to = None;
         }
+    }
+}
+
+#[cfg(test)]
+impl Causes {
+    /// How many things are remembered.
+    pub(super) fn remembered(&self) -> usize {
+        self.tracks.len() + self.names.len() + self.calls.len() + self.deeds.len()
     }
 }
 

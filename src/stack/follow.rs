@@ -112,10 +112,10 @@ impl Stack {
         self.causes.track(socket).delivered = id;
     }
 
-    /// An ICMP error was about a connection.
-    pub(super) fn follow_error(&mut self, fate: &Fate) {
+    /// A connection was told an error, because of this.
+    pub(super) fn follow_error(&mut self, fate: &Fate, cause: Option<EventId>) {
         if let Some(Ownership::FourTuple { socket }) = fate.owner {
-            self.causes.track(socket).came = self.trail.cause();
+            self.causes.track(socket).came = cause;
         }
     }
 
@@ -226,7 +226,7 @@ impl Stack {
         let after = self.transport.tcp_state(local, remote);
         let track = self.causes.track(socket);
         if delivered > 0 {
-            let cause = track.came.or(track.read).or(track.received.last()).or(track.entered);
+            let cause = track.came.or(track.read).or(track.received.last());
             track.delivered = self.trail.tell_for(now, cause, Event::Delivered { socket, bytes: delivered }, observer);
         }
         let from = track.state.unwrap_or(state);

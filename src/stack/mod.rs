@@ -362,7 +362,7 @@ impl Stack {
                 let mut below = Below { ip: &mut self.ip, packets: &mut self.packets };
                 let fate = self.transport.receive_error(now, error, &mut below);
                 if self.follows() {
-                    self.follow_error(&fate);
+                    self.follow_error(&fate, self.trail.cause());
                 }
                 fate
             }

@@ -44,8 +44,9 @@ use crate::socket::{Call, DatagramSocket, ListenerSocket, Outcome, StreamSocket,
 use crate::stack::Stack;
 
 /// What a host's observer has seen.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Seen {
+    depth: Depth,
     frames: Vec<(Time, Direction, Vec<u8>, Fate)>,
     /// On the loopback.
     packets: Vec<(Direction, Vec<u8>, Fate)>,
@@ -55,9 +56,15 @@ struct Seen {
     records: Option<Vec<Record<'static>>>,
 }
 
+impl Default for Seen {
+    fn default() -> Seen {
+        Seen { depth: Depth::Frame, frames: Vec::new(), packets: Vec::new(), events: Vec::new(), records: None }
+    }
+}
+
 impl Observer for Seen {
     fn depth(&self) -> Depth {
-        Depth::Frame
+        self.depth
     }
 
     fn observe(&mut self, record: &Record<'_>) {
@@ -85,6 +92,10 @@ struct Host {
     deadline: Option<Time>,
     next_ticket: u64,
     doorbell: Doorbell,
+    /// Every frame that it sent, where a test wants them.
+    wire: Option<Vec<Vec<u8>>>,
+    /// What it sends is lost.
+    is_mute: bool,
 }
 
 impl Host {
@@ -100,6 +111,8 @@ impl Host {
             deadline: Some(Time::ZERO),
             next_ticket: 0,
             doorbell,
+            wire: None,
+            is_mute: false,
         }
     }
 
@@ -120,8 +133,13 @@ impl Host {
             let step = self.stack.step(now, taken.iter().map(Vec::as_slice), &mut self.calls, &mut out, &mut self.seen);
             self.deadline = step.deadline;
             for (frame, _) in out.iter() {
+                if let Some(wire) = &mut self.wire {
+                    wire.push(frame.to_vec());
+                }
                 // A full link loses what is sent into it.
-                self.device.transmit(now, frame, Offload::None).unwrap();
+                if !self.is_mute {
+                    self.device.transmit(now, frame, Offload::None).unwrap();
+                }
             }
             out.clear();
             if !step.has_more {
