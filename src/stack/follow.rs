@@ -309,7 +309,7 @@ impl Stack {
     }
 
     /// It was done, or takes time.
-    pub(super) fn end_call(&mut self, now: Time, called: Called, observer: &mut dyn Observer) {
+    pub(super) fn end_call(&mut self, now: Time, called: &Called, observer: &mut dyn Observer) {
         self.blame(called.waiting);
         if called.id.is_some() && !self.sockets.finished().any(|(ticket, _)| ticket == called.ticket) {
             let made = self.packets.iter_from(called.waiting).next().and_then(|packet| packet.fate.owner);

@@ -198,7 +198,7 @@ impl Stack {
             let mut below = Below { ip: &mut self.ip, packets: &mut self.packets };
             self.sockets.call(now, call, &mut self.transport, &mut below, &mut self.rng);
             if let Some(called) = called {
-                self.end_call(now, called, observer);
+                self.end_call(now, &called, observer);
             }
         }
         self.sockets.hear();
