@@ -164,6 +164,11 @@ impl Sockets {
         self.completions.pop_front()
     }
 
+    /// Whether there is no descriptor.
+    pub fn is_empty(&self) -> bool {
+        self.table.is_empty()
+    }
+
     fn insert(&mut self, domain: Domain, kind: Kind, options: Arc<Options>, state: State) -> Handle {
         let number = self.next_number;
         self.next_number += 1;
