@@ -9,7 +9,7 @@ use std::net::{IpAddr, SocketAddr};
 use super::address::{leave_host, this_host};
 use super::group::check_group;
 use super::sent::Sent;
-use super::{Below, Notice, Place, QueuedError, Transport};
+use super::{Below, Holder, Notice, Place, QueuedError, Transport};
 use crate::error::{Error, Result};
 use crate::ip::{ErrorKind, IcmpError, Packet, PayloadHeader};
 use crate::memory::{Charge, Memory};
@@ -96,15 +96,14 @@ pub struct PacketSocket {
 
 impl PacketSocket {
     pub(super) fn new(
-        id: SocketId,
+        holder: Holder,
         (is_v4, protocol): (bool, u8),
         place: Place,
-        descriptor: usize,
         memory: &Memory,
         now: Time,
     ) -> PacketSocket {
         PacketSocket {
-            id,
+            id: holder.id,
             is_v4,
             protocol,
             place,
@@ -113,7 +112,7 @@ impl PacketSocket {
             options: PacketOptions::default(),
             groups: Vec::new(),
             sent: Sent::default(),
-            descriptor,
+            descriptor: holder.descriptor,
             waiting: VecDeque::new(),
             bytes: 0,
             charge: memory.account(),
