@@ -92,6 +92,8 @@ mod poller;
 mod socket;
 mod stack;
 mod tcp;
+#[cfg(test)]
+mod tests;
 mod timeout;
 pub mod tokio;
 mod udp;

@@ -85,6 +85,11 @@ impl<A> Queue<A> {
         self.datagrams.len() < DATAGRAMS && self.bytes + length + COST <= self.capacity
     }
 
+    /// Whether a message of so many bytes that has come may wait: as on Linux one may always, however long it is.
+    fn admits(&self, length: usize) -> bool {
+        self.datagrams.is_empty() || self.has_room(length)
+    }
+
     pub(super) fn push(&mut self, addresses: A, bytes: Box<[u8]>) {
         self.count(self.bytes + bytes.len() + COST);
         self.given.add(bytes.len());
@@ -472,7 +477,7 @@ impl<A> DatagramEnd<A> {
     pub fn deliver_owned(&self, bytes: Box<[u8]>, addresses: A) -> std::result::Result<(), Box<[u8]>> {
         let incoming = self.link.incoming(APPLICATION);
         let mut queue = lock(&incoming.queue);
-        if !queue.has_room(bytes.len()) {
+        if !queue.admits(bytes.len()) {
             incoming.writers.register_bell();
             return Err(bytes);
         }
@@ -546,7 +551,7 @@ impl DatagramEnd {
     pub fn deliver(&self, bytes: &[u8], peer: SocketAddr, local: IpAddr) -> bool {
         let incoming = self.link.incoming(APPLICATION);
         let mut queue = lock(&incoming.queue);
-        if !queue.has_room(bytes.len()) {
+        if !queue.admits(bytes.len()) {
             incoming.writers.register_bell();
             return false;
         }

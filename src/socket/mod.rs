@@ -163,6 +163,11 @@ impl Sockets {
         self.completions.pop_front()
     }
 
+    /// Whether there is no descriptor.
+    pub fn is_empty(&self) -> bool {
+        self.table.is_empty()
+    }
+
     /// `socket(2)`: a new socket with a new name.
     fn insert(
         &mut self,

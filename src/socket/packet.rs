@@ -11,7 +11,7 @@ use super::{DatagramSocket, Descriptor, Domain, Handle, Kind, Outcome, Protocol,
 use crate::error::{Error, Result};
 use crate::observe::Time;
 use crate::pipe::{Addresses, Datagrams, HeaderFields};
-use crate::transport::{Arrival, Below, Holder, Place, Transport};
+use crate::transport::{Arrival, Below, Holder, Place, QueuedError, Transport};
 
 impl Sockets {
     /// `socket(2)`. A raw socket hears at once.
@@ -141,36 +141,41 @@ impl Sockets {
             let header = Some(HeaderFields { hop_limit, traffic_class });
             end.deliver_owned(bytes, Addresses { peer: SocketAddr::new(peer, 0), local: Some(local), header })
         });
+        let mut too_long = Vec::new();
         for _ in 0..DATAGRAMS_PER_ROUND {
             if below.packets.bytes_used() >= BYTES_PER_ROUND {
                 break;
             }
-            let sent = end.take(|bytes, peer, source| {
-                // No IPv4 by a socket of IPv6: its header, and the ICMP in it, would be another one.
-                let peer = address::meant(domain, true, peer).map_err(|error| match error {
-                    Error::NetworkUnreachable => Error::InvalidInput,
-                    error => error,
-                })?;
-                let peer = peer.ip();
-                match kind {
-                    Kind::Raw(_) => transport.send_raw(slot, bytes, peer, source, below),
-                    _ => transport.send_echo(slot, bytes, peer, source, below),
-                }
+            let Some((bytes, Addresses { peer, local: source, .. })) = end.take_owned() else { break };
+            // No IPv4 by a socket of IPv6: its header, and the ICMP in it, would be another one.
+            let meant = address::meant(domain, true, peer).map_err(|error| match error {
+                Error::NetworkUnreachable => Error::InvalidInput,
+                error => error,
             });
-            match sent {
-                Some(Ok(())) => {}
-                Some(Err(error)) => end.fail(error),
-                None => break,
+            let sent = meant.and_then(|peer| match kind {
+                Kind::Raw(_) => transport.send_raw(slot, &bytes, peer.ip(), source, below),
+                _ => transport.send_echo(slot, &bytes, peer.ip(), source, below),
+            });
+            if let Err(error) = sent {
+                end.fail(error);
+                if error == Error::MessageTooLong && entry.options.receive_errors {
+                    too_long.push(QueuedError::too_long(peer, below.ip.path_mtu(peer.ip())));
+                }
             }
         }
-        if end.is_dropped() {
+        // In this order: what was sent before the socket was dropped goes out.
+        let is_dropped = end.is_dropped();
+        if end.has_unsent() {
+            end.ring();
+        } else if is_dropped {
             match kind {
                 Kind::Raw(_) => transport.close_raw(now, slot, below),
                 _ => transport.close_echo(now, slot, below),
             }
             self.table.remove(descriptor);
-        } else if end.has_unsent() {
-            end.ring();
+        }
+        for error in too_long {
+            self.queue_error(descriptor, Some(error));
         }
     }
 }

@@ -221,11 +221,13 @@ impl Sockets {
                 }
             }
         }
-        if end.is_dropped() {
+        // In this order: what was sent before the socket was dropped goes out.
+        let is_dropped = end.is_dropped();
+        if end.has_unsent() {
+            end.ring();
+        } else if is_dropped {
             transport.close_udp(now, slot, below);
             self.table.remove(descriptor);
-        } else if end.has_unsent() {
-            end.ring();
         }
         for error in too_long {
             self.queue_error(descriptor, Some(error));

@@ -35,6 +35,8 @@ pub struct Datagram {
     /// Their buffer.
     charge: Charge,
     pub(super) sent: Sent,
+    /// Bytes that may wait here (SO_RCVBUF). One datagram always may.
+    receive_bound: usize,
     /// Also soft ICMP errors, and those of peers it is not connected to (IP_RECVERR).
     pub(super) wants_errors: bool,
     pub(super) id: SocketId,
@@ -98,6 +100,7 @@ impl Datagram {
             waiting: 0,
             charge,
             sent: Sent::default(),
+            receive_bound: LARGEST_BUFFER,
             wants_errors: false,
             id: holder.id,
             place,
@@ -125,6 +128,11 @@ impl Datagram {
             return Header { hop_limit: self.options.towards(destination).hops, ..header };
         }
         header
+    }
+
+    /// How many bytes may wait here, before its program's end of the pipe has room.
+    pub fn set_receive_bound(&mut self, bytes: usize) {
+        self.receive_bound = bytes;
     }
 
     /// From the next datagram on.
@@ -171,9 +179,11 @@ impl Datagram {
             return Err(Rule::UdpBufferFull);
         }
         let is_short = self.charge.is_exhausted();
+        let bound = if self.waiting == 0 { LARGEST_BUFFER } else { self.receive_bound };
         let socket = self.socket_mut();
-        let (needed, capacity) = (2 * (socket.recv_queue() + length), socket.payload_recv_capacity());
-        if needed > LARGEST_BUFFER {
+        let bytes = socket.recv_queue() + length;
+        let (needed, capacity) = (2 * bytes, socket.payload_recv_capacity());
+        if needed > LARGEST_BUFFER || bytes > bound {
             return Err(Rule::UdpBufferFull);
         }
         // Also what fits here needs memory of its own as soon as it goes up to its program.

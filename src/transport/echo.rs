@@ -97,12 +97,14 @@ impl Transport {
             return Err(Error::InvalidInput);
         }
         let header = socket.header(peer, source, below)?;
+        socket.check_length(bytes.len(), header.destination, below)?;
         let fate = Fate::of(socket.owner());
         self.scratch.clear();
         self.scratch.extend_from_slice(bytes);
         self.scratch[4..6].copy_from_slice(&socket.place.local.port().to_be_bytes());
         below.ip.send_message(header, &self.scratch, fate, below.packets)?;
         socket.note_sent(bytes.len(), header.destination);
+        self.loop_packet_back(slot, header, below);
         Ok(())
     }
 

@@ -324,8 +324,6 @@ pub struct Transport {
     raw_slots: Vec<usize>,
     /// Sockets that one datagram to a group goes to.
     members: Vec<usize>,
-    /// A datagram of ours to a group that we are in.
-    looped: Vec<u8>,
     sender: Sender,
     tuples: HashMap<FourTuple, Owner, Key>,
     ports: Ports<Bound>,
@@ -382,7 +380,6 @@ impl Transport {
             packet_sockets: Slab::new(),
             raw_slots: Vec::new(),
             members: Vec::new(),
-            looped: Vec::new(),
             sender: Sender::new(),
             tuples: HashMap::with_hasher(Key::new(rng)),
             ports: Ports::new(config.ephemeral_ports.clone(), Key::new(rng)),

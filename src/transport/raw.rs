@@ -133,9 +133,11 @@ impl Transport {
         if socket.options.header_included {
             below.ip.send_whole(bytes, socket.is_v4, fate, below.packets)?;
         } else {
+            socket.check_length(bytes.len(), header.destination, below)?;
             below.ip.send_payload(header, bytes, fate, below.packets)?;
         }
         socket.note_sent(bytes.len(), header.destination);
+        self.loop_packet_back(slot, header, below);
         Ok(())
     }
 

@@ -7,7 +7,6 @@ use smoltcp::wire::UdpPacket;
 
 use super::address::{leave_host, this_host};
 use super::datagram::Datagram;
-use super::header::MtuDiscovery;
 use super::{Below, Bound, Holder, Life, Notice, Place, QueuedError, Sharing, Transport, segment};
 use crate::error::{Error, Result};
 use crate::ip::{self, ErrorKind, Hop, IcmpError, Ip, Packet};
@@ -239,7 +238,8 @@ impl Transport {
         self.sender.send(now, bytes, ends, header, fate, below.packets)?;
         socket.note_sent(bytes.len(), peer);
         if is_group {
-            self.loop_back(now, slot, peer, source.ip(), below);
+            let is_looped = socket.options.towards(peer.ip()).loopback;
+            self.loop_back(peer.ip(), source.ip(), is_looped, below);
         }
         Ok(())
     }
@@ -273,11 +273,7 @@ impl Transport {
         }
         leave_host(source, hop)?;
         let longest = usize::from(u16::MAX) - HEADER - if peer.is_ipv4() { 20 } else { 0 };
-        let room = match socket.header(peer.ip()).discovery {
-            MtuDiscovery::Dont | MtuDiscovery::Want => usize::MAX,
-            MtuDiscovery::Do => below.ip.path_mtu(peer.ip()),
-            MtuDiscovery::Probe => below.ip.first_mtu(peer.ip()),
-        };
+        let room = socket.header(peer.ip()).discovery.room(peer.ip(), below);
         if length > longest || length + HEADER + if peer.is_ipv4() { 20 } else { 40 } > room {
             return Err(Error::MessageTooLong);
         }
@@ -352,7 +348,7 @@ impl Transport {
 }
 
 /// The first step of a datagram's way. From a loopback address a multicast group is the loopback's, as on Linux.
-fn hop(ip: &Ip, bound: Option<IpAddr>, peer: IpAddr) -> Result<Hop> {
+pub(super) fn hop(ip: &Ip, bound: Option<IpAddr>, peer: IpAddr) -> Result<Hop> {
     match bound {
         Some(source) if source.is_loopback() && peer.is_multicast() => {
             Ok(Hop { next_hop: peer, source, is_local: true })

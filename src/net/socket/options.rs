@@ -121,7 +121,8 @@ impl Socket {
         if let Some(Pipe::Datagrams(pipe)) = self.inner.pipe.get() {
             match (option, self.get(option.name())?) {
                 (SocketOption::ReceiveBuffer(_), SocketOption::ReceiveBuffer(bytes)) => {
-                    pipe.set_receive_capacity(bytes);
+                    // As much again may wait in the stack.
+                    pipe.set_receive_capacity(bytes / 2);
                 }
                 (SocketOption::SendBuffer(_), SocketOption::SendBuffer(bytes)) => {
                     pipe.set_send_capacity(bytes);
