@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use rand::rngs::StdRng;
 
 use super::option::Options;
-use super::{Call, Completion, Handle, Outcome, Sockets, State, Verb, address};
+use super::{Call, Completion, Handle, Kind, Outcome, Sockets, State, Verb, address};
 use crate::error::{Error, Result};
 use crate::observe::Time;
 use crate::transport::{Below, Transport};
@@ -137,14 +137,15 @@ impl Sockets {
     }
 
     fn info(&self, now: Time, socket: Handle, transport: &mut Transport) -> Result<Outcome> {
-        match self.find(socket).map(|entry| &entry.state) {
-            Some(&State::Stream { slot, .. }) => {
+        let descriptor = self.find(socket).ok_or(Error::NotConnected)?;
+        match descriptor.state {
+            State::Stream { slot, .. } => {
                 let connection = transport.connection(slot).ok_or(Error::NotConnected)?;
                 Ok(Outcome::Info(Box::new(connection.info(now))))
             }
-            Some(&State::Joined { slot }) => Ok(Outcome::Info(Box::new(self.loopback.end(slot)?.info(now)))),
-            Some(State::Idle { .. }) | None => Err(Error::NotConnected),
-            Some(_) => Err(Error::NotSupported),
+            State::Joined { slot } => Ok(Outcome::Info(Box::new(self.loopback.end(slot)?.info(now)))),
+            _ if descriptor.kind == Kind::Tcp => Err(Error::NotConnected),
+            _ => Err(Error::ProtocolNotAvailable),
         }
     }
 }
