@@ -379,7 +379,8 @@ impl Socket {
                 if read {
                     pipe.shutdown_read();
                 }
-                if write {
+                // Where nobody has answered yet, either of the two gives the connection up (Linux: inet_shutdown).
+                if write || pipe.is_connecting() {
                     pipe.shutdown_write();
                 }
                 Ok(())

@@ -130,6 +130,18 @@ fn a_connect_that_nobody_waits_for_any_more_is_given_up_at_once() {
 }
 
 #[test]
+fn shutting_down_a_connect_that_goes_on_gives_it_up() {
+    let mut bench = Bench::new();
+    bench.net.a.begin(Verb::BeginStream { remote: at(B, 7777) });
+    bench.idle(Duration::from_millis(1));
+    let Ok(Outcome::Stream(stream)) = bench.completion().unwrap().result else { panic!() };
+    assert_eq!(stream.pipe.try_connected(), Err(Error::WouldBlock));
+    stream.pipe.shutdown_write();
+    assert!(bench.idle(Duration::from_secs(10)).is_empty());
+    assert_eq!(stream.pipe.try_connected(), Err(Error::ConnectionReset));
+}
+
+#[test]
 fn closing_with_linger_at_zero_discards_what_is_unsent_and_resets() {
     let mut bench = Bench::new();
     let (stream, ours) = accepted(&mut bench);
