@@ -87,6 +87,7 @@
 
 mod address;
 mod builder;
+mod cover;
 mod packet;
 mod poller;
 mod socket;
@@ -114,3 +115,6 @@ pub use crate::socket::{
 
 /// How many connections may wait to be accepted when the program did not say (std's choice for Linux).
 const BACKLOG: usize = 128;
+
+#[cfg(test)]
+mod tests;
