@@ -176,3 +176,6 @@ macro_rules! read_write {
 }
 
 pub(super) use {handle, hops, read_write, timeouts};
+
+#[cfg(test)]
+mod tests;

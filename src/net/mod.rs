@@ -93,6 +93,8 @@ mod poller;
 mod socket;
 mod stack;
 mod tcp;
+#[cfg(test)]
+mod tests;
 mod timeout;
 pub mod tokio;
 mod udp;
@@ -115,6 +117,3 @@ pub use crate::socket::{
 
 /// How many connections may wait to be accepted when the program did not say (std's choice for Linux).
 const BACKLOG: usize = 128;
-
-#[cfg(test)]
-mod tests;

@@ -1,94 +1,137 @@
-//! The covers, beside those of the standard library: one body for both.
+//! How stacks end, and what those are told who wait.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::SocketAddr;
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::thread;
 use std::time::Duration;
 
-use super::Stack;
+use super::*;
+use crate::config::Config;
+use crate::device::{Device, pair};
+use crate::observe::{Depth, Event as Observed, Observer, Time};
 
-const PATIENCE: Duration = Duration::from_secs(20);
+/// Everything waits at most so long for what must come.
+const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Runs a body with the sockets of std and with ours, which are opened by the macro `open`.
-macro_rules! both {
-    ($body:ident) => {
-        let any: SocketAddr = "127.0.0.1:0".parse().unwrap();
-        {
-            use std::net::{TcpListener, TcpStream, UdpSocket};
-            let listener = TcpListener::bind(any).unwrap();
-            let client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
-            let udp = [UdpSocket::bind(any).unwrap(), UdpSocket::bind(any).unwrap()];
-            $body!(listener, client, udp);
-        }
-        {
-            use super::{TcpListener, TcpStream, UdpSocket};
-            let stack = Stack::builder().loopback_only().unwrap();
-            let listener = TcpListener::bind(&stack, any).unwrap();
-            let client = TcpStream::connect(&stack, listener.local_addr().unwrap()).unwrap();
-            let udp = [UdpSocket::bind(&stack, any).unwrap(), UdpSocket::bind(&stack, any).unwrap()];
-            $body!(listener, client, udp);
-            stack.shut_down();
-        }
-    };
+fn at(address: &str) -> SocketAddr {
+    address.parse().unwrap()
+}
+
+/// Goes with its engine, and says so.
+struct Companion(Sender<()>);
+
+impl Observer for Companion {
+    fn depth(&self) -> Depth {
+        Depth::Nothing
+    }
+
+    fn observe(&mut self, _at: Time, _event: &Observed<'_>) {}
+}
+
+impl Drop for Companion {
+    fn drop(&mut self) {
+        let _ = self.0.send(());
+    }
+}
+
+fn watched() -> (Builder, Receiver<()>) {
+    let (tell, told) = channel();
+    (Stack::builder().observer(Box::new(Companion(tell))), told)
+}
+
+fn host(address: &str, last: u8) -> Config {
+    let mac = format!("02:00:00:00:00:{last:02x}").parse().unwrap();
+    Config { addresses: vec![address.parse().unwrap()], mac, ..Config::default() }
+}
+
+fn two_hosts(device: impl Device + 'static, other: impl Device + 'static) -> (Stack, Stack, Receiver<()>) {
+    let (builder, gone) = watched();
+    let stack = builder.config(host("10.0.0.1/24", 1)).device(device).unwrap();
+    let peer = Stack::builder().config(host("10.0.0.2/24", 2)).device(other).unwrap();
+    stack.wait_ready().unwrap();
+    peer.wait_ready().unwrap();
+    (stack, peer, gone)
 }
 
 #[test]
-fn every_cover_has_a_time_to_live_that_cannot_be_zero() {
-    macro_rules! body {
-        ($listener:ident, $client:ident, $udp:ident) => {
-            macro_rules! check {
-                ($socket:expr) => {
-                    assert_eq!($socket.ttl().unwrap(), 64);
-                    $socket.set_ttl(7).unwrap();
-                    for wrong in [0, 256] {
-                        assert_eq!($socket.set_ttl(wrong).unwrap_err().kind(), ErrorKind::InvalidInput);
-                    }
-                    assert_eq!($socket.ttl().unwrap(), 7);
-                };
+fn a_stack_that_nobody_holds_is_gone() {
+    let (builder, gone) = watched();
+    let stack = builder.loopback_only().unwrap();
+    let listener = TcpListener::bind(&stack, at("127.0.0.1:80")).unwrap();
+    let client = TcpStream::connect(&stack, at("127.0.0.1:80")).unwrap();
+    let names = UnixListener::bind(&stack, "/name").unwrap();
+    let udp = UdpSocket::bind(&stack, at("127.0.0.1:80")).unwrap();
+    drop(stack);
+    udp.send_to(b"still here", udp.local_addr().unwrap()).unwrap();
+    assert_eq!(udp.recv_from(&mut [0; 16]).unwrap().0, 10, "its sockets hold it");
+    drop((listener, client, names, udp));
+    gone.recv_timeout(PATIENCE).unwrap();
+}
+
+#[test]
+fn what_was_written_arrives_though_nobody_holds_the_stack_any_more() {
+    let (device, other) = pair(1500);
+    let (stack, peer, gone) = two_hosts(device, other);
+    let listener = TcpListener::bind(&peer, at("0.0.0.0:80")).unwrap();
+    let mut client = TcpStream::connect(&stack, at("10.0.0.2:80")).unwrap();
+    drop(stack);
+    let writer = thread::spawn(move || client.write_all(&[7; 200_000]).unwrap());
+    let (mut server, _) = listener.accept().unwrap();
+    let mut bytes = Vec::new();
+    server.read_to_end(&mut bytes).unwrap();
+    assert_eq!(bytes.len(), 200_000);
+    writer.join().unwrap();
+    drop(server);
+    gone.recv_timeout(PATIENCE).unwrap();
+}
+
+#[test]
+fn who_waits_is_told_when_the_future_that_runs_the_stack_is_dropped() {
+    let (device, _other) = pair(1500);
+    let (stack, run) = Stack::builder().drive(device).unwrap();
+    let (drop_it, dropped) = ::tokio::sync::oneshot::channel::<()>();
+    let driver = thread::spawn(move || {
+        let runtime = ::tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            ::tokio::select! {
+                _ = run => panic!("it was not asked to stop"),
+                _ = dropped => {}
             }
-            check!($listener);
-            check!($client);
-            check!($udp[0]);
-        };
+        });
+    });
+    let listener = TcpListener::bind(&stack, at("127.0.0.1:80")).unwrap();
+    let mut client = TcpStream::connect(&stack, at("127.0.0.1:80")).unwrap();
+    let _server = listener.accept().unwrap();
+    let udp = UdpSocket::bind(&stack, at("127.0.0.1:80")).unwrap();
+    let names = UnixListener::bind(&stack, "/name").unwrap();
+    let letters = UnixDatagram::bind(&stack, "/letters").unwrap();
+    let (tell, told) = channel();
+    let wait = |call: Box<dyn FnOnce() -> ErrorKind + Send>| {
+        let tell = tell.clone();
+        thread::spawn(move || tell.send(call()));
+    };
+    wait(Box::new(move || listener.accept().unwrap_err().kind()));
+    wait(Box::new(move || client.read(&mut [0]).unwrap_err().kind()));
+    wait(Box::new(move || udp.recv_from(&mut [0]).unwrap_err().kind()));
+    wait(Box::new(move || names.accept().unwrap_err().kind()));
+    wait(Box::new(move || letters.recv(&mut [0]).unwrap_err().kind()));
+    drop_it.send(()).unwrap();
+    for _ in 0..5 {
+        assert_eq!(told.recv_timeout(PATIENCE), Ok(ErrorKind::NetworkDown));
     }
-    both!(body);
+    driver.join().unwrap();
 }
 
 #[test]
-fn what_is_peeked_at_is_still_there_to_be_read() {
-    macro_rules! body {
-        ($listener:ident, $client:ident, $udp:ident) => {
-            let (mut server, _) = $listener.accept().unwrap();
-            server.set_read_timeout(Some(PATIENCE)).unwrap();
-            (&$client).write_all(b"bytes").unwrap();
-            let mut buffer = [0; 8];
-            let count = server.peek(&mut buffer).unwrap();
-            assert_eq!(&buffer[..count], b"bytes");
-            let count = server.read(&mut buffer).unwrap();
-            assert_eq!(&buffer[..count], b"bytes");
-
-            let [a, b] = &$udp;
-            b.set_read_timeout(Some(PATIENCE)).unwrap();
-            a.send_to(b"datagram", b.local_addr().unwrap()).unwrap();
-            let from = a.local_addr().unwrap();
-            assert_eq!(b.peek_from(&mut buffer).unwrap(), (8, from));
-            b.connect(from).unwrap();
-            assert_eq!(b.peek(&mut buffer[..4]).unwrap(), 4);
-            assert_eq!((b.recv(&mut buffer).unwrap(), &buffer), (8, b"datagram"));
-        };
-    }
-    both!(body);
-}
-
-#[test]
-fn a_socket_of_ipv6_chooses_for_both_families() {
-    use super::{IcmpSocket, UdpSocket};
+fn a_poller_that_looks_often_at_a_new_socket_leaves_nothing_there() {
     let stack = Stack::builder().loopback_only().unwrap();
-    let udp = UdpSocket::bind(&stack, "[::]:0".parse().unwrap()).unwrap();
-    udp.set_ttl(9).unwrap();
-    let socket = udp.as_ref();
-    assert_eq!((udp.ttl().unwrap(), socket.ttl_v4().unwrap(), socket.unicast_hops_v6().unwrap()), (9, 9, 9));
-    let echo = IcmpSocket::bind(&stack, "[::]:0".parse().unwrap()).unwrap();
-    assert_eq!(echo.set_ttl(0).unwrap_err().kind(), ErrorKind::InvalidInput);
-    assert_eq!(echo.ttl().unwrap(), 64);
-    stack.shut_down();
+    let socket = Socket::new(&stack, Domain::Inet, Type::Stream, None).unwrap();
+    let poller = Poller::new();
+    poller.register(&socket, 1, Interest::Readable, Trigger::Level).unwrap();
+    let mut events = Vec::new();
+    for _ in 0..100 {
+        assert_eq!(poller.wait(&mut events, None).unwrap(), 1, "a hang-up");
+    }
+    assert_eq!(socket.watchers(), 1);
 }

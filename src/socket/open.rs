@@ -34,15 +34,18 @@ impl Sockets {
         }
         let options = Arc::clone(&self.defaults);
         match kind {
-            Kind::Tcp => Ok(Outcome::Fresh(self.insert(domain, kind, options, State::Idle { end: None }))),
+            Kind::Tcp => {
+                let state = State::Idle { end: None };
+                Ok(Outcome::Fresh(self.insert(domain, kind, options, state, transport)))
+            }
             Kind::Udp => {
                 let bell = self.doorbell.bell(self.table.vacant_key());
                 let (pipe, end) = Datagrams::new(self.limits.datagram_buffer, &self.memory, bell);
-                let handle = self.insert(domain, kind, options, State::Datagram { slot: None, end });
+                let handle = self.insert(domain, kind, options, State::Datagram { slot: None, end }, transport);
                 Ok(Outcome::Datagram(DatagramSocket { handle, local: address::wildcard(domain), pipe }))
             }
             Kind::UnixStream | Kind::UnixDatagram | Kind::UnixSeqPacket => {
-                Ok(Outcome::Unix(Box::new(self.open_unix(kind)?)))
+                Ok(Outcome::Unix(Box::new(self.open_unix(now, kind, transport)?)))
             }
             Kind::Echo | Kind::Raw(_) => self.open_packet(now, domain, kind, transport, below),
         }
@@ -58,7 +61,9 @@ impl Sockets {
         below: &mut Below<'_>,
         rng: &mut StdRng,
     ) -> Result<Outcome> {
-        let Descriptor { domain, options, bound, state, .. } = self.find_mut(socket).ok_or(Error::BadDescriptor)?;
+        let entry = self.find_mut(socket).ok_or(Error::BadDescriptor)?;
+        let holder = entry.holder(socket);
+        let Descriptor { domain, options, bound, state, .. } = entry;
         let place = address::place(*domain, options.v6_only, local)?;
         let got = match state {
             State::Idle { .. } if bound.is_none() => {
@@ -67,7 +72,7 @@ impl Sockets {
                 place.local
             }
             State::Datagram { slot: slot @ None, .. } => {
-                let new = transport.bind_udp(now, place, options.sharing(), socket.descriptor, below, rng)?;
+                let new = transport.bind_udp(now, place, options.sharing(), holder, below, rng)?;
                 options.apply_to_datagram(new, transport);
                 *slot = Some(new);
                 transport.datagram(new).local()
@@ -140,12 +145,12 @@ impl Sockets {
             }
             State::Shut { .. } => return self.listen_again(socket, backlog, transport, below, rng),
             State::Datagram { .. } | State::Packet { .. } => return Err(Error::NotSupported),
-            State::Unix(_) => return self.listen_unix(socket, backlog),
+            State::Unix(_) => return self.listen_unix(socket, backlog, transport),
             State::Idle { .. } | State::Stream { .. } | State::Joined { .. } => return Err(Error::InvalidInput),
         }
         let place = self.bound_tcp(socket, transport, below, rng)?;
-        let terms = self.find(socket).ok_or(Error::BadDescriptor)?.options.terms();
-        let slot = transport.listen(place, backlog, terms, socket.descriptor)?;
+        let entry = self.find(socket).ok_or(Error::BadDescriptor)?;
+        let slot = transport.listen(place, backlog, entry.options.terms(), entry.holder(socket))?;
         let (queue, end) = Accepts::new(self.doorbell.bell(socket.descriptor));
         let descriptor = self.find_mut(socket).ok_or(Error::BadDescriptor)?;
         descriptor.state = State::Listener { slot, end };
@@ -163,8 +168,8 @@ impl Sockets {
         rng: &mut StdRng,
     ) -> Result<Outcome> {
         let place = self.bound_tcp(socket, transport, below, rng)?;
-        let terms = self.find(socket).ok_or(Error::BadDescriptor)?.options.terms();
-        let slot = transport.listen(place, backlog, terms, socket.descriptor)?;
+        let entry = self.find(socket).ok_or(Error::BadDescriptor)?;
+        let slot = transport.listen(place, backlog, entry.options.terms(), entry.holder(socket))?;
         let descriptor = self.find_mut(socket).ok_or(Error::BadDescriptor)?;
         if let State::Shut { end } = std::mem::replace(&mut descriptor.state, State::Idle { end: None }) {
             end.reopen();
@@ -233,7 +238,7 @@ impl Sockets {
             Err(end) => end,
         };
         let descriptor = self.find_mut(socket).ok_or(Error::BadDescriptor)?;
-        let slot = match transport.connect(now, ends, &descriptor.options.terms(), socket.descriptor, below) {
+        let slot = match transport.connect(now, ends, &descriptor.options.terms(), descriptor.holder(socket), below) {
             Ok(slot) => slot,
             Err(error) => {
                 descriptor.state = State::Idle { end: pipe.is_none().then_some(end) };
@@ -297,7 +302,7 @@ impl Sockets {
         rng: &mut StdRng,
     ) -> Result<Outcome> {
         let options = Arc::new(Options { reuse_address: true, v6_only, ..Options::default() });
-        let socket = self.insert(domain_of(local), Kind::Tcp, options, State::Idle { end: None });
+        let socket = self.insert(domain_of(local), Kind::Tcp, options, State::Idle { end: None }, transport);
         let listening = self
             .bind(now, socket, local, transport, below, rng)
             .and_then(|_| self.listen(socket, backlog, transport, below, rng));
@@ -343,7 +348,7 @@ impl Sockets {
         below: &mut Below<'_>,
     ) -> Result<Option<Outcome>> {
         let options = Arc::clone(&self.defaults);
-        let handle = self.insert(domain_of(remote), Kind::Tcp, options, State::Idle { end: None });
+        let handle = self.insert(domain_of(remote), Kind::Tcp, options, State::Idle { end: None }, transport);
         let pipe = match self.connect_tcp(now, handle, (local, remote), transport, below) {
             Ok(Some(pipe)) => pipe,
             other => {

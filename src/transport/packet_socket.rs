@@ -11,7 +11,7 @@ use super::group::check_group;
 use super::header::{HOP_LIMIT, MtuDiscovery};
 use super::sent::Sent;
 use super::udp::hop;
-use super::{Below, Notice, Place, QueuedError, Transport};
+use super::{Below, Holder, Notice, Place, QueuedError, Transport};
 use crate::error::{Error, Result};
 use crate::ip::{ErrorKind, IcmpError, Packet, PayloadHeader};
 use crate::memory::{Charge, Memory};
@@ -110,15 +110,14 @@ pub struct PacketSocket {
 
 impl PacketSocket {
     pub(super) fn new(
-        id: SocketId,
+        holder: Holder,
         (is_v4, protocol): (bool, u8),
         place: Place,
-        descriptor: usize,
         memory: &Memory,
         now: Time,
     ) -> PacketSocket {
         PacketSocket {
-            id,
+            id: holder.id,
             is_v4,
             protocol,
             place,
@@ -127,7 +126,7 @@ impl PacketSocket {
             options: PacketOptions::default(),
             groups: Vec::new(),
             sent: Sent::default(),
-            descriptor,
+            descriptor: holder.descriptor,
             waiting: VecDeque::new(),
             bytes: 0,
             charge: memory.account(),

@@ -385,7 +385,7 @@ impl Socket {
     ///
     /// # Errors
     ///
-    /// `NotConnected` once the connection is over.
+    /// `NotConnected` if there is no connection, or none any more; errno ENOPROTOOPT if it is not TCP.
     pub fn info(&self) -> io::Result<TcpInfo> {
         match self.call(Verb::Info { socket: self.inner.handle })? {
             Outcome::Info(info) => Ok(*info),

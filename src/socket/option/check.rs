@@ -135,7 +135,7 @@ impl SocketOption {
             }
             SocketOption::TrafficClass(class) => class <= 255,
             SocketOption::MulticastInterface(address) => {
-                if !address.is_unspecified() && !below.ip.is_own(IpAddr::V4(address)) {
+                if !address.is_unspecified() && !below.ip.is_bindable(IpAddr::V4(address)) {
                     return Err(Error::AddressNotAvailable);
                 }
                 true
