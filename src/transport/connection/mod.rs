@@ -105,6 +105,8 @@ pub struct Connection {
     pub(in crate::transport) reason: Option<Error>,
     /// An ICMP error that may pass: the reason if nothing more is heard (RFC 1122 §4.2.3.9).
     pub(in crate::transport) soft_error: Option<Error>,
+    /// Its program is told of them at once (IP_RECVERR).
+    pub(in crate::transport) wants_errors: bool,
     pub(in crate::transport) patience: Patience,
     /// SO_LINGER.
     linger: Option<Duration>,
@@ -144,6 +146,8 @@ pub enum TcpOption {
     Headers(Headers),
     /// TCP_CONGESTION, from the next acknowledgment on.
     Congestion(CongestionControl),
+    /// IP_RECVERR: its program is told of ICMP errors at once, although they may pass.
+    ReceiveErrors(bool),
 }
 
 /// What the peer said in its SYN and since.
@@ -215,6 +219,7 @@ impl Connection {
             ended: None,
             reason: None,
             soft_error: None,
+            wants_errors: false,
             patience: Patience::new(agreed.created),
             linger: None,
             sharing: Sharing::default(),
@@ -377,6 +382,7 @@ impl Connection {
             TcpOption::Linger(linger) => self.linger = linger,
             TcpOption::Headers(headers) => self.agreed.header = headers.towards(self.agreed.remote.ip()),
             TcpOption::Congestion(control) => self.recovery.set_congestion_control(control),
+            TcpOption::ReceiveErrors(on) => self.wants_errors = on,
         }
     }
 
