@@ -87,6 +87,7 @@
 
 mod address;
 mod builder;
+mod cover;
 mod packet;
 mod poller;
 mod socket;

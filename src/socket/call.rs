@@ -33,8 +33,11 @@ impl Sockets {
             Verb::OpenListener { local, backlog, v6_only } => {
                 self.open_listener(now, local, (backlog, v6_only), transport, below, rng)
             }
+            Verb::BeginStream { remote } => {
+                self.open_stream(now, (None, remote), transport, below).map(|(_, socket)| Outcome::Stream(socket))
+            }
             Verb::OpenStream { local, remote } => {
-                match self.open_stream(now, ticket, (local, remote), transport, below) {
+                match self.open_stream_and_wait(now, ticket, (local, remote), transport, below) {
                     Ok(None) => return,
                     Ok(Some(outcome)) => Ok(outcome),
                     Err(error) => Err(error),

@@ -77,10 +77,10 @@ impl Sockets {
             },
             Notice::Undelivered { descriptor, error, queued } => {
                 self.queue_error(descriptor, queued);
-                if let Some(State::Datagram { end, .. } | State::Packet { end, .. }) =
-                    self.table.get(descriptor).map(|entry| &entry.state)
-                {
-                    end.fail(error);
+                match (self.table.get(descriptor).map(|entry| &entry.state), error) {
+                    (Some(State::Datagram { end, .. } | State::Packet { end, .. }), Some(error)) => end.fail(error),
+                    (Some(State::Stream { end, .. }), Some(error)) => end.tell(error),
+                    _ => {}
                 }
             }
         }

@@ -188,12 +188,12 @@ pub enum Notice {
         /// The socket's descriptor.
         descriptor: usize,
     },
-    /// An ICMP error says that a datagram of this socket did not arrive.
+    /// An ICMP error says that what this socket sent did not arrive.
     Undelivered {
         /// The socket's descriptor.
         descriptor: usize,
-        /// What its program is told.
-        error: Error,
+        /// What its next call is told, unless it is told by the end of its connection.
+        error: Option<Error>,
         /// All that is known of it, if the program asked for that (IP_RECVERR).
         queued: Option<QueuedError>,
     },

@@ -365,7 +365,7 @@ impl Transport {
         }
         if socket.options.receive_errors || (socket.remote.is_some() && error.told.is_hard) {
             let queued = socket.options.receive_errors.then(|| QueuedError::of(error));
-            let (descriptor, error) = (socket.descriptor, error.told.error);
+            let (descriptor, error) = (socket.descriptor, Some(error.told.error));
             self.notices.push_back(Notice::Undelivered { descriptor, error, queued });
         }
         Fate { rule: Some(Rule::IcmpErrorDelivered), ..fate }
