@@ -3,6 +3,7 @@
 use std::fmt;
 
 use crate::error::{Error, Result};
+use crate::observe;
 
 /// The family of addresses that a socket has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -26,6 +27,18 @@ pub enum Type {
     SeqPacket,
     /// SOCK_RAW: packets with their IP header (`raw(7)`).
     Raw,
+}
+
+impl Type {
+    /// As `socket(2)` calls it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Type::Stream => "SOCK_STREAM",
+            Type::Dgram => "SOCK_DGRAM",
+            Type::SeqPacket => "SOCK_SEQPACKET",
+            Type::Raw => "SOCK_RAW",
+        }
+    }
 }
 
 /// The protocol number of an IP packet.
@@ -127,6 +140,17 @@ impl Kind {
             // What was written for BSD asks for SOCK_RAW and means this.
             Type::Dgram | Type::Raw => Ok(Kind::UnixDatagram),
             Type::SeqPacket => Ok(Kind::UnixSeqPacket),
+        }
+    }
+
+    /// What its name in the trace begins with.
+    pub(super) fn spoken(self) -> observe::Protocol {
+        match self {
+            Kind::Tcp => observe::Protocol::Tcp,
+            Kind::Udp => observe::Protocol::Udp,
+            Kind::Echo => observe::Protocol::Icmp,
+            Kind::Raw(_) => observe::Protocol::Raw,
+            Kind::UnixStream | Kind::UnixDatagram | Kind::UnixSeqPacket => observe::Protocol::Unix,
         }
     }
 

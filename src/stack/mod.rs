@@ -155,6 +155,7 @@ impl Stack {
         observer: &mut dyn Observer,
     ) -> Step {
         let depth = observer.depth();
+        self.transport.watch_datagrams(depth >= Depth::Packet);
         if !self.is_begun {
             self.is_begun = true;
             let sent = out.len();

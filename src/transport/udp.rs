@@ -7,10 +7,10 @@ use smoltcp::wire::UdpPacket;
 
 use super::address::{leave_host, this_host};
 use super::datagram::Datagram;
-use super::{Below, Bound, Life, Notice, Place, QueuedError, Sharing, Transport, segment};
+use super::{Below, Bound, Holder, Life, Notice, Place, QueuedError, Sharing, Transport, segment};
 use crate::error::{Error, Result};
 use crate::ip::{self, ErrorKind, Hop, IcmpError, Ip, Packet};
-use crate::observe::{Cast, Close, Fate, Protocol, Rule, Summary, Time};
+use crate::observe::{Cast, Close, Fate, Protocol, Rule, Time};
 
 /// Octets of the UDP header.
 const HEADER: usize = 8;
@@ -141,7 +141,7 @@ impl Transport {
         now: Time,
         place: Place,
         sharing: Sharing,
-        descriptor: usize,
+        holder: Holder,
         below: &Below<'_>,
         rng: &mut StdRng,
     ) -> Result<usize> {
@@ -151,11 +151,10 @@ impl Transport {
         }
         let slot = self.datagrams.vacant_key();
         self.ports.bind(Protocol::Udp, place, Bound::Datagram(slot), sharing)?;
-        let id = self.new_id(Protocol::Udp);
-        let mut datagram = Datagram::new(id, place, descriptor, &self.memory, now);
+        let mut datagram = Datagram::new(holder, place, &self.memory, now);
         datagram.sharing = sharing;
         self.datagrams.insert(datagram);
-        self.lives.push_back(Life::Bound { socket: id, local: place.local, backlog: None });
+        self.lives.push_back(Life::Bound { socket: holder.id, local: place.local, backlog: None });
         Ok(slot)
     }
 
@@ -303,10 +302,15 @@ impl Transport {
     /// receiver's queue was full.
     pub fn note_local(&mut self, sender: usize, receiver: &LocalReceiver, length: usize, has_arrived: bool) {
         self.datagrams[sender].note_sent(length, receiver.to);
-        if has_arrived {
-            self.datagrams[receiver.slot].note_received(length);
-        } else {
-            self.given_up.push_back(Rule::UdpBufferFull);
+        let rule = if has_arrived { None } else { Some(Rule::UdpBufferFull) };
+        match rule {
+            None => self.datagrams[receiver.slot].note_received(length),
+            Some(rule) => self.given_up.push_back(rule),
+        }
+        if self.is_watched {
+            let (socket, peer) = (self.datagrams[sender].id, self.datagrams[receiver.slot].id);
+            let (source, destination) = (receiver.from, receiver.to);
+            self.lives.push_back(Life::Datagram { socket, peer, source, destination, length, rule });
         }
     }
 
@@ -317,7 +321,7 @@ impl Transport {
             below.ip.leave_group(now, group);
         }
         self.ports.release(Protocol::Udp, socket.place, Bound::Datagram(slot));
-        let summary = Summary { age: now - socket.created, ..socket.summary };
+        let summary = socket.summary(now);
         self.lives.push_back(Life::Closed { socket: socket.id, how: Close::ByUs, summary });
     }
 
@@ -336,7 +340,7 @@ impl Transport {
         }
         if socket.wants_errors || (socket.remote.is_some() && error.told.is_hard) {
             let queued = socket.wants_errors.then(|| QueuedError::of(error));
-            let (descriptor, error) = (socket.descriptor, error.told.error);
+            let (descriptor, error) = (socket.descriptor, Some(error.told.error));
             self.notices.push_back(Notice::Undelivered { descriptor, error, queued });
         }
         Fate { rule: Some(Rule::IcmpErrorDelivered), ..Fate::of(socket.owner()) }
