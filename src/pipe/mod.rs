@@ -34,7 +34,7 @@ pub use datagram::{Addresses, DatagramEnd, Datagrams, HeaderFields, Received};
 pub use deed::Deed;
 pub use doorbell::{Bell, Doorbell};
 pub use hold::{Hold, HoldEnd};
-pub use link::{Joined, Joint};
+pub use link::{Carried, Joined, Joint, Tally};
 pub use mailbox::{MailSlot, Mailbox};
 pub use readiness::{Interest, Readiness};
 pub use stream::{JoinedEnd, Stream, StreamEnd};

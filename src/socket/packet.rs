@@ -11,7 +11,7 @@ use super::{DatagramSocket, Descriptor, Domain, Handle, Kind, Outcome, Protocol,
 use crate::error::{Error, Result};
 use crate::observe::Time;
 use crate::pipe::{Addresses, Datagrams, HeaderFields};
-use crate::transport::{Arrival, Below, Place, QueuedError, Transport};
+use crate::transport::{Arrival, Below, Holder, Place, QueuedError, Transport};
 
 impl Sockets {
     /// `socket(2)`. A raw socket hears at once.
@@ -28,9 +28,10 @@ impl Sockets {
         let header_included = kind == Kind::Raw(Protocol::RAW);
         let options = Arc::new(Options { reuse_address: true, header_included, ..Options::default() });
         let is_v4 = domain == Domain::Inet;
+        let id = transport.new_id(kind.spoken());
         let slot = match kind {
             Kind::Raw(protocol) => {
-                let slot = transport.open_raw(now, is_v4, protocol.number(), descriptor, below)?;
+                let slot = transport.open_raw(now, is_v4, protocol.number(), Holder { descriptor, id }, below)?;
                 options.apply_to_packet(is_v4, slot, transport);
                 Some(slot)
             }
@@ -39,7 +40,7 @@ impl Sockets {
         let local = slot.map_or(address::wildcard(domain), |slot| transport.packet_socket(slot).local());
         let (pipe, end) =
             Datagrams::of_packets(self.limits.datagram_buffer, &self.memory, self.doorbell.bell(descriptor));
-        let handle = self.insert(domain, kind, options, State::Packet { slot, end });
+        let handle = self.insert_as(id, domain, kind, options, State::Packet { slot, end });
         Ok(Outcome::Datagram(DatagramSocket { handle, local, pipe }))
     }
 
@@ -53,7 +54,9 @@ impl Sockets {
         below: &mut Below<'_>,
         rng: &mut StdRng,
     ) -> Result<Outcome> {
-        let Descriptor { domain, kind, options, state, .. } = self.find_mut(socket).ok_or(Error::BadDescriptor)?;
+        let entry = self.find_mut(socket).ok_or(Error::BadDescriptor)?;
+        let holder = entry.holder(socket);
+        let Descriptor { domain, kind, options, state, .. } = entry;
         let is_v4 = *domain == Domain::Inet;
         let State::Packet { slot, .. } = state else { return Err(Error::InvalidInput) };
         if place.local.is_ipv4() != is_v4 {
@@ -67,7 +70,7 @@ impl Sockets {
             (_, None) => {
                 // These two are one family's, whatever IPV6_V6ONLY says.
                 let place = Place::one_family(place.local);
-                let new = transport.bind_echo(now, place, options.sharing(), socket.descriptor, below, rng)?;
+                let new = transport.bind_echo(now, place, options.sharing(), holder, below, rng)?;
                 options.apply_to_packet(is_v4, new, transport);
                 *slot = Some(new);
                 Ok(Outcome::Address(transport.packet_socket(new).local().into()))
@@ -117,7 +120,7 @@ impl Sockets {
         let Some(entry) = self.table.get(descriptor) else { return };
         let State::Packet { slot, end } = &entry.state else { return };
         end.answer();
-        let handle = Handle { descriptor, number: entry.number };
+        let handle = Handle { descriptor, number: entry.id.number };
         if slot.is_none()
             && end.has_unsent()
             && let Err(error) = self.bound_packet(now, handle, transport, below, rng)

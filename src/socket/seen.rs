@@ -1,9 +1,9 @@
 //! What an observer is told of calls: their names, the names of their sockets, and what programs do at their pipes.
 
-use super::{Address, Handle, Sockets, State, Verb};
+use super::{Address, Handle, Sockets, Verb};
+use crate::error::Error;
 use crate::observe::{CallKind, SocketId};
 use crate::pipe::Deed;
-use crate::transport::Transport;
 
 impl Verb {
     /// What an observer is told of it; `None` for what is no call of the man pages.
@@ -15,9 +15,9 @@ impl Verb {
                 CallKind::Bind { local: *local }
             }
             Verb::Listen { backlog, .. } | Verb::OpenListener { backlog, .. } => CallKind::Listen { backlog: *backlog },
-            Verb::Connect { remote: Address::Inet(remote), .. } | Verb::OpenStream { remote, .. } => {
-                CallKind::Connect { remote: *remote }
-            }
+            Verb::Connect { remote: Address::Inet(remote), .. }
+            | Verb::OpenStream { remote, .. }
+            | Verb::BeginStream { remote } => CallKind::Connect { remote: *remote },
             Verb::Bind { local: Address::Unix(name), .. } => option(&format!("bind {name}")),
             Verb::Connect { remote: Address::Unix(name), .. } => option(&format!("connect {name}")),
             Verb::Disconnect { .. } => option("AF_UNSPEC"),
@@ -30,7 +30,7 @@ impl Verb {
             Verb::Linger { .. } => option("SO_LINGER"),
             Verb::TakeQueuedError { .. } => option("MSG_ERRQUEUE"),
             Verb::Info { .. } => option("TCP_INFO"),
-            Verb::Find { .. } => return None,
+            Verb::Find { .. } | Verb::List { .. } => return None,
         })
     }
 
@@ -55,28 +55,22 @@ impl Verb {
             | Verb::OpenListener { .. }
             | Verb::OpenStream { .. }
             | Verb::OpenDatagram { .. }
-            | Verb::OpenPair { .. } => None,
+            | Verb::OpenPair { .. }
+            | Verb::BeginStream { .. }
+            | Verb::List { .. } => None,
         }
     }
 }
 
 impl Sockets {
-    /// What a socket is called at present: it has its name from the transport, once it is bound, connected or listens.
-    pub(crate) fn name_of(&self, descriptor: usize, transport: &mut Transport) -> Option<SocketId> {
-        match &self.table.get(descriptor)?.state {
-            State::Listener { slot, .. } => Some(transport.listener_id(*slot)),
-            State::Stream { slot, .. } => transport.connection(*slot).map(|connection| connection.id()),
-            State::Joined { slot } => self.loopback.end(*slot).ok().map(|end| end.id()),
-            State::Datagram { slot, .. } => slot.map(|slot| transport.datagram(slot).id()),
-            State::Packet { slot, .. } => slot.map(|slot| transport.packet_socket(slot).owner().socket()),
-            State::Idle { .. } | State::Shut { .. } | State::Unix(_) => None,
-        }
+    /// What the socket of a descriptor is called.
+    pub(crate) fn name_of(&self, descriptor: usize) -> Option<SocketId> {
+        self.table.get(descriptor).map(|entry| entry.id)
     }
 
     /// The same of the socket that a call is about.
-    pub(crate) fn name_in_call(&self, socket: Handle, transport: &mut Transport) -> Option<SocketId> {
-        self.find(socket)?;
-        self.name_of(socket.descriptor, transport)
+    pub(crate) fn name_in_call(&self, socket: Handle) -> Option<SocketId> {
+        self.find(socket).map(|entry| entry.id)
     }
 
     /// From here on, or no longer, programs tell what they do at their pipes.
@@ -89,8 +83,8 @@ impl Sockets {
         self.doorbell.take_deeds(deeds)
     }
 
-    /// What waits to be taken by [`Sockets::next_completion`]: the ticket, how it ended, and the connection it gave.
-    pub(crate) fn finished(&self) -> impl Iterator<Item = (u64, Option<crate::error::Error>)> + '_ {
+    /// What waits to be taken by [`Sockets::next_completion`]: the ticket, and why it failed.
+    pub(crate) fn finished(&self) -> impl Iterator<Item = (u64, Option<Error>)> + '_ {
         self.completions.iter().map(|completion| (completion.ticket, completion.result.as_ref().err().copied()))
     }
 }

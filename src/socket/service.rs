@@ -54,7 +54,7 @@ impl Sockets {
                 // It has nothing to ring by.
                 Some(State::Idle { end: None }) => {}
                 Some(State::Datagram { .. }) => self.service_datagram(now, descriptor, transport, below, rng),
-                Some(State::Unix(_)) => self.answer_unix(descriptor),
+                Some(State::Unix(_)) => self.answer_unix(now, descriptor, transport),
                 Some(State::Packet { .. }) => self.service_packet(now, descriptor, transport, below, rng),
                 // It rang while its socket was going away.
                 None => {}
@@ -81,10 +81,10 @@ impl Sockets {
             },
             Notice::Undelivered { descriptor, error, queued } => {
                 self.queue_error(descriptor, queued);
-                if let Some(State::Datagram { end, .. } | State::Packet { end, .. }) =
-                    self.table.get(descriptor).map(|entry| &entry.state)
-                {
-                    end.fail(error);
+                match (self.table.get(descriptor).map(|entry| &entry.state), error) {
+                    (Some(State::Datagram { end, .. } | State::Packet { end, .. }), Some(error)) => end.fail(error),
+                    (Some(State::Stream { end, .. }), Some(error)) => end.tell(error),
+                    _ => {}
                 }
             }
         }
@@ -151,7 +151,7 @@ impl Sockets {
             options.apply_to_connection(slot, transport);
         }
         let state = State::Stream { slot, end, connecting: Connecting::Done, lingering: None };
-        let handle = self.insert(domain, Kind::Tcp, options, state);
+        let handle = self.insert_as(id, domain, Kind::Tcp, options, state);
         transport.adopt(slot, descriptor);
         let (local, remote) = (address::shown(domain, local), address::shown(domain, remote));
         let socket = StreamSocket { handle, id, local, remote, pipe };
@@ -189,7 +189,7 @@ impl Sockets {
         let Some(entry) = self.table.get(descriptor) else { return };
         let State::Datagram { slot, end } = &entry.state else { return };
         end.answer();
-        let handle = Handle { descriptor, number: entry.number };
+        let handle = Handle { descriptor, number: entry.id.number };
         if slot.is_none() && end.has_unsent() {
             // The first datagram binds it (`udp(7)`).
             if let Err(error) = self.bound_datagram(now, handle, transport, below, rng) {
@@ -361,7 +361,10 @@ impl Sockets {
                 State::Idle { end: Some(mut end) } => end.fail(Error::NetworkDown),
                 State::Listener { end, .. } | State::Shut { end } => end.finish(),
                 State::Datagram { end, .. } | State::Packet { end, .. } => end.finish(),
-                State::Unix(unix) => unix.stop(),
+                State::Unix(unix) => {
+                    unix.stop();
+                    transport.note_life(unix.closed(now, entry.id, Close::Shutdown));
+                }
                 State::Stream { mut end, connecting, lingering, .. } => {
                     end.fail(Error::NetworkDown);
                     self.completions.extend(lingering.map(|ticket| Completion { ticket, result: Ok(Outcome::Done) }));
@@ -410,11 +413,18 @@ fn move_bytes(
     // A program that drops its end says first that it is gone, then that it writes no more: if the latter is seen, so is
     // the former, and no FIN goes out before the RST.
     let is_writing_over = end.is_writing_over();
+    let is_shut = end.is_reading_over() && !end.is_full() && connection.has_closed() && !end.is_dropped();
+    if is_shut && connection.unread() > 0 {
+        // Data that comes after the program has shut down both directions (RFC 1122 §4.2.2.13, Linux: TCPAbortOnData).
+        end.fail(Error::ConnectionReset);
+        connection.abort();
+        return (Hold::Keep, 0);
+    }
     let mut is_discarded = false;
     let mut delivered = 0;
     connection.receive(|bytes| {
         // Asked before: a program may read these bytes and drop its end at once.
-        is_discarded |= end.is_reading_over() && !bytes.is_empty();
+        is_discarded |= end.is_dropped() && !bytes.is_empty();
         let count = end.deliver_within(bytes, most_unread);
         delivered += count;
         count

@@ -73,6 +73,10 @@ impl Stack {
         let (Some(shape), Some(numbers)) = (Shape::of_segment(packet.payload), fate.numbers) else { return };
         let is_used = is_used(fate.rule);
         let track = self.causes.track(socket);
+        let change = fate.states.map(|(from, to)| (track.state.unwrap_or(from), to));
+        if let Some((from, to)) = change {
+            track.enter(from, to);
+        }
         let mut acknowledges = None;
         if let (Some(ack), true) = (shape.ack, is_used) {
             acknowledges = track.sent.take_before(ack);
@@ -93,15 +97,12 @@ impl Stack {
             }
             self.trail.because_of(Some(id));
         }
-        if let Some((from, to)) = fate.states {
-            let from = track.state.unwrap_or(from);
-            track.enter(from, to);
-            if from != to
-                && let Some(id) = self.trail.note(now, Event::State { socket, from, to })
-            {
-                (track.entered, track.changed) = (Some(id), Some(id));
-                self.trail.because_of(Some(id));
-            }
+        if let Some((from, to)) = change
+            && from != to
+            && let Some(id) = self.trail.note(now, Event::State { socket, from, to })
+        {
+            (track.entered, track.changed) = (Some(id), Some(id));
+            self.trail.because_of(Some(id));
         }
         track.came = self.trail.cause();
     }
@@ -300,7 +301,7 @@ impl Stack {
 
     /// A program calls.
     pub(super) fn begin_call(&mut self, now: Time, call: &Call, observer: &mut dyn Observer) -> Called {
-        let socket = call.verb.socket().and_then(|handle| self.sockets.name_in_call(handle, &mut self.transport));
+        let socket = call.verb.socket().and_then(|handle| self.sockets.name_in_call(handle));
         let told = call.verb.told();
         let id = told.and_then(|call| self.trail.tell(now, Event::Call { socket, call }, observer));
         self.note_call(socket, id);
@@ -346,7 +347,7 @@ impl Stack {
         let mut deeds = std::mem::take(&mut self.causes.deeds);
         let lost = self.sockets.take_deeds(&mut deeds);
         for (descriptor, deed) in deeds.drain(..) {
-            let known = self.sockets.name_of(descriptor, &mut self.transport);
+            let known = self.sockets.name_of(descriptor);
             let Some(socket) = self.causes.name(descriptor, known) else { continue };
             let track = self.causes.track(socket);
             let (call, cause) = match deed {
@@ -386,28 +387,29 @@ impl Stack {
     /// What became of a socket was told.
     pub(super) fn note_life(&mut self, life: &Life, id: Option<EventId>) {
         match *life {
-            Life::Accepted { socket, listener, .. } => {
+            Life::Accepted { socket, listener, .. } | Life::UnixAccepted { socket, listener, .. } => {
                 self.causes.track(socket).life = id;
                 if let Some(id) = id {
                     self.causes.track(listener).note_accepted(id);
                 }
             }
-            Life::Connected { socket, .. } | Life::Closed { socket, .. } => {
+            Life::Connected { socket, .. } | Life::Closed { socket, .. } | Life::Opened { socket, .. } => {
                 self.causes.track(socket).life = id;
             }
-            Life::Bound { .. } | Life::Joined { .. } => {}
+            Life::Bound { .. } | Life::UnixBound { .. } | Life::Joined { .. } | Life::Datagram { .. } => {}
         }
     }
 }
 
 impl super::causes::Track {
-    /// Its state is `to`. While a connection begins, nothing has been written.
+    /// Its state is `to`. While a connection begins, nothing has been written, and nothing of an earlier one counts.
     fn enter(&mut self, from: TcpState, to: TcpState) {
         use TcpState::{Closed, Established, Listen, SynReceived, SynSent};
         self.state = Some(to);
-        let begins = matches!(from, Closed | Listen | SynSent | SynReceived)
-            && matches!(to, SynSent | SynReceived | Established);
-        if begins && self.written_to.is_none() {
+        if matches!((from, to), (Closed | Listen, SynSent | SynReceived)) {
+            (self.sent, self.received, self.written) = Default::default();
+            self.written_to = Some(1);
+        } else if matches!((from, to), (SynSent | SynReceived, Established)) && self.written_to.is_none() {
             self.written_to = Some(1);
         }
     }

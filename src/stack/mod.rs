@@ -169,6 +169,7 @@ impl Stack {
     ) -> Step {
         self.trail.set_depth(observer.depth());
         self.follow();
+        self.transport.watch_datagrams(self.trail.shows(Depth::Frame));
         if !self.is_begun {
             self.is_begun = true;
             let sent = out.len();

@@ -5,6 +5,7 @@ use smoltcp::socket::udp;
 use smoltcp::storage::PacketMetadata;
 use smoltcp::wire::{HardwareAddress, IpAddress, IpEndpoint};
 
+use super::Holder;
 use super::group::GroupOptions;
 use super::header::{Header, Headers};
 use super::medium::{LARGEST_PACKET, Port, UdpOutlet, instant};
@@ -88,7 +89,7 @@ fn receiver(buffer: udp::PacketBuffer<'static>, port: u16) -> udp::Socket<'stati
 }
 
 impl Datagram {
-    pub(super) fn new(id: SocketId, place: Place, descriptor: usize, memory: &Memory, now: Time) -> Datagram {
+    pub(super) fn new(holder: Holder, place: Place, memory: &Memory, now: Time) -> Datagram {
         let local = place.local;
         let (set, handle) = set_of(receiver(receive_buffer(SMALLEST_BUFFER), local.port()));
         let mut charge = memory.account();
@@ -101,7 +102,7 @@ impl Datagram {
             sent: Sent::default(),
             receive_bound: LARGEST_BUFFER,
             wants_errors: false,
-            id,
+            id: holder.id,
             place,
             sharing: Sharing::default(),
             local,
@@ -109,7 +110,7 @@ impl Datagram {
             groups: Vec::new(),
             options: GroupOptions::default(),
             headers: Headers::default(),
-            descriptor,
+            descriptor: holder.descriptor,
             created: now,
             summary: Summary::default(),
         }
@@ -146,6 +147,16 @@ impl Datagram {
     /// Its name in the trace.
     pub fn id(&self) -> SocketId {
         self.id
+    }
+
+    /// Bytes that wait to go up to its program.
+    pub fn unread(&self) -> usize {
+        self.set.get::<udp::Socket<'_>>(self.handle).recv_queue()
+    }
+
+    /// What it has carried up to now.
+    pub fn summary(&self, now: Time) -> Summary {
+        Summary { age: now - self.created, ..self.summary }
     }
 
     /// What it is bound to.
@@ -246,13 +257,13 @@ impl Datagram {
         }
     }
 
-    /// It sent a datagram with so many bytes of payload.
     /// A datagram came without a packet.
     pub(super) fn note_received(&mut self, bytes: usize) {
         self.summary.packets_in += 1;
         self.summary.bytes_in += bytes as u64;
     }
 
+    /// It sent a datagram with so many bytes of payload.
     pub(super) fn note_sent(&mut self, bytes: usize, peer: SocketAddr) {
         self.summary.packets_out += 1;
         self.summary.bytes_out += bytes as u64;

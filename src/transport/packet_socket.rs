@@ -11,7 +11,7 @@ use super::group::check_group;
 use super::header::{HOP_LIMIT, MtuDiscovery};
 use super::sent::Sent;
 use super::udp::hop;
-use super::{Below, Notice, Place, QueuedError, Transport};
+use super::{Below, Holder, Notice, Place, QueuedError, Transport};
 use crate::error::{Error, Result};
 use crate::ip::{ErrorKind, IcmpError, Packet, PayloadHeader};
 use crate::memory::{Charge, Memory};
@@ -110,15 +110,14 @@ pub struct PacketSocket {
 
 impl PacketSocket {
     pub(super) fn new(
-        id: SocketId,
+        holder: Holder,
         (is_v4, protocol): (bool, u8),
         place: Place,
-        descriptor: usize,
         memory: &Memory,
         now: Time,
     ) -> PacketSocket {
         PacketSocket {
-            id,
+            id: holder.id,
             is_v4,
             protocol,
             place,
@@ -127,13 +126,28 @@ impl PacketSocket {
             options: PacketOptions::default(),
             groups: Vec::new(),
             sent: Sent::default(),
-            descriptor,
+            descriptor: holder.descriptor,
             waiting: VecDeque::new(),
             bytes: 0,
             charge: memory.account(),
             created: now,
             summary: Summary::default(),
         }
+    }
+
+    /// Bytes that wait to go up to its program.
+    pub fn unread(&self) -> usize {
+        self.bytes - self.waiting.len() * COST
+    }
+
+    /// What it has carried up to now.
+    pub fn summary(&self, now: Time) -> Summary {
+        Summary { age: now - self.created, ..self.summary }
+    }
+
+    /// Whom it is connected to.
+    pub fn peer(&self) -> Option<IpAddr> {
+        self.remote
     }
 
     /// Its address and its identifier or protocol. One that is connected and was not bound has the address that it sends
@@ -213,16 +227,13 @@ impl PacketSocket {
         }
         let bound = Some(self.place.local.ip()).filter(|address| !address.is_unspecified());
         let destination = this_host(SocketAddr::new(peer, 0), bound).ip();
-        let hop = hop(below.ip, bound, destination)?;
+        let is_multicast = destination.is_multicast();
+        let source = source.or(bound).or(self.options.multicast_source.filter(|_| is_multicast));
+        let hop = hop(below.ip, source, destination)?;
         if bound.is_some_and(|bound| !below.ip.is_group(bound) && !below.ip.is_usable(bound)) {
             return Err(Error::AddressNotAvailable);
         }
-        let is_multicast = destination.is_multicast();
-        let source = source
-            .or(bound)
-            .or(self.options.multicast_source.filter(|_| is_multicast))
-            .filter(|address| below.ip.is_usable(*address))
-            .unwrap_or(hop.source);
+        let source = source.filter(|address| below.ip.is_usable(*address)).unwrap_or(hop.source);
         if source.is_ipv4() != self.is_v4 {
             return Err(Error::FamilyNotSupported);
         }
@@ -352,7 +363,7 @@ impl Transport {
         }
         if socket.options.receive_errors || (socket.remote.is_some() && error.told.is_hard) {
             let queued = socket.options.receive_errors.then(|| QueuedError::of(error));
-            let (descriptor, error) = (socket.descriptor, error.told.error);
+            let (descriptor, error) = (socket.descriptor, Some(error.told.error));
             self.notices.push_back(Notice::Undelivered { descriptor, error, queued });
         }
         Fate { rule: Some(Rule::IcmpErrorDelivered), ..fate }
@@ -363,7 +374,7 @@ impl Transport {
         for &group in &socket.groups {
             below.ip.leave_group(now, group);
         }
-        let summary = Summary { age: now - socket.created, ..socket.summary };
+        let summary = socket.summary(now);
         self.lives.push_back(super::Life::Closed { socket: socket.id, how: Close::ByUs, summary });
         socket
     }

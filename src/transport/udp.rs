@@ -7,10 +7,10 @@ use smoltcp::wire::UdpPacket;
 
 use super::address::{leave_host, this_host};
 use super::datagram::Datagram;
-use super::{Below, Bound, Life, Notice, Place, QueuedError, Sharing, Transport, segment};
+use super::{Below, Bound, Holder, Life, Notice, Place, QueuedError, Sharing, Transport, segment};
 use crate::error::{Error, Result};
 use crate::ip::{self, ErrorKind, Hop, IcmpError, Ip, Packet};
-use crate::observe::{Cast, Close, Fate, Protocol, Rule, Summary, Time};
+use crate::observe::{Cast, Close, Fate, Protocol, Rule, Time};
 
 /// Octets of the UDP header.
 const HEADER: usize = 8;
@@ -141,7 +141,7 @@ impl Transport {
         now: Time,
         place: Place,
         sharing: Sharing,
-        descriptor: usize,
+        holder: Holder,
         below: &Below<'_>,
         rng: &mut StdRng,
     ) -> Result<usize> {
@@ -151,11 +151,10 @@ impl Transport {
         }
         let slot = self.datagrams.vacant_key();
         self.ports.bind(Protocol::Udp, place, Bound::Datagram(slot), sharing)?;
-        let id = self.new_id(Protocol::Udp);
-        let mut datagram = Datagram::new(id, place, descriptor, &self.memory, now);
+        let mut datagram = Datagram::new(holder, place, &self.memory, now);
         datagram.sharing = sharing;
         self.datagrams.insert(datagram);
-        self.lives.push_back(Life::Bound { socket: id, local: place.local, backlog: None });
+        self.lives.push_back(Life::Bound { socket: holder.id, local: place.local, backlog: None });
         Ok(slot)
     }
 
@@ -198,10 +197,13 @@ impl Transport {
         let socket = &mut self.datagrams[slot];
         let bound = Some(socket.local.ip()).filter(|address| !address.is_unspecified());
         let peer = this_host(peer, bound);
+        let is_group = below.ip.is_group(peer.ip());
+        let bound = bound.or(socket.options.towards(peer.ip()).source.filter(|_| is_group));
         let hop = hop(below.ip, bound, peer.ip())?;
-        leave_host(bound.unwrap_or(hop.source), hop)?;
+        let source = bound.unwrap_or(hop.source);
+        leave_host(source, hop)?;
         socket.remote = Some(peer);
-        socket.local.set_ip(bound.unwrap_or(hop.source));
+        socket.local.set_ip(source);
         Ok(())
     }
 
@@ -257,18 +259,15 @@ impl Transport {
         let local = socket.local;
         let bound = Some(local.ip()).filter(|address| !address.is_unspecified());
         let peer = this_host(peer, bound);
-        let hop = hop(below.ip, bound, peer.ip())?;
+        let is_group = below.ip.is_group(peer.ip());
+        let group = socket.options.towards(peer.ip());
+        let source = source.or(bound).or(group.source.filter(|_| is_group));
+        let hop = hop(below.ip, source, peer.ip())?;
         // The address it was bound to may have been taken away since.
         if bound.is_some_and(|bound| !below.ip.is_group(bound) && !below.ip.is_usable(bound)) {
             return Err(Error::AddressNotAvailable);
         }
-        let is_group = below.ip.is_group(peer.ip());
-        let group = socket.options.towards(peer.ip());
-        let source = source
-            .or(bound)
-            .or(group.source.filter(|_| is_group))
-            .filter(|address| below.ip.is_usable(*address))
-            .unwrap_or(hop.source);
+        let source = source.filter(|address| below.ip.is_usable(*address)).unwrap_or(hop.source);
         if source.is_ipv4() != peer.is_ipv4() {
             return Err(Error::FamilyNotSupported);
         }
@@ -303,10 +302,15 @@ impl Transport {
     /// receiver's queue was full.
     pub fn note_local(&mut self, sender: usize, receiver: &LocalReceiver, length: usize, has_arrived: bool) {
         self.datagrams[sender].note_sent(length, receiver.to);
-        if has_arrived {
-            self.datagrams[receiver.slot].note_received(length);
-        } else {
-            self.given_up.push_back(Rule::UdpBufferFull);
+        let rule = if has_arrived { None } else { Some(Rule::UdpBufferFull) };
+        match rule {
+            None => self.datagrams[receiver.slot].note_received(length),
+            Some(rule) => self.given_up.push_back(rule),
+        }
+        if self.is_watched {
+            let (socket, peer) = (self.datagrams[sender].id, self.datagrams[receiver.slot].id);
+            let (source, destination) = (receiver.from, receiver.to);
+            self.lives.push_back(Life::Datagram { socket, peer, source, destination, length, rule });
         }
     }
 
@@ -317,7 +321,7 @@ impl Transport {
             below.ip.leave_group(now, group);
         }
         self.ports.release(Protocol::Udp, socket.place, Bound::Datagram(slot));
-        let summary = Summary { age: now - socket.created, ..socket.summary };
+        let summary = socket.summary(now);
         self.lives.push_back(Life::Closed { socket: socket.id, how: Close::ByUs, summary });
     }
 
@@ -336,7 +340,7 @@ impl Transport {
         }
         if socket.wants_errors || (socket.remote.is_some() && error.told.is_hard) {
             let queued = socket.wants_errors.then(|| QueuedError::of(error));
-            let (descriptor, error) = (socket.descriptor, error.told.error);
+            let (descriptor, error) = (socket.descriptor, Some(error.told.error));
             self.notices.push_back(Notice::Undelivered { descriptor, error, queued });
         }
         Fate { rule: Some(Rule::IcmpErrorDelivered), ..Fate::of(socket.owner()) }
@@ -344,8 +348,8 @@ impl Transport {
 }
 
 /// The first step of a datagram's way. From a loopback address a multicast group is the loopback's, as on Linux.
-pub(super) fn hop(ip: &Ip, bound: Option<IpAddr>, peer: IpAddr) -> Result<Hop> {
-    match bound {
+pub(super) fn hop(ip: &Ip, source: Option<IpAddr>, peer: IpAddr) -> Result<Hop> {
+    match source {
         Some(source) if source.is_loopback() && peer.is_multicast() => {
             Ok(Hop { next_hop: peer, source, is_local: true })
         }

@@ -79,6 +79,7 @@ impl Options {
         connection.set(TcpOption::Linger(self.linger));
         connection.set(TcpOption::Headers(self.headers()));
         connection.set(TcpOption::Congestion(self.congestion));
+        connection.set(TcpOption::ReceiveErrors(self.receive_errors));
     }
 
     /// Tells a UDP socket.
