@@ -106,6 +106,8 @@ pub(super) struct Track {
     /// The last call that may have something sent, and whether it came since then.
     pub(super) call: Option<EventId>,
     pub(super) is_called: bool,
+    /// Its program has let go, which several ends of one socket may say.
+    pub(super) is_closed: bool,
     /// When something was put where the program reads, last.
     pub(super) delivered: Option<EventId>,
     /// What became of the socket last.

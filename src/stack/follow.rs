@@ -350,6 +350,9 @@ impl Stack {
             let known = self.sockets.name_of(descriptor);
             let Some(socket) = self.causes.name(descriptor, known) else { continue };
             let track = self.causes.track(socket);
+            if deed == Deed::Close && std::mem::replace(&mut track.is_closed, true) {
+                continue;
+            }
             let (call, cause) = match deed {
                 Deed::Accept => (CallKind::Accept, track.accepted.pop_front()),
                 Deed::Read(bytes) => (CallKind::Read { bytes }, track.delivered),
@@ -384,6 +387,17 @@ impl Stack {
         }
     }
 
+    /// What becomes of a socket because of what is happening, or of what its program did.
+    pub(super) fn cause_of(&mut self, life: &Life) -> Option<EventId> {
+        match *life {
+            Life::Datagram { socket, length, .. } => {
+                self.causes.track(socket).take_message(|written| written == length).or(self.trail.cause())
+            }
+            Life::Closed { socket, .. } if self.trail.cause().is_none() => self.causes.track(socket).call,
+            _ => self.trail.cause(),
+        }
+    }
+
     /// What became of a socket was told.
     pub(super) fn note_life(&mut self, life: &Life, id: Option<EventId>) {
         match *life {
@@ -396,6 +410,7 @@ impl Stack {
             Life::Connected { socket, .. } | Life::Closed { socket, .. } | Life::Opened { socket, .. } => {
                 self.causes.track(socket).life = id;
             }
+            Life::Datagram { peer, rule: None, .. } => self.causes.track(peer).delivered = id,
             Life::Bound { .. } | Life::UnixBound { .. } | Life::Joined { .. } | Life::Datagram { .. } => {}
         }
     }

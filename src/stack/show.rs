@@ -40,9 +40,12 @@ impl Stack {
                 Life::Joined { socket, peer } => Event::Joined { socket, peer },
                 Life::Closed { socket, how, summary } => Event::Closed { socket, how, summary },
             };
-            let id = self.trail.tell(now, event, observer);
             if self.follows() {
+                let cause = self.cause_of(&life);
+                let id = self.trail.tell_for(now, cause, event, observer);
                 self.note_life(&life, id);
+            } else {
+                self.trail.tell(now, event, observer);
             }
         }
     }

@@ -416,6 +416,57 @@ fn joined_sockets_have_calls_and_no_segments() {
 }
 
 #[test]
+fn a_datagram_of_a_socket_that_is_not_bound_yet_and_one_without_a_packet_are_caused_by_their_writes() {
+    use crate::socket::{Domain, Kind};
+    let mut net = net();
+    let receiver = net.bind_b(at("0.0.0.0", 7));
+    let Ok(Outcome::Datagram(sender)) = net.call_a(Verb::Open { domain: Domain::Inet, kind: Kind::Udp }) else {
+        panic!()
+    };
+    sender.pipe.try_send(b"by wire", at(B, 7), None).unwrap();
+    net.settle();
+    let local = net.bind_a(at("127.0.0.1", 7));
+    sender.pipe.try_send(b"joined", local.local, None).unwrap();
+    net.settle();
+    assert_eq!(local.pipe.try_receive(&mut [0; 16]).map(|(count, ..)| count), Ok(6));
+    net.settle();
+    drop(sender);
+    net.settle();
+    let story = Story::of(&net.a);
+    let sent = story.first(|event| is_data_frame(event, Direction::Out, b"by wire"));
+    assert_eq!(story.chain(sent), "frame out < write 7");
+    let read = story.last(|event| matches!(event, Event::Call { call: CallKind::Read { .. }, .. }));
+    assert!(story.chain(read).starts_with("read 6 < Datagram"), "{}", story.chain(read));
+    assert!(story.chain(read).ends_with(" < write 6"), "{}", story.chain(read));
+    let closed = story.last(|event| matches!(event, Event::Closed { .. }));
+    assert_eq!(story.chain(closed), "closed < Close");
+    drop(receiver);
+}
+
+#[test]
+fn unix_sockets_have_calls_and_nothing_else() {
+    use crate::socket::{Kind, UnixPipe};
+    let mut net = net();
+    let Ok(Outcome::UnixPair(pair)) = net.call_a(Verb::OpenPair { kind: Kind::UnixStream }) else { panic!() };
+    let [mut left, mut right] = *pair;
+    let (Some(UnixPipe::Stream(l)), Some(UnixPipe::Stream(r))) = (left.pipe.take(), right.pipe.take()) else {
+        panic!()
+    };
+    l.try_write(b"hello").unwrap();
+    r.try_read(&mut [0; 8]).unwrap();
+    drop((l, left));
+    net.settle();
+    let story = Story::of(&net.a);
+    let words: Vec<_> = (story.0.iter())
+        .filter(|record| !matches!(record.event, Event::Frame { .. } | Event::Timer { .. }))
+        .map(|record| story.chain(record))
+        .collect();
+    let words: Vec<_> = words.iter().map(|word| word.split(' ').next().unwrap()).collect();
+    assert_eq!(words, ["Socket", "Opened", "Opened", "Joined", "write", "read", "Close", "closed"]);
+    drop((r, right));
+}
+
+#[test]
 fn a_silent_peer_is_asked_and_given_up_by_timers() {
     use crate::socket::SocketOption;
     let mut net = net();

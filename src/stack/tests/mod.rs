@@ -51,7 +51,7 @@ struct Seen {
     frames: Vec<(Time, Direction, Vec<u8>, Fate)>,
     /// On the loopback.
     packets: Vec<(Direction, Vec<u8>, Fate)>,
-    /// The life of addresses, sockets and neighbours.
+    /// The life of addresses, sockets and neighbours, and datagrams without a packet.
     events: Vec<String>,
     /// Everything, where a test wants it.
     records: Option<Vec<Record<'static>>>,
@@ -77,7 +77,7 @@ impl Observer for Seen {
                 self.frames.push((record.at, *direction, bytes.to_vec(), *fate));
             }
             Event::Loopback { direction, bytes, fate } => self.packets.push((*direction, bytes.to_vec(), *fate)),
-            other if other.depth() == Depth::Life => self.events.push(format!("{other:?}")),
+            other if matches!(other.depth(), Depth::Life | Depth::Frame) => self.events.push(format!("{other:?}")),
             _ => {}
         }
     }
