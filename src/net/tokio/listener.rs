@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::task::{Context, Poll, ready};
 
 use super::TcpStream;
+use super::ready::hops;
 use crate::net::{self, BACKLOG, Stack};
 use crate::socket::Verb;
 
@@ -58,6 +59,7 @@ impl TcpListener {
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
         self.0.local_addr()
     }
+
     /// The listener of a program that blocks, for one that does not.
     pub fn from_std(listener: net::TcpListener) -> TcpListener {
         TcpListener(listener)
@@ -68,3 +70,5 @@ impl TcpListener {
         self.0
     }
 }
+
+hops!(TcpListener);
