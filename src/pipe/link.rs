@@ -254,6 +254,7 @@ impl<Q> Link<Q> {
             end.error.store(0, Ordering::Release);
             direction.whole.store(false, Ordering::Release);
             direction.over.store(false, Ordering::Release);
+            direction.shut.store(false, Ordering::Release);
         }
     }
 

@@ -33,8 +33,11 @@ impl Sockets {
             Verb::OpenListener { local, backlog, v6_only } => {
                 self.open_listener(now, local, (backlog, v6_only), transport, below, rng)
             }
+            Verb::BeginStream { remote } => {
+                self.open_stream(now, (None, remote), transport, below).map(|(_, socket)| Outcome::Stream(socket))
+            }
             Verb::OpenStream { local, remote } => {
-                match self.open_stream(now, ticket, (local, remote), transport, below) {
+                match self.open_stream_and_wait(now, ticket, (local, remote), transport, below) {
                     Ok(None) => return,
                     Ok(Some(outcome)) => Ok(outcome),
                     Err(error) => Err(error),
@@ -66,6 +69,10 @@ impl Sockets {
             },
             Verb::TakeQueuedError { socket } => self.take_queued_error(socket),
             Verb::Info { socket } => self.info(now, socket, transport),
+            Verb::List { page } => {
+                let (rows, next) = self.list(now, page, transport);
+                Ok(Outcome::List(rows, next))
+            }
         };
         self.completions.push_back(Completion { ticket, result });
     }

@@ -339,14 +339,32 @@ impl Sockets {
     }
 
     /// `socket` and `connect`. `None`: the call completes when the peer has answered.
-    pub(super) fn open_stream(
+    pub(super) fn open_stream_and_wait(
         &mut self,
         now: Time,
         ticket: u64,
-        (local, remote): (Option<SocketAddr>, SocketAddr),
+        ends: (Option<SocketAddr>, SocketAddr),
         transport: &mut Transport,
         below: &mut Below<'_>,
     ) -> Result<Option<Outcome>> {
+        let (handle, socket) = self.open_stream(now, ends, transport, below)?;
+        match self.find_mut(handle).map(|descriptor| &mut descriptor.state) {
+            Some(State::Stream { connecting, .. }) => {
+                *connecting = Connecting::Call(Box::new((ticket, socket)));
+                Ok(None)
+            }
+            _ => Ok(Some(Outcome::Stream(socket))),
+        }
+    }
+
+    /// `socket` and `connect`, as if it did not block: the pipe tells how it ends.
+    pub(super) fn open_stream(
+        &mut self,
+        now: Time,
+        (local, remote): (Option<SocketAddr>, SocketAddr),
+        transport: &mut Transport,
+        below: &mut Below<'_>,
+    ) -> Result<(Handle, StreamSocket)> {
         let options = Arc::clone(&self.defaults);
         let handle = self.insert(domain_of(remote), Kind::Tcp, options, State::Idle { end: None }, transport);
         let pipe = match self.connect_tcp(now, handle, (local, remote), transport, below) {
@@ -356,21 +374,18 @@ impl Sockets {
                 return Err(other.err().unwrap_or(Error::InvalidInput));
             }
         };
-        let descriptor = self.table.get_mut(handle.descriptor).ok_or(Error::BadDescriptor)?;
-        match &mut descriptor.state {
+        let descriptor = self.find(handle).ok_or(Error::BadDescriptor)?;
+        let (id, local, remote) = match descriptor.state {
             State::Joined { slot } => {
-                let end = self.loopback.end(*slot)?;
-                let (id, local, remote) = (end.id(), end.local(), end.remote());
-                Ok(Some(Outcome::Stream(StreamSocket { handle, id, local, remote, pipe })))
+                let end = self.loopback.end(slot)?;
+                (end.id(), end.local(), end.remote())
             }
-            State::Stream { slot, connecting, .. } => {
-                let connection = transport.connection(*slot).ok_or(Error::ConnectionAborted)?;
-                let (id, local) = (connection.id(), connection.local());
-                let socket = StreamSocket { handle, id, local, remote, pipe };
-                *connecting = Connecting::Call(Box::new((ticket, socket)));
-                Ok(None)
+            State::Stream { slot, .. } => {
+                let connection = transport.connection(slot).ok_or(Error::ConnectionAborted)?;
+                (connection.id(), connection.local(), remote)
             }
-            _ => Err(Error::InvalidInput),
-        }
+            _ => return Err(Error::InvalidInput),
+        };
+        Ok((handle, StreamSocket { handle, id, local, remote, pipe }))
     }
 }

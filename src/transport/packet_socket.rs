@@ -135,6 +135,21 @@ impl PacketSocket {
         }
     }
 
+    /// Bytes that wait to go up to its program.
+    pub fn unread(&self) -> usize {
+        self.bytes - self.waiting.len() * COST
+    }
+
+    /// What it has carried up to now.
+    pub fn summary(&self, now: Time) -> Summary {
+        Summary { age: now - self.created, ..self.summary }
+    }
+
+    /// Whom it is connected to.
+    pub fn peer(&self) -> Option<IpAddr> {
+        self.remote
+    }
+
     /// Its address and its identifier or protocol. One that is connected and was not bound has the address that it sends
     /// from (`connect(2)` on Linux).
     pub fn local(&self) -> SocketAddr {
@@ -361,7 +376,7 @@ impl Transport {
         for &group in &socket.groups {
             below.ip.leave_group(now, group);
         }
-        let summary = Summary { age: now - socket.created, ..socket.summary };
+        let summary = socket.summary(now);
         self.lives.push_back(super::Life::Closed { socket: socket.id, how: Close::ByUs, summary });
         socket
     }

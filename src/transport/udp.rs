@@ -10,7 +10,7 @@ use super::datagram::Datagram;
 use super::{Below, Bound, Holder, Life, Notice, Place, QueuedError, Sharing, Transport, segment};
 use crate::error::{Error, Result};
 use crate::ip::{self, ErrorKind, Hop, IcmpError, Ip, Packet};
-use crate::observe::{Cast, Close, Fate, Protocol, Rule, Summary, Time};
+use crate::observe::{Cast, Close, Fate, Protocol, Rule, Time};
 
 /// Octets of the UDP header.
 const HEADER: usize = 8;
@@ -321,7 +321,7 @@ impl Transport {
             below.ip.leave_group(now, group);
         }
         self.ports.release(Protocol::Udp, socket.place, Bound::Datagram(slot));
-        let summary = Summary { age: now - socket.created, ..socket.summary };
+        let summary = socket.summary(now);
         self.lives.push_back(Life::Closed { socket: socket.id, how: Close::ByUs, summary });
     }
 

@@ -341,9 +341,13 @@ impl Connection {
         self.socket().may_send() && !self.is_closing
     }
 
-    /// Sends a FIN after what is in the send buffer.
+    /// Sends a FIN after what is in the send buffer. In SYN-SENT there is nobody to send it to (RFC 9293 §3.10.4), and
+    /// whoever waits for the connection is told what Linux tells (`tcp_disconnect`).
     pub fn close(&mut self) {
-        if self.may_send() {
+        if self.state() == TcpState::SynSent {
+            self.end(Close::Aborted, Error::ConnectionReset);
+            self.abort();
+        } else if self.may_send() {
             self.note_closer(Close::ByUs);
             if self.state() == TcpState::CloseWait {
                 self.is_closing = true;
