@@ -6,6 +6,7 @@ use std::task::{Context, Poll};
 
 use tokio::io::{Interest, Ready};
 
+use super::poll_fairly;
 use crate::net::{self, Readiness, Socket};
 
 /// What tokio's interest is in ours.
@@ -37,12 +38,13 @@ fn ready(found: Readiness, wanted: Interest) -> Ready {
 }
 
 pub(super) async fn wait(socket: &Socket, wanted: Interest) -> io::Result<Ready> {
-    let found = poll_fn(|context| socket.poll_ready(context, interest(wanted))).await?;
+    let interest = interest(wanted);
+    let found = poll_fn(|context| poll_fairly(context, |context| socket.poll_ready(context, interest))).await?;
     Ok(ready(found, wanted))
 }
 
 pub(super) fn poll(socket: &Socket, context: &mut Context<'_>, wanted: net::Interest) -> Poll<io::Result<()>> {
-    socket.poll_ready(context, wanted).map_ok(|_| ())
+    poll_fairly(context, |context| socket.poll_ready(context, wanted)).map_ok(|_| ())
 }
 
 /// The methods by which tokio's sockets say that a `try_` call may succeed.
@@ -119,13 +121,14 @@ macro_rules! stream_readiness {
                 context: &mut Context<'_>,
                 buffer: &mut ReadBuf<'_>,
             ) -> Poll<io::Result<()>> {
-                let count = ready!(self.0.0.poll_recv(context, buffer.initialize_unfilled()))?;
+                let receive = |context: &mut Context<'_>| self.0.0.poll_recv(context, buffer.initialize_unfilled());
+                let count = ready!($crate::net::tokio::poll_fairly(context, receive))?;
                 buffer.advance(count);
                 Poll::Ready(Ok(()))
             }
 
             pub(super) fn poll_write_shared(&self, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-                self.0.0.poll_send(context, bytes)
+                $crate::net::tokio::poll_fairly(context, |context| self.0.0.poll_send(context, bytes))
             }
 
             pub(super) fn shutdown_write(&self) -> io::Result<()> {

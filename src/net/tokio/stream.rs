@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
+use super::poll_fairly;
 use super::ready::{hops, readiness, stream_readiness};
 use super::tcp::{self, OwnedReadHalf, OwnedWriteHalf, ReadHalf, WriteHalf};
 use crate::error::Error;
@@ -134,7 +135,7 @@ impl TcpStream {
     ///
     /// As reading.
     pub async fn peek(&self, buffer: &mut [u8]) -> io::Result<usize> {
-        poll_fn(|context| self.0.0.poll_peek(context, buffer)).await
+        poll_fn(|context| poll_fairly(context, |context| self.0.0.poll_peek(context, buffer))).await
     }
 
     /// [`TcpStream::peek`] for those who poll by hand.

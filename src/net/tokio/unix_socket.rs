@@ -8,6 +8,7 @@ use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
+use super::poll_fairly;
 use super::ready::{readiness, stream_readiness};
 use super::unix::{self, OwnedReadHalf, OwnedWriteHalf, ReadHalf, WriteHalf};
 use crate::net::unix::{as_unix, named};
@@ -54,7 +55,7 @@ impl UnixListener {
 
     /// [`UnixListener::accept`] for those who poll by hand.
     pub fn poll_accept(&self, context: &mut Context<'_>) -> Poll<io::Result<(UnixStream, SocketAddr)>> {
-        let (socket, peer) = ready!(self.0.0.poll_accept(context))?;
+        let (socket, peer) = ready!(poll_fairly(context, |context| self.0.0.poll_accept(context)))?;
         Poll::Ready(Ok((UnixStream(socket.into()), as_unix(&peer)?)))
     }
 
@@ -224,7 +225,9 @@ impl UnixDatagram {
     /// As [`net::UnixDatagram::recv_from`].
     pub async fn recv_from(&self, buffer: &mut [u8]) -> io::Result<(usize, SocketAddr)> {
         let mut buffers = [IoSliceMut::new(buffer)];
-        let received = poll_fn(|context| self.0.0.poll_receive_unix(context, &mut buffers, false)).await?;
+        let received =
+            poll_fn(|context| poll_fairly(context, |context| self.0.0.poll_receive_unix(context, &mut buffers, false)))
+                .await?;
         let (count, from) = received.map(|received| (received.count, received.addresses)).unwrap_or_default();
         Ok((count, as_unix(&from.into())?))
     }
