@@ -63,6 +63,8 @@ pub(super) struct Inner {
     watchers: Mutex<Vec<Waker>>,
     addresses: Mutex<Addresses>,
     is_nonblocking: AtomicBool,
+    /// A TCP connection was begun, and no call has been told yet what came of it.
+    is_begun: AtomicBool,
     read_timeout: Timeout,
     write_timeout: Timeout,
     linger: Mutex<Option<Duration>>,
@@ -120,6 +122,7 @@ impl Socket {
             watchers: Mutex::default(),
             addresses: Mutex::new(addresses),
             is_nonblocking: AtomicBool::new(false),
+            is_begun: AtomicBool::new(false),
             read_timeout: Timeout::default(),
             write_timeout: Timeout::default(),
             linger: Mutex::new(None),
@@ -283,8 +286,8 @@ impl Socket {
     /// # Errors
     ///
     /// `ConnectionRefused`, `TimedOut`, `HostUnreachable`, `NetworkUnreachable`, `AddrNotAvailable`; errno EISCONN;
-    /// errno EINPROGRESS if it is non-blocking (then [`Socket::take_error`] says how it ended, once it is writable),
-    /// and EALREADY while it goes on.
+    /// errno EINPROGRESS if it is non-blocking (then [`Socket::take_error`] says how it ended, once it is writable, and so
+    /// does the next call of this), and EALREADY while it goes on.
     ///
     /// Of a Unix socket, also: `NotFound` if nobody has this path; errno EPROTOTYPE if a socket of another type has it,
     /// EPERM if it is a socket of messages that is connected to another; `WouldBlock` if it is non-blocking and the
@@ -293,6 +296,9 @@ impl Socket {
         if self.inner.unix.is_some() {
             let deadline = self.inner.write_timeout.deadline();
             return self.connect_unix_until(address, !self.nonblocking()?, deadline, Error::WouldBlock);
+        }
+        if let Some(earlier) = self.earlier_connect() {
+            return earlier;
         }
         self.begin_connect(address)?;
         if self.inner.kind != Kind::Tcp {
@@ -305,6 +311,20 @@ impl Socket {
         self.end_connect(deadline, Error::InProgress)
     }
 
+    /// What came of a connection that was begun, if it has come and no call of `connect` was told: this one is, whatever
+    /// address it names, as on Linux (`inet_stream_connect`).
+    fn earlier_connect(&self) -> Option<io::Result<()>> {
+        let Some(Pipe::Stream(pipe)) = self.inner.pipe.get() else { return None };
+        if pipe.is_connecting() || !self.inner.is_begun.swap(false, Ordering::AcqRel) {
+            return None;
+        }
+        Some(match pipe.try_connected() {
+            // It failed, and somebody has asked for the error already.
+            Ok(()) if pipe.is_over() => Err(Error::ConnectionAborted.into()),
+            ended => ended.map_err(Into::into),
+        })
+    }
+
     /// [`Socket::connect`], and gives up after `timeout`.
     ///
     /// # Errors
@@ -314,6 +334,9 @@ impl Socket {
         if self.inner.unix.is_some() {
             let deadline = Instant::now().checked_add(timeout);
             return self.connect_unix_until(address, true, deadline, Error::TimedOut);
+        }
+        if let Some(earlier) = self.earlier_connect() {
+            return earlier;
         }
         self.begin_connect(address)?;
         if self.inner.kind != Kind::Tcp {
@@ -328,6 +351,7 @@ impl Socket {
         if let Outcome::Connecting(Some(pipe)) = outcome {
             self.set_pipe(Pipe::Stream(pipe))?;
         }
+        self.inner.is_begun.store(true, Ordering::Release);
         // Which address it got is known to the engine, and asked of it when somebody wants to know.
         *lock(&self.inner.addresses) = Addresses { local: None, peer: Some(remote) };
         Ok(())
@@ -335,7 +359,11 @@ impl Socket {
 
     fn end_connect(&self, deadline: Option<Instant>, late: Error) -> io::Result<()> {
         let Some(Pipe::Stream(pipe)) = self.inner.pipe.get() else { return Err(Error::NotConnected.into()) };
-        Ok(block_on(poll_fn(|context| pipe.poll_connected(context)), deadline).unwrap_or(Err(late))?)
+        let Some(ended) = block_on(poll_fn(|context| pipe.poll_connected(context)), deadline) else {
+            return Err(late.into());
+        };
+        self.inner.is_begun.store(false, Ordering::Release);
+        Ok(ended?)
     }
 
     /// How a connection that was begun has ended.
@@ -371,10 +399,13 @@ impl Socket {
     ///
     /// # Errors
     ///
-    /// `NotConnected`.
+    /// `NotConnected`, also once both directions are over.
     pub fn shutdown(&self, how: Shutdown) -> io::Result<()> {
         let (read, write) = (how != Shutdown::Write, how != Shutdown::Read);
         match self.inner.pipe.get() {
+            Some(Pipe::Stream(pipe)) if self.inner.kind == Kind::Tcp && pipe.is_over() => {
+                Err(Error::NotConnected.into())
+            }
             Some(Pipe::Stream(pipe)) => {
                 if read {
                     pipe.shutdown_read();

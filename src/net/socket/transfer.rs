@@ -353,8 +353,8 @@ impl Socket {
         let buffers = &[IoSlice::new(bytes)];
         match self.inner.pipe.get() {
             _ if self.has_unix_messages() => Ok(self.send_unix(buffers, Some(address), self.is_nonblocking())?),
-            Some(_) if self.inner.unix.is_some() => Err(Error::AlreadyConnected.into()),
-            None if self.inner.unix.is_some() => Err(Error::NotSupported.into()),
+            Some(Pipe::Stream(_)) if self.inner.unix.is_some() => Err(Error::AlreadyConnected.into()),
+            _ if self.inner.unix.is_some() => Err(Error::NotSupported.into()),
             Some(Pipe::Datagrams(_)) => {
                 Ok(self.send_message(buffers, address.inet()?, local, self.is_nonblocking())?)
             }
