@@ -20,7 +20,7 @@ pub(crate) const BODIES: Bodies = bodies![
     a_non_blocking_connect_that_is_refused_says_so_in_so_error,
     a_connect_under_way_is_already_in_progress,
     the_next_connect_tells_how_one_that_was_in_progress_ended,
-    a_refused_socket_cannot_be_shut_down,
+    what_is_not_connected_cannot_be_shut_down_or_read,
     a_connected_socket_is_connected_already,
     a_listener_is_connected_already,
     an_address_of_the_other_family_is_refused,
@@ -152,10 +152,15 @@ fn the_next_connect_tells_how_one_that_was_in_progress_ended(world: &World) {
     refused.connect(address).unwrap();
 }
 
-fn a_refused_socket_cannot_be_shut_down(world: &World) {
+fn what_is_not_connected_cannot_be_shut_down_or_read(world: &World) {
     let refused = world.tcp_client();
     fails(refused.connect(world.server_at(world.port())), Error::ConnectionRefused);
+    fails(refused.recv(&mut [0; 1]), Error::NotConnected);
+    fails(refused.send(b"x"), Error::BrokenPipe);
     fails(refused.shutdown(Shutdown::Both), Error::NotConnected);
+    let (listener, _) = world.listener();
+    listener.shutdown(Shutdown::Read).unwrap();
+    fails(listener.shutdown(Shutdown::Read), Error::NotConnected);
 }
 
 fn a_connected_socket_is_connected_already(world: &World) {

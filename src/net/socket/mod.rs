@@ -65,6 +65,8 @@ pub(super) struct Inner {
     is_nonblocking: AtomicBool,
     /// A TCP connection was begun, and no call has been told yet what came of it.
     is_begun: AtomicBool,
+    /// A call of `connect` was told that it has failed: there is no connection, and there was none.
+    has_failed: AtomicBool,
     read_timeout: Timeout,
     write_timeout: Timeout,
     linger: Mutex<Option<Duration>>,
@@ -123,6 +125,7 @@ impl Socket {
             addresses: Mutex::new(addresses),
             is_nonblocking: AtomicBool::new(false),
             is_begun: AtomicBool::new(false),
+            has_failed: AtomicBool::new(false),
             read_timeout: Timeout::default(),
             write_timeout: Timeout::default(),
             linger: Mutex::new(None),
@@ -318,11 +321,11 @@ impl Socket {
         if pipe.is_connecting() || !self.inner.is_begun.swap(false, Ordering::AcqRel) {
             return None;
         }
-        Some(match pipe.try_connected() {
+        Some(self.told(match pipe.try_connected() {
             // It failed, and somebody has asked for the error already.
-            Ok(()) if pipe.is_over() => Err(Error::ConnectionAborted.into()),
-            ended => ended.map_err(Into::into),
-        })
+            Ok(()) if pipe.is_over() => Err(Error::ConnectionAborted),
+            ended => ended,
+        }))
     }
 
     /// [`Socket::connect`], and gives up after `timeout`.
@@ -352,6 +355,7 @@ impl Socket {
             self.set_pipe(Pipe::Stream(pipe))?;
         }
         self.inner.is_begun.store(true, Ordering::Release);
+        self.inner.has_failed.store(false, Ordering::Release);
         // Which address it got is known to the engine, and asked of it when somebody wants to know.
         *lock(&self.inner.addresses) = Addresses { local: None, peer: Some(remote) };
         Ok(())
@@ -363,7 +367,18 @@ impl Socket {
             return Err(late.into());
         };
         self.inner.is_begun.store(false, Ordering::Release);
+        self.told(ended)
+    }
+
+    /// A call of `connect` is told how it ended.
+    fn told(&self, ended: Result<()>) -> io::Result<()> {
+        self.inner.has_failed.store(ended.is_err(), Ordering::Release);
         Ok(ended?)
+    }
+
+    /// Whether there is no connection because the last try has failed.
+    fn has_failed(&self) -> bool {
+        self.inner.has_failed.load(Ordering::Acquire)
     }
 
     /// How a connection that was begun has ended.
@@ -428,6 +443,7 @@ impl Socket {
                 Ok(peer.map(|_| ()).ok_or(Error::NotConnected)?)
             }
             // It does not listen any more, whoever waits to accept is told, and it may listen again.
+            Some(Pipe::Accepts(queue)) if queue.is_shut() => Err(Error::NotConnected.into()),
             Some(Pipe::Accepts(queue)) if read => {
                 queue.shut_down();
                 Ok(())

@@ -82,7 +82,7 @@ fn partial(count: usize, last: Result<()>) -> Result<usize> {
 impl Socket {
     fn stream(&self) -> Result<&Stream> {
         match self.inner.pipe.get() {
-            Some(Pipe::Stream(pipe)) => Ok(pipe),
+            Some(Pipe::Stream(pipe)) if !self.has_failed() => Ok(pipe),
             // `unix_stream_read_generic` in Linux.
             _ if self.inner.unix.is_some() => Err(Error::InvalidInput),
             _ => Err(Error::NotConnected),
