@@ -12,7 +12,8 @@ use super::Stack;
 use crate::ip::Packet;
 use crate::link::Frames;
 use crate::observe::{
-    CallKind, Depth, Direction, Event, EventId, Fate, Observer, Ownership, Rule, SocketId, TcpState, Time, TimerKind,
+    CallKind, Depth, Direction, Event, EventId, Fate, Observer, Ownership, Protocol, Rule, SocketId, TcpState, Time,
+    TimerKind,
 };
 use crate::pipe::Deed;
 use crate::socket::Call;
@@ -369,7 +370,9 @@ impl Stack {
                 Deed::Read(_) => track.read = Some(id),
                 Deed::Write(bytes) => {
                     (track.call, track.is_called) = (Some(id), true);
-                    track.note_message(bytes, id);
+                    if socket.protocol != Protocol::Tcp {
+                        track.note_message(bytes, id);
+                    }
                     if let Some(start) = track.written_to {
                         let end = start.wrapping_add(bytes as u32);
                         track.written.push(start, end, id);
