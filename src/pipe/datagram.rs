@@ -5,7 +5,8 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 
-use super::link::{Joined, Joint, Link, Side};
+use super::joined::{Carrier, JoinedEnd};
+use super::link::{Joint, Link, Side};
 use super::readiness::{Interest, Readiness};
 use super::{Bell, lock};
 use crate::error::{Error, Result};
@@ -60,6 +61,8 @@ pub struct Received<A = Addresses> {
 pub(super) struct Queue<A> {
     pub(super) datagrams: VecDeque<(A, Box<[u8]>)>,
     bytes: usize,
+    /// How many bytes were taken out of it, modulo the size of the number.
+    taken: usize,
     pub(super) capacity: usize,
     /// `bytes`, where all that buffers use is counted.
     pub(super) charge: Charge,
@@ -67,7 +70,7 @@ pub(super) struct Queue<A> {
 
 impl<A> Queue<A> {
     pub(super) fn new(capacity: usize, memory: &Memory) -> Mutex<Queue<A>> {
-        Mutex::new(Queue { datagrams: VecDeque::new(), bytes: 0, capacity, charge: memory.account() })
+        Mutex::new(Queue { datagrams: VecDeque::new(), bytes: 0, taken: 0, capacity, charge: memory.account() })
     }
 
     pub(super) fn has_room(&self, length: usize) -> bool {
@@ -82,6 +85,7 @@ impl<A> Queue<A> {
     pub(super) fn pop(&mut self) -> Option<(A, Box<[u8]>)> {
         let (addresses, bytes) = self.datagrams.pop_front()?;
         self.count(self.bytes - (bytes.len() + COST));
+        self.taken = self.taken.wrapping_add(bytes.len());
         Some((addresses, bytes))
     }
 
@@ -89,6 +93,37 @@ impl<A> Queue<A> {
         self.bytes = bytes;
         self.charge.set(bytes);
     }
+
+    /// The payload of what waits.
+    fn payload(&self) -> usize {
+        self.bytes - self.datagrams.len() * COST
+    }
+}
+
+impl<A: fmt::Debug + Send> Carrier for Mutex<Queue<A>> {
+    fn written(&self) -> usize {
+        let queue = lock(self);
+        queue.taken.wrapping_add(queue.payload())
+    }
+
+    fn read(&self) -> usize {
+        lock(self).taken
+    }
+
+    fn held(&self) -> usize {
+        lock(self).payload()
+    }
+
+    fn set_most(&self, bytes: usize) {
+        lock(self).capacity = bytes;
+    }
+
+    /// Each message has its own, which goes with it.
+    fn holds_memory(&self) -> bool {
+        false
+    }
+
+    fn rest(&self) {}
 }
 
 type Shared<A> = Arc<Link<Mutex<Queue<A>>>>;
@@ -142,12 +177,12 @@ impl<A: Clone> Datagrams<A> {
         (application, end.join(right))
     }
 
-    /// Both ends, if this one is joined to another application's.
-    pub fn both_ends(&self) -> Option<Joined>
+    /// What the engine keeps of this end and of the other, where two are joined.
+    pub fn joined_ends(&self) -> Option<[JoinedEnd; 2]>
     where
         A: fmt::Debug + Send + 'static,
     {
-        self.link.is_joined().then(|| Joined::new(Arc::clone(&self.link)))
+        self.link.is_joined().then(|| JoinedEnd::both(&self.link, self.side))
     }
 
     /// Takes one message, or with `peek` a copy of it (MSG_PEEK); `None` when nothing more will come.
@@ -456,6 +491,7 @@ impl<A> DatagramEnd<A> {
     pub fn give_back(&self, bytes: Box<[u8]>, addresses: A) {
         let mut queue = lock(&self.link.outgoing(APPLICATION).queue);
         let total = queue.bytes + bytes.len() + COST;
+        queue.taken = queue.taken.wrapping_sub(bytes.len());
         queue.count(total);
         queue.datagrams.push_front((addresses, bytes));
     }

@@ -1,6 +1,5 @@
-use std::fmt;
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicI32, Ordering, fence};
-use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll, Waker};
 
 use super::Bell;
@@ -88,34 +87,6 @@ pub(super) struct Link<Q> {
     connecting: AtomicBool,
     /// The connection died, or the stack has stopped; both ends know of it.
     dead: AtomicBool,
-}
-
-/// Two joined ends, for the engine, which holds neither.
-#[derive(Debug, Clone)]
-pub struct Joined(Arc<dyn Ends>);
-
-impl Joined {
-    pub(super) fn new<Q: fmt::Debug + Send + Sync + 'static>(link: Arc<Link<Q>>) -> Joined {
-        Joined(link)
-    }
-
-    /// Both ends are told this, once, and nothing more goes from one to the other.
-    pub fn fail(&self, error: Error) {
-        self.0.fail(error);
-    }
-}
-
-trait Ends: fmt::Debug + Send + Sync {
-    fn fail(&self, error: Error);
-}
-
-impl<Q: fmt::Debug + Send + Sync> Ends for Link<Q> {
-    fn fail(&self, error: Error) {
-        for side in [Side::Left, Side::Right] {
-            self.set_error(side, error);
-        }
-        self.finish();
-    }
 }
 
 impl<Q> Link<Q> {

@@ -19,6 +19,7 @@ mod accept;
 mod datagram;
 mod doorbell;
 mod hold;
+mod joined;
 mod link;
 mod mailbox;
 mod readiness;
@@ -31,10 +32,11 @@ pub use accept::{AcceptEnd, Accepts, Vacancy};
 pub use datagram::{Addresses, DatagramEnd, Datagrams, HeaderFields, Received};
 pub use doorbell::{Bell, Doorbell};
 pub use hold::{Hold, HoldEnd};
-pub use link::{Joined, Joint};
+pub use joined::JoinedEnd;
+pub use link::Joint;
 pub use mailbox::{MailSlot, Mailbox};
 pub use readiness::{Interest, Readiness};
-pub use stream::{JoinedEnd, Stream, StreamEnd};
+pub use stream::{Stream, StreamEnd};
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 

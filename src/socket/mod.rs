@@ -14,6 +14,7 @@
 //! | `call` | every other verb |
 //! | `joined` | connections to sockets of this very stack, without packets |
 //! | `packet` | echo and raw sockets |
+//! | `resting` | memory of joined connections that are idle |
 //! | `service` | bytes between pipes and the transport |
 //! | `unix` | Unix-domain sockets |
 //!
@@ -26,6 +27,7 @@ mod kind;
 mod open;
 mod option;
 mod packet;
+mod resting;
 mod service;
 mod unix;
 mod verb;
@@ -61,6 +63,7 @@ pub struct Sockets {
     limits: Limits,
     mode: Mode,
     loopback: Loopback,
+    resting: resting::Resting,
     next_number: u64,
     names: unix::Names,
     /// What a socket has that was told nothing: one record for all of them.
@@ -79,6 +82,8 @@ struct Descriptor {
     /// Errors that its program asked for and has not fetched (IP_RECVERR), the oldest first.
     errors: VecDeque<QueuedError>,
     state: State,
+    /// The memory of its rings is looked after.
+    is_resting: bool,
 }
 
 /// What a socket is at present, with its slot in the transport and the stack's end of its pipe.
@@ -153,6 +158,7 @@ impl Sockets {
             limits: config.limits.clone(),
             mode: config.loopback,
             loopback: Loopback::default(),
+            resting: resting::Resting::default(),
             next_number: 1,
             names: unix::Names::default(),
             defaults: Arc::new(Options::default()),
@@ -175,6 +181,7 @@ impl Sockets {
             bound: None,
             errors: VecDeque::new(),
             state,
+            is_resting: false,
         });
         Handle { descriptor, number }
     }

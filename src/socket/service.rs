@@ -50,7 +50,7 @@ impl Sockets {
                 // It has nothing to ring by.
                 Some(State::Idle { end: None }) => {}
                 Some(State::Datagram { .. }) => self.service_datagram(now, descriptor, transport, below, rng),
-                Some(State::Unix(_)) => self.answer_unix(descriptor),
+                Some(State::Unix(_)) => self.answer_unix(now, descriptor),
                 Some(State::Packet { .. }) => self.service_packet(now, descriptor, transport, below, rng),
                 // It rang while its socket was going away.
                 None => {}

@@ -3,9 +3,10 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use super::super::Bell;
+use super::super::joined::{Carrier, JoinedEnd};
 use super::super::link::{Joint, Link, Side};
 use super::super::ring::Ring;
-use super::{JoinedEnd, LOW_WATER, Stream};
+use super::{LOW_WATER, Stream};
 use crate::error::Error;
 
 /// The stack's end of a stream socket.
@@ -50,7 +51,7 @@ impl StreamEnd {
             self.link.end_connect();
         }
         self.link.join(joint, bell);
-        let ends = [Side::Right, Side::Left].map(|side| JoinedEnd::new(Arc::clone(&self.link), side));
+        let ends = JoinedEnd::both(&self.link, Side::Right);
         (Stream::at(&self.link, Side::Right), ends)
     }
 
@@ -93,7 +94,7 @@ impl StreamEnd {
         let count = reader.pop(buffer);
         let room = reader.room();
         drop(reader);
-        if count > 0 && room >= outgoing.queue.capacity() / LOW_WATER {
+        if count > 0 && room >= outgoing.queue.most() / LOW_WATER {
             outgoing.writers.wake(None);
         }
         count

@@ -2,7 +2,7 @@
 
 use super::{Recipient, Role, Unix, UnixAddress, UnixPipe};
 use crate::error::{Error, Result};
-use crate::pipe::{Accepts, Datagrams, Joined, Joint, Stream};
+use crate::pipe::{Accepts, Datagrams, JoinedEnd, Joint, Stream};
 use crate::socket::{Handle, Kind, Outcome, Sockets};
 
 impl Sockets {
@@ -53,7 +53,7 @@ impl Sockets {
         }
         let connecting = own.name.clone();
         let mut accepted = self.open_unix(kind)?;
-        let (near, far, ends) = match self.join_unix(kind, [socket, accepted.handle]) {
+        let (near, far, [near_end, far_end]) = match self.join_unix(kind, [socket, accepted.handle]) {
             Ok(joined) => joined,
             Err(error) => {
                 self.table.try_remove(accepted.handle.descriptor);
@@ -63,10 +63,11 @@ impl Sockets {
         // What is accepted has the listener's name, which stays the listener's.
         accepted.name = listening.clone();
         let far_side = self.unix_mut(accepted.handle)?;
-        (far_side.name, far_side.role) = (listening.clone(), Role::Connected(ends.clone()));
+        (far_side.name, far_side.role) = (listening.clone(), Role::Connected(far_end));
         accepted.peer = Some(connecting);
         accepted.pipe = Some(far);
-        self.unix_mut(socket)?.role = Role::Connected(ends);
+        self.unix_mut(socket)?.role = Role::Connected(near_end);
+        self.bound_unix(socket);
         if let Role::Listening(end) = &self.unix(other)?.1.role {
             end.deliver(accepted);
         }
@@ -80,15 +81,15 @@ impl Sockets {
     }
 
     /// Two pipes' ends of this kind.
-    fn join_unix(&self, kind: Kind, sockets: [Handle; 2]) -> Result<(UnixPipe, UnixPipe, Joined)> {
+    fn join_unix(&self, kind: Kind, sockets: [Handle; 2]) -> Result<(UnixPipe, UnixPipe, [JoinedEnd; 2])> {
         let bells = sockets.map(|socket| self.doorbell.bell(socket.descriptor));
         let (near, far, ends) = if kind == Kind::UnixStream {
             let (near, far) = Stream::joined(Joint::Unix, self.limits.pipe, &self.memory, bells)?;
-            let ends = near.both_ends();
+            let ends = near.joined_ends();
             (UnixPipe::Stream(near), UnixPipe::Stream(far), ends)
         } else {
             let (near, far) = Datagrams::joined(self.limits.datagram_buffer, &self.memory, bells);
-            let ends = near.both_ends();
+            let ends = near.joined_ends();
             (UnixPipe::SeqPacket(near), UnixPipe::SeqPacket(far), ends)
         };
         Ok((near, far, ends.ok_or(Error::InvalidInput)?))
@@ -169,10 +170,10 @@ impl Sockets {
                 }
             }
         } else {
-            let (near, far, ends) = self.join_unix(kind, [first.handle, second.handle])?;
-            for (one, pipe) in [(first, near), (second, far)] {
+            let (near, far, [near_end, far_end]) = self.join_unix(kind, [first.handle, second.handle])?;
+            for (one, pipe, end) in [(first, near, near_end), (second, far, far_end)] {
                 one.pipe = Some(pipe);
-                self.unix_mut(one.handle)?.role = Role::Connected(ends.clone());
+                self.unix_mut(one.handle)?.role = Role::Connected(end);
             }
         }
         Ok(Outcome::UnixPair(pair))

@@ -23,9 +23,10 @@ use std::sync::{Arc, OnceLock};
 
 use rand::rngs::StdRng;
 
-use super::{Address, Domain, Handle, Kind, Outcome, Sockets, State};
+use super::{Address, Descriptor, Domain, Handle, Kind, Outcome, Sockets, State};
 use crate::error::{Error, Result};
-use crate::pipe::{AcceptEnd, Datagrams, Hold, HoldEnd, Joined, MailSlot, Mailbox, Stream};
+use crate::observe::Time;
+use crate::pipe::{AcceptEnd, Datagrams, Hold, HoldEnd, JoinedEnd, MailSlot, Mailbox, Stream};
 
 /// What a socket is called, as it and its peers see it: it may get its name after they have met.
 #[derive(Debug, Clone, Default)]
@@ -99,7 +100,7 @@ enum Role {
     /// Bytes or sequenced packets, not connected.
     Idle,
     Listening(AcceptEnd<UnixSocket>),
-    Connected(Joined),
+    Connected(JoinedEnd),
     Datagram {
         slot: MailSlot<UnixName>,
         peer: Option<Handle>,
@@ -112,12 +113,20 @@ impl Unix {
         self.hold.is_dropped() || matches!(&self.role, Role::Datagram { slot, .. } if slot.is_gone())
     }
 
+    /// Its end of a connection.
+    pub(super) fn joined_end(&self) -> Option<&JoinedEnd> {
+        match &self.role {
+            Role::Connected(end) => Some(end),
+            _ => None,
+        }
+    }
+
     /// The stack stops.
     pub(super) fn stop(&self) {
         match &self.role {
             Role::Idle => {}
             Role::Listening(end) => end.finish(),
-            Role::Connected(ends) => ends.fail(Error::NetworkDown),
+            Role::Connected(end) => end.fail(Error::NetworkDown),
             Role::Datagram { slot, .. } => slot.stop(),
         }
     }
@@ -209,14 +218,28 @@ impl Sockets {
         self.names.find(name, kind)
     }
 
+    /// Tells its connection how much may wait to be sent.
+    pub(super) fn bound_unix(&self, socket: Handle) {
+        if let Some(Descriptor { kind, options, state: State::Unix(unix), .. }) = self.find(socket)
+            && let Some(end) = unix.joined_end()
+        {
+            end.set_most_unsent(options.most_unsent(*kind, &self.limits));
+        }
+    }
+
     /// Looks after a socket whose program has rung.
-    pub(super) fn answer_unix(&mut self, descriptor: usize) {
+    pub(super) fn answer_unix(&mut self, now: Time, descriptor: usize) {
         if let Some(State::Unix(unix)) = self.table.get(descriptor).map(|entry| &entry.state) {
             if unix.hold.is_dropped() {
                 self.remove_unix(descriptor);
-            } else if let Role::Listening(end) = &unix.role {
-                end.answer();
+                return;
             }
+            match &unix.role {
+                Role::Listening(end) => end.answer(),
+                Role::Connected(end) => end.answer(),
+                Role::Idle | Role::Datagram { .. } => {}
+            }
+            self.watch_memory(now, descriptor);
         }
     }
 
@@ -229,8 +252,8 @@ impl Sockets {
         if let Role::Listening(end) = unix.role {
             // Nobody has seen these, and nobody will (Linux: unix_release_sock).
             while let Some(waiting) = end.take() {
-                if let Ok((_, Unix { role: Role::Connected(ends), .. })) = self.unix(waiting.handle) {
-                    ends.fail(Error::ConnectionReset);
+                if let Ok((_, Unix { role: Role::Connected(end), .. })) = self.unix(waiting.handle) {
+                    end.fail(Error::ConnectionReset);
                 }
                 self.table.try_remove(waiting.handle.descriptor);
             }
