@@ -98,7 +98,7 @@ impl End {
             send_next: 0,
             receive_next: 0,
             send_queue: self.pipe.unsent(),
-            receive_queue: self.pipe.unread(),
+            receive_queue: self.pipe.carried().unread,
             first_checksum: 0,
             summary: self.summary(now),
         }
@@ -106,10 +106,11 @@ impl End {
 
     /// What it has carried.
     pub fn summary(&self, now: Time) -> Summary {
+        let carried = self.pipe.carried();
         Summary {
             age: now - self.created,
-            bytes_in: self.pipe.read() as u64,
-            bytes_out: self.pipe.written() as u64,
+            bytes_in: carried.received.bytes,
+            bytes_out: carried.sent.bytes,
             ..Summary::default()
         }
     }
@@ -122,11 +123,12 @@ impl Loopback {
         &mut self,
         now: Time,
         ends: &Ends,
+        connector: SocketId,
         pipe: StreamEnd,
         bell: Bell,
         transport: &mut Transport,
     ) -> std::result::Result<Fresh, StreamEnd> {
-        let Some(joined) = transport.join(ends) else { return Err(pipe) };
+        let Some(joined) = transport.join(ends, connector) else { return Err(pipe) };
         let (pipe, [accepted, connected]) = pipe.join(Joint::Tcp, bell);
         let mut insert = |id, local, remote, pipe| {
             let state = TcpState::Established;
@@ -142,7 +144,7 @@ impl Loopback {
                 is_dropped: false,
             })
         };
-        let connector = insert(joined.connector, ends.local, ends.remote, connected);
+        let connector = insert(connector, ends.local, ends.remote, connected);
         let acceptor = insert(joined.acceptor, ends.remote, ends.local, accepted);
         self.ends[connector].peer = Some(acceptor);
         self.ends[acceptor].peer = Some(connector);

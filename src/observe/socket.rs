@@ -11,6 +11,8 @@ pub enum Protocol {
     Icmp,
     /// Any protocol: the packets as they are (`raw(7)`).
     Raw,
+    /// None: between programs of one stack (`unix(7)`).
+    Unix,
 }
 
 impl fmt::Display for Protocol {
@@ -20,6 +22,7 @@ impl fmt::Display for Protocol {
             Protocol::Udp => "udp",
             Protocol::Icmp => "icmp",
             Protocol::Raw => "raw",
+            Protocol::Unix => "unix",
         })
     }
 }

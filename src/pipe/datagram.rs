@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 
-use super::joined::{Carrier, JoinedEnd};
+use super::joined::{Carrier, JoinedEnd, Tally};
 use super::link::{Joint, Link, Side};
 use super::readiness::{Interest, Readiness};
 use super::{Bell, lock};
@@ -61,8 +61,10 @@ pub struct Received<A = Addresses> {
 pub(super) struct Queue<A> {
     pub(super) datagrams: VecDeque<(A, Box<[u8]>)>,
     bytes: usize,
-    /// How many bytes were taken out of it, modulo the size of the number.
-    taken: usize,
+    /// What was put in.
+    pub(super) given: Tally,
+    /// What a program has received.
+    pub(super) taken: Tally,
     pub(super) capacity: usize,
     /// `bytes`, where all that buffers use is counted.
     pub(super) charge: Charge,
@@ -70,48 +72,66 @@ pub(super) struct Queue<A> {
 
 impl<A> Queue<A> {
     pub(super) fn new(capacity: usize, memory: &Memory) -> Mutex<Queue<A>> {
-        Mutex::new(Queue { datagrams: VecDeque::new(), bytes: 0, taken: 0, capacity, charge: memory.account() })
+        Mutex::new(Queue {
+            datagrams: VecDeque::new(),
+            bytes: 0,
+            given: Tally::default(),
+            taken: Tally::default(),
+            capacity,
+            charge: memory.account(),
+        })
     }
 
     pub(super) fn has_room(&self, length: usize) -> bool {
         self.datagrams.len() < DATAGRAMS && self.bytes + length + COST <= self.capacity
     }
 
+    /// Whether a message of so many bytes that has come may wait: as on Linux one may always, however long it is.
+    fn admits(&self, length: usize) -> bool {
+        self.datagrams.is_empty() || self.has_room(length)
+    }
+
     pub(super) fn push(&mut self, addresses: A, bytes: Box<[u8]>) {
         self.count(self.bytes + bytes.len() + COST);
+        self.given.add(bytes.len());
         self.datagrams.push_back((addresses, bytes));
     }
 
     pub(super) fn pop(&mut self) -> Option<(A, Box<[u8]>)> {
         let (addresses, bytes) = self.datagrams.pop_front()?;
         self.count(self.bytes - (bytes.len() + COST));
-        self.taken = self.taken.wrapping_add(bytes.len());
         Some((addresses, bytes))
+    }
+
+    /// Takes one for a program that receives it.
+    pub(super) fn receive(&mut self) -> Option<(A, Box<[u8]>)> {
+        let next = self.pop()?;
+        self.taken.add(next.1.len());
+        Some(next)
+    }
+
+    /// Bytes of payload that wait.
+    pub(super) fn waiting(&self) -> usize {
+        self.bytes - self.datagrams.len() * COST
     }
 
     fn count(&mut self, bytes: usize) {
         self.bytes = bytes;
         self.charge.set(bytes);
     }
-
-    /// The payload of what waits.
-    fn payload(&self) -> usize {
-        self.bytes - self.datagrams.len() * COST
-    }
 }
 
 impl<A: fmt::Debug + Send> Carrier for Mutex<Queue<A>> {
-    fn written(&self) -> usize {
-        let queue = lock(self);
-        queue.taken.wrapping_add(queue.payload())
+    fn given(&self) -> Tally {
+        lock(self).given
     }
 
-    fn read(&self) -> usize {
+    fn taken(&self) -> Tally {
         lock(self).taken
     }
 
-    fn held(&self) -> usize {
-        lock(self).payload()
+    fn waiting(&self) -> usize {
+        lock(self).waiting()
     }
 
     fn set_most(&self, bytes: usize) {
@@ -200,7 +220,7 @@ impl<A: Clone> Datagrams<A> {
         let next = if peek {
             queue.datagrams.front()
         } else {
-            taken = queue.pop();
+            taken = queue.receive();
             taken.as_ref()
         };
         let Some((addresses, bytes)) = next else {
@@ -469,7 +489,7 @@ impl<A> DatagramEnd<A> {
     pub fn deliver_owned(&self, bytes: Box<[u8]>, addresses: A) -> std::result::Result<(), Box<[u8]>> {
         let incoming = self.link.incoming(APPLICATION);
         let mut queue = lock(&incoming.queue);
-        if !queue.has_room(bytes.len()) {
+        if !queue.admits(bytes.len()) {
             incoming.writers.register_bell();
             return Err(bytes);
         }
@@ -491,9 +511,18 @@ impl<A> DatagramEnd<A> {
     pub fn give_back(&self, bytes: Box<[u8]>, addresses: A) {
         let mut queue = lock(&self.link.outgoing(APPLICATION).queue);
         let total = queue.bytes + bytes.len() + COST;
-        queue.taken = queue.taken.wrapping_sub(bytes.len());
         queue.count(total);
         queue.datagrams.push_front((addresses, bytes));
+    }
+
+    /// Bytes that wait to be received by the application.
+    pub fn unread(&self) -> usize {
+        lock(&self.link.incoming(APPLICATION).queue).waiting()
+    }
+
+    /// Bytes that the application has sent and the stack has not taken.
+    pub fn unsent(&self) -> usize {
+        lock(&self.link.outgoing(APPLICATION).queue).waiting()
     }
 
     /// Whether the application has sent what the stack has not taken.
@@ -534,7 +563,7 @@ impl DatagramEnd {
     pub fn deliver(&self, bytes: &[u8], peer: SocketAddr, local: IpAddr) -> bool {
         let incoming = self.link.incoming(APPLICATION);
         let mut queue = lock(&incoming.queue);
-        if !queue.has_room(bytes.len()) {
+        if !queue.admits(bytes.len()) {
             incoming.writers.register_bell();
             return false;
         }

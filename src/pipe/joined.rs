@@ -1,19 +1,47 @@
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use super::link::{Link, Side};
 use crate::error::Error;
 
+/// How much went by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Tally {
+    /// Messages; 0 where bytes have no boundaries.
+    pub messages: u64,
+    /// Bytes of payload.
+    pub bytes: u64,
+}
+
+impl Tally {
+    pub(super) fn add(&mut self, bytes: usize) {
+        self.messages += 1;
+        self.bytes += bytes as u64;
+    }
+}
+
+/// What an application's end has to do with its queues.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Carried {
+    /// What the application has received.
+    pub received: Tally,
+    /// What it has sent.
+    pub sent: Tally,
+    /// Bytes that wait to be received.
+    pub unread: usize,
+}
+
 /// What carries bytes or messages from one end to the other, as the engine sees it.
 pub(super) trait Carrier: fmt::Debug + Send + Sync {
-    /// How many bytes were put into it, modulo the size of the number.
-    fn written(&self) -> usize;
+    /// What was put into it.
+    fn given(&self) -> Tally;
 
-    /// How many were taken out of it, likewise.
-    fn read(&self) -> usize;
+    /// What was taken out of it and read.
+    fn taken(&self) -> Tally;
 
-    /// How many bytes are in it.
-    fn held(&self) -> usize;
+    /// Bytes that wait in it.
+    fn waiting(&self) -> usize;
 
     /// From here on it takes no more than so many, or what it has room for. What is in it stays.
     fn set_most(&self, bytes: usize);
@@ -29,7 +57,7 @@ pub(super) trait Carrier: fmt::Debug + Send + Sync {
 trait Ends: fmt::Debug + Send + Sync {
     fn answer(&self, side: Side);
     fn is_gone(&self, side: Side) -> bool;
-    fn is_writing_over(&self, side: Side) -> bool;
+    fn has_closed(&self, side: Side) -> bool;
     fn is_dead(&self) -> bool;
     fn set_abortive(&self, side: Side, aborts: bool);
     fn fail(&self, error: Error);
@@ -49,8 +77,8 @@ impl<Q: Carrier> Ends for Link<Q> {
         Link::is_gone(self, side)
     }
 
-    fn is_writing_over(&self, side: Side) -> bool {
-        Link::is_writing_over(self, side)
+    fn has_closed(&self, side: Side) -> bool {
+        Link::outgoing(self, side).over.load(Ordering::Acquire)
     }
 
     fn is_dead(&self) -> bool {
@@ -109,9 +137,9 @@ impl JoinedEnd {
         self.link.is_gone(self.side)
     }
 
-    /// Whether the application will not write any more.
+    /// Whether the application has said that it will not write any more.
     pub fn has_closed(&self) -> bool {
-        self.link.is_writing_over(self.side)
+        self.link.has_closed(self.side)
     }
 
     /// Whether the connection was killed, from either end.
@@ -119,24 +147,15 @@ impl JoinedEnd {
         self.link.is_dead()
     }
 
-    /// How many bytes the application has written, modulo the size of the number.
-    pub fn written(&self) -> usize {
-        self.outgoing().written()
-    }
-
-    /// How many bytes it has read, likewise.
-    pub fn read(&self) -> usize {
-        self.incoming().read()
-    }
-
-    /// How many bytes wait to be read by it.
-    pub fn unread(&self) -> usize {
-        self.incoming().held()
+    /// What it has to do with its queues.
+    pub fn carried(&self) -> Carried {
+        let (incoming, outgoing) = (self.incoming(), self.outgoing());
+        Carried { received: incoming.taken(), sent: outgoing.given(), unread: incoming.waiting() }
     }
 
     /// How many bytes the peer has not read yet.
     pub fn unsent(&self) -> usize {
-        self.outgoing().held()
+        self.outgoing().waiting()
     }
 
     /// Whether dropping the end kills the connection, as by a RST (SO_LINGER at zero). Between Unix sockets it does

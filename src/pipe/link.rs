@@ -65,7 +65,7 @@ impl<Q> Direction<Q> {
 /// What belongs to one end.
 #[derive(Debug)]
 struct End {
-    /// The errno that the next call is told; 0: none.
+    /// The errno that the next call is told; 0: none. Negative: it ends nothing.
     error: AtomicI32,
     /// It was dropped.
     gone: AtomicBool,
@@ -139,6 +139,7 @@ impl<Q> Link<Q> {
             end.error.store(0, Ordering::Release);
             direction.whole.store(false, Ordering::Release);
             direction.over.store(false, Ordering::Release);
+            direction.shut.store(false, Ordering::Release);
         }
     }
 
@@ -173,7 +174,7 @@ impl<Q> Link<Q> {
     pub(super) fn error(&self, side: Side) -> Option<Error> {
         match self.ends[side as usize].error.load(Ordering::Acquire) {
             0 => None,
-            errno => Some(Error::from_errno(errno).unwrap_or(Error::ConnectionReset)),
+            errno => Some(Error::from_errno(errno.abs()).unwrap_or(Error::ConnectionReset)),
         }
     }
 
@@ -181,8 +182,18 @@ impl<Q> Link<Q> {
     pub(super) fn take_error(&self, side: Side) -> Result<()> {
         match self.ends[side as usize].error.swap(0, Ordering::AcqRel) {
             0 => Ok(()),
-            errno => Err(Error::from_errno(errno).unwrap_or(Error::ConnectionReset)),
+            errno => Err(Error::from_errno(errno.abs()).unwrap_or(Error::ConnectionReset)),
         }
+    }
+
+    /// Takes what this side is to be told, if it ends nothing.
+    pub(super) fn take_passing_error(&self, side: Side) -> Result<()> {
+        if self.ends[side as usize].error.load(Ordering::Acquire) < 0 { self.take_error(side) } else { Ok(()) }
+    }
+
+    /// The next call of this side is told this, and everything goes on.
+    pub(super) fn set_passing_error(&self, side: Side, error: Error) {
+        self.ends[side as usize].error.store(-error.errno(), Ordering::Release);
     }
 
     /// The next call of this side is told this.

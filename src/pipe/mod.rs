@@ -32,7 +32,7 @@ pub use accept::{AcceptEnd, Accepts, Vacancy};
 pub use datagram::{Addresses, DatagramEnd, Datagrams, HeaderFields, Received};
 pub use doorbell::{Bell, Doorbell};
 pub use hold::{Hold, HoldEnd};
-pub use joined::JoinedEnd;
+pub use joined::{Carried, JoinedEnd, Tally};
 pub use link::Joint;
 pub use mailbox::{MailSlot, Mailbox};
 pub use readiness::{Interest, Readiness};

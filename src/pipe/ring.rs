@@ -6,7 +6,7 @@ use std::fmt;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard};
 
-use super::joined::Carrier;
+use super::joined::{Carrier, Tally};
 use super::lock;
 use crate::memory::Buffer;
 
@@ -103,15 +103,15 @@ impl Ring {
 }
 
 impl Carrier for Ring {
-    fn written(&self) -> usize {
-        self.written.0.load(Ordering::Acquire)
+    fn given(&self) -> Tally {
+        Tally { messages: 0, bytes: self.written.0.load(Ordering::Acquire) as u64 }
     }
 
-    fn read(&self) -> usize {
-        self.read.0.load(Ordering::Acquire)
+    fn taken(&self) -> Tally {
+        Tally { messages: 0, bytes: self.read.0.load(Ordering::Acquire) as u64 }
     }
 
-    fn held(&self) -> usize {
+    fn waiting(&self) -> usize {
         self.len()
     }
 

@@ -21,12 +21,13 @@ struct Rest {
     at: Time,
     socket: Handle,
     /// What had moved when it was looked at last.
-    moved: usize,
+    moved: u64,
 }
 
 /// How many bytes have moved, in either direction.
-fn moved(end: &JoinedEnd) -> usize {
-    end.written().wrapping_add(end.read())
+fn moved(end: &JoinedEnd) -> u64 {
+    let carried = end.carried();
+    carried.sent.bytes.wrapping_add(carried.received.bytes)
 }
 
 impl Sockets {
@@ -43,7 +44,7 @@ impl Sockets {
     pub(super) fn watch_memory(&mut self, now: Time, descriptor: usize) {
         let Some(entry) = self.table.get(descriptor).filter(|entry| !entry.is_resting) else { return };
         let Some(end) = self.joined_end(entry).filter(|end| end.holds_memory()) else { return };
-        let socket = Handle { descriptor, number: entry.number };
+        let socket = Handle { descriptor, number: entry.id.number };
         self.resting.queue.push_back(Rest { at: now + REST, socket, moved: moved(end) });
         self.table[descriptor].is_resting = true;
     }

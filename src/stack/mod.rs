@@ -133,6 +133,12 @@ impl Stack {
         self.transport.sockets()
     }
 
+    /// Whether nothing is left that a program has asked for: no socket, no connection that still sends, and no packet
+    /// that waits for a neighbour.
+    pub fn is_quiet(&self) -> bool {
+        self.sockets() == 0 && self.sockets.is_empty() && !self.link.has_waiting()
+    }
+
     /// Bytes of memory that the buffers of its sockets use.
     pub fn memory_used(&self) -> usize {
         self.transport.memory().used()
@@ -149,6 +155,7 @@ impl Stack {
         observer: &mut dyn Observer,
     ) -> Step {
         let depth = observer.depth();
+        self.transport.watch_datagrams(depth >= Depth::Packet);
         if !self.is_begun {
             self.is_begun = true;
             let sent = out.len();

@@ -31,6 +31,14 @@ impl Stack {
                 continue;
             }
             let event = match life {
+                Life::Opened { socket, kind } => Event::Opened { socket, kind },
+                Life::UnixBound { socket, ref name, backlog } => Event::UnixBound { socket, name, backlog },
+                Life::UnixAccepted { socket, listener, ref name, waiting, backlog } => {
+                    Event::UnixAccepted { socket, listener, name, waiting, backlog }
+                }
+                Life::Datagram { socket, peer, source, destination, length, rule } => {
+                    Event::Datagram { socket, peer, source, destination, length, rule }
+                }
                 Life::Bound { socket, local, backlog } => Event::Bound { socket, local, backlog },
                 Life::Accepted { socket, listener, listening, local, remote, waiting, backlog } => {
                     Event::Accepted { socket, listener, listening, local, remote, waiting, backlog }

@@ -171,6 +171,7 @@ impl Stream {
 
     fn nothing_to_read(&self, is_over: bool) -> Result<usize> {
         if !is_over {
+            self.link.take_passing_error(self.side)?;
             return Err(Error::WouldBlock);
         }
         // Where nothing is missing, only those who write are told of a reset, as on Linux. Unix sockets tell readers.
