@@ -6,7 +6,9 @@
 //! Addresses, ports, the backlog and the bound on sockets are those of all connections, and so is what programs are
 //! told: the kernel does not tell them either whether there was a wire.
 //!
-//! What cannot be joined goes the long way, by packets: where nobody listens, and where the accept queue is full.
+//! What cannot be joined goes the long way, by packets: where nobody listens, where the accept queue is full, and where
+//! the listener waits for data first (TCP_DEFER_ACCEPT). So does ICMP, whose echo is answered by the stack itself and
+//! may be watched by raw sockets.
 
 use std::net::SocketAddr;
 

@@ -13,7 +13,7 @@ use crate::error::{Error, Result};
 use crate::memory::{Charge, Memory};
 
 /// How many datagrams wait at most, however small they are.
-const DATAGRAMS: usize = 256;
+pub const MOST_DATAGRAMS: usize = 256;
 
 /// What a waiting datagram costs besides its bytes.
 pub(super) const COST: usize = 64;
@@ -83,7 +83,7 @@ impl<A> Queue<A> {
     }
 
     pub(super) fn has_room(&self, length: usize) -> bool {
-        self.datagrams.len() < DATAGRAMS && self.bytes + length + COST <= self.capacity
+        self.datagrams.len() < MOST_DATAGRAMS && self.bytes + length + COST <= self.capacity
     }
 
     /// Whether a message of so many bytes that has come may wait: as on Linux one may always, however long it is.

@@ -29,7 +29,7 @@ pub mod wait;
 mod waiters;
 
 pub use accept::{AcceptEnd, Accepts, Vacancy};
-pub use datagram::{Addresses, DatagramEnd, Datagrams, HeaderFields, Received};
+pub use datagram::{Addresses, DatagramEnd, Datagrams, HeaderFields, MOST_DATAGRAMS, Received};
 pub use doorbell::{Bell, Doorbell};
 pub use hold::{Hold, HoldEnd};
 pub use joined::{Carried, JoinedEnd, Tally};

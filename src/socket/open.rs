@@ -191,6 +191,8 @@ impl Sockets {
         let descriptor = self.find(socket).ok_or(Error::BadDescriptor)?;
         let remote = address::meant(descriptor.domain, descriptor.options.v6_only, remote)?;
         match &descriptor.state {
+            // Linux: a socket has one connection in its life.
+            State::Idle { end: Some(end) } if end.has_stood() => Err(Error::AlreadyConnected),
             State::Idle { .. } => {
                 let local = descriptor.bound.as_ref().map(|place| place.local);
                 self.connect_tcp(now, socket, (local, remote), transport, below).map(Outcome::Connecting)

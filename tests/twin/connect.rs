@@ -1,11 +1,12 @@
 //! `connect(2)`: how it ends, at once or later.
 
+use std::net::Shutdown;
 use std::time::Duration;
 
 use tapsock::error::Error;
 
 use super::check::{eventually, fails, pending};
-use super::world::World;
+use super::world::{SILENCE, World};
 use super::{Bodies, bodies};
 
 pub(crate) const BODIES: Bodies = bodies![
@@ -19,6 +20,7 @@ pub(crate) const BODIES: Bodies = bodies![
     a_non_blocking_connect_that_is_refused_says_so_in_so_error,
     a_connect_under_way_is_already_in_progress,
     a_connected_socket_is_connected_already,
+    a_socket_has_one_connection_in_its_life,
     a_listener_is_connected_already,
     an_address_of_the_other_family_is_refused,
     the_clients_port_can_be_chosen,
@@ -175,4 +177,18 @@ fn a_mapped_address_reaches_ipv4_from_an_ipv6_socket(world: &World) {
     assert_eq!(client.peer_addr().unwrap().ip(), ip);
     let (_, peer) = listener.accept().unwrap();
     assert_eq!(client.local_addr().unwrap().ip().to_canonical(), peer.ip());
+}
+
+fn a_socket_has_one_connection_in_its_life(world: &World) {
+    let (listener, address) = world.listener();
+    let client = world.tcp_client();
+    client.connect(address).unwrap();
+    drop(listener.accept().unwrap());
+    assert_eq!(client.recv_to_end().unwrap(), b"");
+    client.shutdown(Shutdown::Write).unwrap();
+    for _ in 0..2 {
+        fails(client.connect(address), Error::AlreadyConnected);
+        // Until the last segment has come, and after that.
+        std::thread::sleep(SILENCE);
+    }
 }

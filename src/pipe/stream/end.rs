@@ -14,6 +14,8 @@ pub struct StreamEnd {
     link: Arc<Link<Ring>>,
     /// The application was told, or will be, what the connection died of.
     is_broken: bool,
+    /// The connection stood.
+    has_stood: bool,
 }
 
 /// What is on the other side.
@@ -21,7 +23,7 @@ const APPLICATION: Side = Side::Left;
 
 impl StreamEnd {
     pub(super) fn new(link: Arc<Link<Ring>>) -> StreamEnd {
-        StreamEnd { link, is_broken: false }
+        StreamEnd { link, is_broken: false, has_stood: true }
     }
 
     /// Looks after the socket: what the application does from here on rings again.
@@ -33,13 +35,19 @@ impl StreamEnd {
 
     /// The peer has been asked. An earlier try on the same pipe is forgotten.
     pub fn begin_connect(&mut self) {
-        self.is_broken = false;
+        (self.is_broken, self.has_stood) = (false, false);
         self.link.begin_connect();
     }
 
     /// The connection stands.
-    pub fn connected(&self) {
+    pub fn connected(&mut self) {
+        self.has_stood = true;
         self.link.end_connect();
+    }
+
+    /// Whether there was a connection, and not only a try to connect.
+    pub fn has_stood(&self) -> bool {
+        self.has_stood
     }
 
     /// Makes this end another application's: from here on the two are joined and there is no stack in between. What is

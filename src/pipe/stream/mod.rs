@@ -169,6 +169,20 @@ impl Stream {
         }
     }
 
+    /// [`Stream::try_peek`] once the buffer can be filled or there is no room for more; until then, and until the stream
+    /// ends or an error waits, the task is woken later (MSG_PEEK with MSG_WAITALL).
+    pub fn poll_peek_whole(&self, context: &mut Context<'_>, buffer: &mut [u8]) -> Poll<Result<usize>> {
+        let (link, incoming) = (&self.link, self.link.incoming(self.side));
+        incoming.readers.poll(context, || {
+            let is_over = link.is_reading_over(self.side) || link.error(self.side).is_some();
+            let there = incoming.queue.len();
+            if !is_over && there < buffer.len() && there < incoming.queue.most() {
+                return Err(Error::WouldBlock);
+            }
+            self.try_peek(buffer)
+        })
+    }
+
     fn nothing_to_read(&self, is_over: bool) -> Result<usize> {
         if !is_over {
             self.link.take_passing_error(self.side)?;

@@ -212,6 +212,13 @@ impl Sockets {
             SocketOption::MaxSegment(wanted) => {
                 let size = match descriptor.state {
                     State::Stream { slot, .. } => transport.segment_size(slot).map(u32::from),
+                    // It has none: this is what a segment of it would carry.
+                    State::Joined { slot } => self.loopback.end(slot).ok().map(|end| {
+                        let headers = if end.remote().is_ipv4() { 40 } else { 60 };
+                        let largest = below.ip.path_mtu(end.remote().ip()).saturating_sub(headers);
+                        let largest = u32::try_from(largest).unwrap_or(u32::MAX);
+                        if wanted == UNBOUNDED { largest } else { largest.min(wanted) }
+                    }),
                     _ => None,
                 };
                 let wanted = if wanted == UNBOUNDED { DEFAULT_SEGMENT } else { wanted };

@@ -399,3 +399,44 @@ fn the_send_buffer_bounds_unix_sockets_too() {
         alone.0.settle();
     }
 }
+
+#[test]
+fn what_was_sent_before_an_option_is_set_goes_out_as_the_socket_was_then() {
+    let mut alone = Alone::new();
+    let (one, other) = (alone.0.bind_a(at("127.0.0.1", 0)), alone.0.bind_a(at("0.0.0.0", 0)));
+    let option = |permission| Verb::SetOption { socket: one.handle, option: SocketOption::Broadcast(permission) };
+    alone.0.call_a(option(true)).unwrap();
+    // More than one round of them.
+    for _ in 0..200 {
+        one.pipe.try_send(b"x", at("127.0.0.1", other.local.port()), None).unwrap();
+    }
+    one.pipe.try_send(b"all", at("127.255.255.255", other.local.port()), None).unwrap();
+    alone.0.call_a(option(false)).unwrap();
+    one.pipe.try_send(b"none", at("127.255.255.255", other.local.port()), None).unwrap();
+    alone.0.settle();
+    let lengths: Vec<_> = std::iter::from_fn(|| other.pipe.try_receive(&mut [0; 8]).ok()).map(|got| got.0).collect();
+    assert_eq!((lengths.len(), lengths.last()), (201, Some(&3)));
+    assert_eq!(one.pipe.take_error(), Err(Error::PermissionDenied));
+    drop((one, other));
+    alone.0.settle();
+    // A broadcast is for many, and so it went by packets.
+    alone.0.a.seen.packets.clear();
+}
+
+#[test]
+fn what_is_deferred_is_not_joined_but_waits_for_data() {
+    let mut net = Net::new();
+    let Ok(Outcome::Fresh(socket)) = net.call_a(Verb::Open { domain: Domain::Inet, kind: Kind::Tcp }) else { panic!() };
+    let option = SocketOption::DeferAccept(Duration::from_secs(7));
+    net.call_a(Verb::SetOption { socket, option }).unwrap();
+    net.call_a(Verb::Bind { socket, local: at("127.0.0.1", 80).into() }).unwrap();
+    let Ok(Outcome::Listener(listener)) = net.call_a(Verb::Listen { socket, backlog: 4 }) else { panic!() };
+    let verb = Verb::OpenStream { local: None, remote: at("127.0.0.1", 80) };
+    let Ok(Outcome::Stream(client)) = net.call_a(verb) else { panic!() };
+    net.settle();
+    assert!(listener.queue.try_accept().is_err());
+    client.pipe.try_write(b"data").unwrap();
+    net.settle();
+    let server = listener.queue.try_accept().unwrap();
+    assert_eq!(server.pipe.try_read(&mut [0; 8]), Ok(4));
+}
