@@ -76,6 +76,11 @@ impl End {
         self.state
     }
 
+    /// Whether its program has let go of it.
+    pub fn is_dropped(&self) -> bool {
+        self.is_dropped
+    }
+
     /// Its pipe.
     pub fn pipe(&self) -> &JoinedEnd {
         &self.pipe
@@ -100,7 +105,7 @@ impl End {
             send_next: 0,
             receive_next: 0,
             send_queue: self.pipe.unsent(),
-            receive_queue: self.pipe.carried().unread,
+            receive_queue: self.pipe.unread(),
             first_checksum: 0,
             summary: self.summary(now),
         }
@@ -160,6 +165,16 @@ impl Loopback {
     /// [`Error::NotConnected`] if it is gone.
     pub fn end(&self, slot: usize) -> Result<&End> {
         self.ends.get(slot).ok_or(Error::NotConnected)
+    }
+
+    /// A number that is larger than every slot.
+    pub fn slots(&self) -> usize {
+        self.ends.capacity()
+    }
+
+    /// The other end of the one in this slot, until it is gone.
+    pub fn peer(&self, slot: usize) -> Option<SocketId> {
+        Some(self.ends.get(self.ends.get(slot)?.peer?)?.id)
     }
 
     /// Whether dropping the end of this slot kills the connection (SO_LINGER at zero).

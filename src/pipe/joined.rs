@@ -153,6 +153,11 @@ impl JoinedEnd {
         Carried { received: incoming.taken(), sent: outgoing.given(), unread: incoming.waiting() }
     }
 
+    /// How many bytes wait to be read by it.
+    pub fn unread(&self) -> usize {
+        self.incoming().waiting()
+    }
+
     /// How many bytes the peer has not read yet.
     pub fn unsent(&self) -> usize {
         self.outgoing().waiting()

@@ -13,6 +13,7 @@
 //! | `open` | socket, bind, listen, connect, close |
 //! | `call` | every other verb |
 //! | `joined` | connections to sockets of this very stack, without packets |
+//! | `list` | the list of sockets |
 //! | `packet` | echo and raw sockets |
 //! | `resting` | memory of joined connections that are idle |
 //! | `service` | bytes between pipes and the transport |
@@ -24,6 +25,7 @@ mod address;
 mod call;
 mod joined;
 mod kind;
+mod list;
 mod open;
 mod option;
 mod packet;
@@ -34,6 +36,7 @@ mod verb;
 
 pub use address::Address;
 pub use kind::{Domain, Kind, Protocol, Type};
+pub use list::{Page, SocketRow, Way};
 pub use option::{OptionName, SocketOption};
 pub use unix::{Recipient, UnixAddress, UnixName, UnixPipe, UnixSocket};
 pub use verb::{Call, Completion, DatagramSocket, Handle, ListenerSocket, Outcome, StreamSocket, Verb};

@@ -15,6 +15,7 @@ mod icmp;
 mod joined;
 mod life;
 mod lifetimes;
+mod list;
 mod loopback;
 mod loss;
 mod memory;

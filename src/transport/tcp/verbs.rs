@@ -92,6 +92,12 @@ impl Transport {
         wanted.clamp(1, self.limits.backlog)
     }
 
+    /// Where it listens, and how many may wait to be accepted.
+    pub fn listening(&self, slot: usize) -> (SocketAddr, usize) {
+        let listener = &self.listeners[slot];
+        (listener.place.local, listener.backlog)
+    }
+
     /// Its name in the trace.
     pub fn listener_id(&self, slot: usize) -> SocketId {
         self.listeners[slot].id
