@@ -11,7 +11,7 @@ pub use transfer::Flags;
 
 use std::future::poll_fn;
 use std::io;
-use std::net::{Shutdown, SocketAddr};
+use std::net::{IpAddr, Ipv6Addr, Shutdown, SocketAddr};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::{Context, Poll, Waker};
@@ -333,6 +333,14 @@ impl Socket {
         }
         // Which address it got is known to the engine, and asked of it when somebody wants to know.
         *lock(&self.inner.addresses) = Addresses { local: None, peer: Some(remote) };
+        if remote.ip().to_canonical().is_unspecified() {
+            // This host: by IPv4 it is reached at the very address that it is reached from.
+            let ip = match remote.ip() {
+                IpAddr::V6(address) if address.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+                _ => self.local_addr()?.inet()?.ip(),
+            };
+            lock(&self.inner.addresses).peer = Some(SocketAddr::new(ip, remote.port()));
+        }
         Ok(())
     }
 
