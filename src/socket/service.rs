@@ -61,7 +61,7 @@ impl Sockets {
                 // It has nothing to ring by.
                 Some(State::Idle { end: None }) => {}
                 Some(State::Datagram { .. }) => {
-                    self.service_datagram(now, descriptor, Round::FAIR, transport, below, rng)
+                    self.service_datagram(now, descriptor, Round::FAIR, transport, below, rng);
                 }
                 Some(State::Unix(_)) => self.answer_unix(now, descriptor, transport),
                 Some(State::Packet { .. }) => self.service_packet(now, descriptor, Round::FAIR, transport, below, rng),
