@@ -22,6 +22,8 @@ pub(crate) const BODIES: Bodies = bodies![
     a_non_blocking_connect_is_in_progress_and_ends_by_itself,
     a_non_blocking_connect_that_is_refused_says_so_in_so_error,
     a_connect_under_way_is_already_in_progress,
+    the_next_connect_tells_how_one_that_was_in_progress_ended,
+    what_is_not_connected_cannot_be_shut_down_or_read,
     a_connected_socket_is_connected_already,
     a_socket_has_one_connection_in_its_life,
     a_listener_is_connected_already,
@@ -160,6 +162,45 @@ fn a_connect_under_way_is_already_in_progress(world: &World) {
     late.set_nonblocking(true).unwrap();
     fails(late.connect(address), Error::InProgress);
     fails(late.connect(address), Error::AlreadyInProgress);
+}
+
+fn the_next_connect_tells_how_one_that_was_in_progress_ended(world: &World) {
+    let (listener, address) = world.listener();
+    let client = world.tcp_client();
+    client.set_nonblocking(true).unwrap();
+    fails(client.connect(address), Error::InProgress);
+    listener.accept().unwrap();
+    eventually("the connection", || client.peer_addr().is_ok());
+    client.connect(address).unwrap();
+    fails(client.connect(address), Error::AlreadyConnected);
+
+    let refused = world.tcp_client();
+    refused.set_nonblocking(true).unwrap();
+    let nobody = world.server_at(world.port());
+    fails(refused.connect(nobody), Error::InProgress);
+    eventually("the refusal", || match refused.connect(nobody) {
+        Err(error) if error.raw_os_error() == Some(Error::AlreadyInProgress.errno()) => false,
+        told => {
+            fails(told, Error::ConnectionRefused);
+            true
+        }
+    });
+    fails(refused.connect(nobody), Error::InProgress);
+    eventually("an error", || pending(refused.take_error()).is_some());
+    fails(refused.connect(address), Error::ConnectionAborted);
+    refused.set_nonblocking(false).unwrap();
+    refused.connect(address).unwrap();
+}
+
+fn what_is_not_connected_cannot_be_shut_down_or_read(world: &World) {
+    let refused = world.tcp_client();
+    fails(refused.connect(world.server_at(world.port())), Error::ConnectionRefused);
+    fails(refused.recv(&mut [0; 1]), Error::NotConnected);
+    fails(refused.send(b"x"), Error::BrokenPipe);
+    fails(refused.shutdown(Shutdown::Both), Error::NotConnected);
+    let (listener, _) = world.listener();
+    listener.shutdown(Shutdown::Read).unwrap();
+    fails(listener.shutdown(Shutdown::Read), Error::NotConnected);
 }
 
 fn a_connected_socket_is_connected_already(world: &World) {

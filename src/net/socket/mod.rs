@@ -65,6 +65,10 @@ pub(super) struct Inner {
     is_nonblocking: AtomicBool,
     /// Whoever waits keeps looking.
     is_busy: AtomicBool,
+    /// A TCP connection was begun, and no call has been told yet what came of it.
+    is_begun: AtomicBool,
+    /// A call of `connect` was told that it has failed: there is no connection, and there was none.
+    has_failed: AtomicBool,
     read_timeout: Timeout,
     write_timeout: Timeout,
     linger: Mutex<Option<Duration>>,
@@ -123,6 +127,8 @@ impl Socket {
             addresses: Mutex::new(addresses),
             is_nonblocking: AtomicBool::new(false),
             is_busy: AtomicBool::new(false),
+            is_begun: AtomicBool::new(false),
+            has_failed: AtomicBool::new(false),
             read_timeout: Timeout::default(),
             write_timeout: Timeout::default(),
             linger: Mutex::new(None),
@@ -286,8 +292,8 @@ impl Socket {
     /// # Errors
     ///
     /// `ConnectionRefused`, `TimedOut`, `HostUnreachable`, `NetworkUnreachable`, `AddrNotAvailable`; errno EISCONN;
-    /// errno EINPROGRESS if it is non-blocking (then [`Socket::take_error`] says how it ended, once it is writable),
-    /// and EALREADY while it goes on.
+    /// errno EINPROGRESS if it is non-blocking (then [`Socket::take_error`] says how it ended, once it is writable, and so
+    /// does the next call of this), and EALREADY while it goes on.
     ///
     /// Of a Unix socket, also: `NotFound` if nobody has this path; errno EPROTOTYPE if a socket of another type has it,
     /// EPERM if it is a socket of messages that is connected to another; `WouldBlock` if it is non-blocking and the
@@ -296,6 +302,9 @@ impl Socket {
         if self.inner.unix.is_some() {
             let deadline = self.inner.write_timeout.deadline();
             return self.connect_unix_until(address, !self.nonblocking()?, deadline, Error::WouldBlock);
+        }
+        if let Some(earlier) = self.earlier_connect() {
+            return earlier;
         }
         self.begin_connect(address)?;
         if self.inner.kind != Kind::Tcp {
@@ -308,6 +317,20 @@ impl Socket {
         self.end_connect(deadline, Error::InProgress)
     }
 
+    /// What came of a connection that was begun, if it has come and no call of `connect` was told: this one is, whatever
+    /// address it names, as on Linux (`inet_stream_connect`).
+    fn earlier_connect(&self) -> Option<io::Result<()>> {
+        let Some(Pipe::Stream(pipe)) = self.inner.pipe.get() else { return None };
+        if pipe.is_connecting() || !self.inner.is_begun.swap(false, Ordering::AcqRel) {
+            return None;
+        }
+        Some(self.told(match pipe.try_connected() {
+            // It failed, and somebody has asked for the error already.
+            Ok(()) if pipe.is_over() => Err(Error::ConnectionAborted),
+            ended => ended,
+        }))
+    }
+
     /// [`Socket::connect`], and gives up after `timeout`.
     ///
     /// # Errors
@@ -317,6 +340,9 @@ impl Socket {
         if self.inner.unix.is_some() {
             let deadline = Instant::now().checked_add(timeout);
             return self.connect_unix_until(address, true, deadline, Error::TimedOut);
+        }
+        if let Some(earlier) = self.earlier_connect() {
+            return earlier;
         }
         self.begin_connect(address)?;
         if self.inner.kind != Kind::Tcp {
@@ -331,6 +357,8 @@ impl Socket {
         if let Outcome::Connecting(Some(pipe)) = outcome {
             self.set_pipe(Pipe::Stream(pipe))?;
         }
+        self.inner.is_begun.store(true, Ordering::Release);
+        self.inner.has_failed.store(false, Ordering::Release);
         // Which address it got is known to the engine, and asked of it when somebody wants to know.
         *lock(&self.inner.addresses) = Addresses { local: None, peer: Some(remote) };
         if remote.ip().to_canonical().is_unspecified() {
@@ -347,7 +375,22 @@ impl Socket {
     fn end_connect(&self, deadline: Option<Instant>, late: Error) -> io::Result<()> {
         let Some(Pipe::Stream(pipe)) = self.inner.pipe.get() else { return Err(Error::NotConnected.into()) };
         let connected = poll_fn(|context| pipe.poll_connected(context));
-        Ok(block_on_with(self.spin(), connected, deadline).unwrap_or(Err(late))?)
+        let Some(ended) = block_on_with(self.spin(), connected, deadline) else {
+            return Err(late.into());
+        };
+        self.inner.is_begun.store(false, Ordering::Release);
+        self.told(ended)
+    }
+
+    /// A call of `connect` is told how it ended.
+    fn told(&self, ended: Result<()>) -> io::Result<()> {
+        self.inner.has_failed.store(ended.is_err(), Ordering::Release);
+        Ok(ended?)
+    }
+
+    /// Whether there is no connection because the last try has failed.
+    fn has_failed(&self) -> bool {
+        self.inner.has_failed.load(Ordering::Acquire)
     }
 
     /// How a connection that was begun has ended.
@@ -383,10 +426,13 @@ impl Socket {
     ///
     /// # Errors
     ///
-    /// `NotConnected`.
+    /// `NotConnected`, also once both directions are over.
     pub fn shutdown(&self, how: Shutdown) -> io::Result<()> {
         let (read, write) = (how != Shutdown::Write, how != Shutdown::Read);
         match self.inner.pipe.get() {
+            Some(Pipe::Stream(pipe)) if self.inner.kind == Kind::Tcp && pipe.is_over() => {
+                Err(Error::NotConnected.into())
+            }
             Some(Pipe::Stream(pipe)) => {
                 if read {
                     pipe.shutdown_read();
@@ -409,6 +455,7 @@ impl Socket {
                 Ok(peer.map(|_| ()).ok_or(Error::NotConnected)?)
             }
             // It does not listen any more, whoever waits to accept is told, and it may listen again.
+            Some(Pipe::Accepts(queue)) if queue.is_shut() => Err(Error::NotConnected.into()),
             Some(Pipe::Accepts(queue)) if read => {
                 queue.shut_down();
                 Ok(())

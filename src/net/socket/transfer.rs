@@ -84,7 +84,7 @@ fn partial(count: usize, last: Result<()>) -> Result<usize> {
 impl Socket {
     fn stream(&self) -> Result<&Stream> {
         match self.inner.pipe.get() {
-            Some(Pipe::Stream(pipe)) => Ok(pipe),
+            Some(Pipe::Stream(pipe)) if !self.has_failed() => Ok(pipe),
             // `unix_stream_read_generic` in Linux.
             _ if self.inner.unix.is_some() => Err(Error::InvalidInput),
             _ => Err(Error::NotConnected),
@@ -370,8 +370,8 @@ impl Socket {
         let buffers = &[IoSlice::new(bytes)];
         match self.inner.pipe.get() {
             _ if self.has_unix_messages() => Ok(self.send_unix(buffers, Some(address), self.is_nonblocking())?),
-            Some(_) if self.inner.unix.is_some() => Err(Error::AlreadyConnected.into()),
-            None if self.inner.unix.is_some() => Err(Error::NotSupported.into()),
+            Some(Pipe::Stream(_)) if self.inner.unix.is_some() => Err(Error::AlreadyConnected.into()),
+            _ if self.inner.unix.is_some() => Err(Error::NotSupported.into()),
             Some(Pipe::Datagrams(_)) => {
                 Ok(self.send_message(buffers, address.inet()?, local, self.is_nonblocking())?)
             }
