@@ -30,21 +30,70 @@ use unix::{Letters, UnixSide};
 /// A socket of a [`Stack`]: any domain, any type, any protocol, with the verbs of the man pages.
 ///
 /// The same methods as in the `socket2` crate, and the same errors as those of Linux. [`TcpStream`](super::TcpStream),
-/// [`TcpListener`](super::TcpListener) and [`UdpSocket`](super::UdpSocket) are made of it and turn into it.
-/// [`Socket::try_clone`] gives another handle of the same socket; the last one that is dropped closes it.
+/// [`TcpListener`](super::TcpListener), [`UdpSocket`](super::UdpSocket) and the others are made of it and turn into it.
+/// [`Socket::try_clone`] gives another handle of the same socket; the last one that is dropped closes it. A
+/// [table](super#verbs) says which verb is which man page's.
 ///
 /// ```
-/// use tapsock::device::pair;
+/// use std::net::Shutdown;
 /// use tapsock::net::{Domain, Socket, SockAddr, Stack, Type};
 ///
-/// let (ours, _theirs) = pair(1500);
-/// let stack = Stack::builder().device(ours)?;
-/// let socket = Socket::new(&stack, Domain::Inet, Type::Stream, None)?;
-/// socket.bind(&SockAddr::Inet("0.0.0.0:80".parse()?))?;
-/// socket.listen(128)?;
-/// assert!(socket.is_listener()?);
+/// // One function for every kind of stream: what differs is the domain and the address.
+/// fn greet(stack: &Stack, domain: Domain, address: &SockAddr) -> std::io::Result<Vec<u8>> {
+///     let listener = Socket::new(stack, domain, Type::Stream, None)?;
+///     listener.bind(address)?;
+///     listener.listen(1)?;
+///     let client = Socket::new(stack, domain, Type::Stream, None)?;
+///     client.connect(&listener.local_addr()?)?;
+///     client.send(b"hello")?;
+///     client.shutdown(Shutdown::Write)?;
+///     let (server, _peer) = listener.accept()?;
+///     let mut heard = [0; 16];
+///     let count = server.recv(&mut heard)?;
+///     Ok(heard[..count].to_vec())
+/// }
+///
+/// let stack = Stack::builder().loopback_only()?;
+/// let inet: std::net::SocketAddr = "127.0.0.1:0".parse()?;
+/// assert_eq!(greet(&stack, Domain::Inet, &inet.into())?, b"hello");
+/// let name = std::os::unix::net::SocketAddr::from_pathname("/run/greeter")?;
+/// assert_eq!(greet(&stack, Domain::Unix, &name.into())?, b"hello");
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
+///
+/// # Options
+///
+/// What is set is read back by the getter of the same name without `set_`.
+///
+/// | option | setter | of |
+/// |---|---|---|
+/// | SO_REUSEADDR, SO_REUSEPORT | [`set_reuse_address`](Self::set_reuse_address), [`set_reuse_port`](Self::set_reuse_port) | all; the second not of Unix |
+/// | SO_RCVBUF, SO_SNDBUF | [`set_recv_buffer_size`](Self::set_recv_buffer_size), [`set_send_buffer_size`](Self::set_send_buffer_size) | all |
+/// | SO_RCVTIMEO, SO_SNDTIMEO | [`set_read_timeout`](Self::set_read_timeout), [`set_write_timeout`](Self::set_write_timeout) | all |
+/// | SO_LINGER | [`set_linger`](Self::set_linger) | all; with effect on TCP |
+/// | SO_KEEPALIVE, TCP_KEEPIDLE, TCP_KEEPINTVL, TCP_KEEPCNT | [`set_tcp_keepalive`](Self::set_tcp_keepalive), or each by itself | TCP |
+/// | SO_BROADCAST | [`set_broadcast`](Self::set_broadcast) | UDP, echo, raw |
+/// | SO_ERROR | [`take_error`](Self::take_error) | all |
+/// | SO_TYPE, SO_DOMAIN, SO_PROTOCOL, SO_ACCEPTCONN | [`r#type`](Self::type), [`domain`](Self::domain), [`protocol`](Self::protocol), [`is_listener`](Self::is_listener) | all |
+/// | TCP_NODELAY | [`set_tcp_nodelay`](Self::set_tcp_nodelay) | TCP |
+/// | TCP_MAXSEG | [`set_tcp_mss`](Self::set_tcp_mss) | TCP |
+/// | TCP_CONGESTION | [`set_tcp_congestion`](Self::set_tcp_congestion) | TCP |
+/// | TCP_USER_TIMEOUT | [`set_tcp_user_timeout`](Self::set_tcp_user_timeout) | TCP |
+/// | TCP_DEFER_ACCEPT | [`set_tcp_defer_accept`](Self::set_tcp_defer_accept) | TCP listeners |
+/// | TCP_INFO | [`info`](Self::info) | TCP |
+/// | IP_TTL, IPV6_UNICAST_HOPS | [`set_ttl_v4`](Self::set_ttl_v4), [`set_unicast_hops_v6`](Self::set_unicast_hops_v6) | internet |
+/// | IP_TOS, IPV6_TCLASS | [`set_tos_v4`](Self::set_tos_v4), [`set_tclass_v6`](Self::set_tclass_v6) | internet |
+/// | IP_MTU, IPV6_MTU | [`mtu`](Self::mtu) | internet, connected |
+/// | IP_MTU_DISCOVER, IPV6_MTU_DISCOVER | [`set_mtu_discover`](Self::set_mtu_discover), [`set_mtu_discover_v6`](Self::set_mtu_discover_v6) | internet |
+/// | IP_RECVERR, IPV6_RECVERR | [`set_receive_errors`](Self::set_receive_errors), [`take_queued_error`](Self::take_queued_error) | internet |
+/// | IPV6_V6ONLY | [`set_only_v6`](Self::set_only_v6) | IPv6 |
+/// | IP_HDRINCL | [`set_header_included_v4`](Self::set_header_included_v4) | raw |
+/// | ICMP_FILTER, ICMP6_FILTER | [`set_icmp_filter`](Self::set_icmp_filter) | raw ICMP |
+/// | IP_ADD_MEMBERSHIP, IP_DROP_MEMBERSHIP | [`join_multicast_v4`](Self::join_multicast_v4), [`leave_multicast_v4`](Self::leave_multicast_v4) | UDP, echo, raw |
+/// | IPV6_ADD_MEMBERSHIP, IPV6_DROP_MEMBERSHIP | [`join_multicast_v6`](Self::join_multicast_v6), [`leave_multicast_v6`](Self::leave_multicast_v6) | UDP, echo, raw |
+/// | IP_MULTICAST_TTL, IPV6_MULTICAST_HOPS | [`set_multicast_ttl_v4`](Self::set_multicast_ttl_v4), [`set_multicast_hops_v6`](Self::set_multicast_hops_v6) | UDP, echo, raw |
+/// | IP_MULTICAST_LOOP, IPV6_MULTICAST_LOOP | [`set_multicast_loop_v4`](Self::set_multicast_loop_v4), [`set_multicast_loop_v6`](Self::set_multicast_loop_v6) | UDP, echo, raw |
+/// | IP_MULTICAST_IF, IPV6_MULTICAST_IF | [`set_multicast_if_v4`](Self::set_multicast_if_v4), [`set_multicast_if_v6`](Self::set_multicast_if_v6) | UDP, echo, raw |
 #[derive(Debug, Clone)]
 pub struct Socket {
     pub(super) inner: Arc<Inner>,

@@ -412,6 +412,30 @@ impl Socket {
         }
     }
 
+    /// [`Socket::peek`] of a stream, for those who poll by hand.
+    pub fn poll_peek(&self, context: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
+        match self.stream() {
+            Ok(pipe) => pipe.poll_peek(context, buffer).map_err(Into::into),
+            Err(error) => Poll::Ready(Err(error.into())),
+        }
+    }
+
+    /// [`Socket::peek_from`] of a datagram, for those who poll by hand.
+    pub fn poll_peek_from(
+        &self,
+        context: &mut Context<'_>,
+        buffer: &mut [u8],
+    ) -> Poll<io::Result<(usize, SocketAddr)>> {
+        let pipe = match self.datagrams() {
+            Ok(pipe) => pipe,
+            Err(error) => return Poll::Ready(Err(error.into())),
+        };
+        pipe.poll_receive_message(context, &mut [IoSliceMut::new(buffer)], true).map(|peeked| {
+            let received = peeked?.ok_or(Error::BrokenPipe)?;
+            Ok((received.count, received.addresses.peer))
+        })
+    }
+
     /// [`Socket::send`] of a stream, for those who poll by hand.
     pub fn poll_send(&self, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         match self.stream() {
