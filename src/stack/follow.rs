@@ -139,7 +139,7 @@ impl Stack {
                 let is_length = |length: usize| {
                     packet.len().checked_sub(length).is_some_and(|rest| [0, header, header + 8].contains(&rest))
                 };
-                fate.cause.or_else(|| self.causes.track(socket).take_message(is_length))
+                self.causes.track(socket).take_message(is_length).or(fate.cause)
             }
             _ => fate.cause,
         }
