@@ -52,6 +52,7 @@
 mod arp;
 mod checksum;
 mod dhcp;
+pub mod explain;
 mod frame;
 mod icmp;
 mod layers;
