@@ -292,7 +292,7 @@ fn the_program_explains_a_file_and_says_by_its_exit_code_whether_all_is_sound() 
     assert!(text.contains(": a router has lowered it and not the checksum"), "{text}");
     let (code, text, _) = run(&["--packet", "1"]);
     assert_eq!(code, Some(0));
-    assert!(text.contains("DAMAGED") == false && text.matches("packet ").count() == 1, "{text}");
+    assert!(!text.contains("DAMAGED") && text.matches("packet ").count() == 1, "{text}");
     let (code, _, errors) = run(&["--packet", "3"]);
     assert_eq!((code, &errors[..]), (Some(2), "tapsock: there is no packet 3: the file has 2\n"));
     let (code, _, errors) = run(&["--hex"]);

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use super::Outcome;
 use crate::daemon::Failure;
-use crate::trace::explain::{Link, Shown, explain};
+use crate::trace::explain::{Link, Shown, explain, line};
 
 /// What a person wants to know.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -125,6 +125,9 @@ impl Report<'_> {
             write!(self.out, ", {} captured", captured.bytes.len())?;
         }
         writeln!(self.out, "{}", if is_damaged { " · DAMAGED" } else { "" })?;
+        if let Some(line) = line(captured.link, &captured.bytes) {
+            writeln!(self.out, "  {line}")?;
+        }
         captured.notes.iter().try_for_each(|note| writeln!(self.out, "  {note}"))
     }
 

@@ -4,8 +4,9 @@
 //! step by step. It goes on where a decoder for a stack would stop, since it is damaged packets that need explaining,
 //! and for those it tells which field would have to be otherwise ([`Repair`]).
 //!
-//! It reads the bytes itself. etherparse, which the rest of the trace decodes with, gives values but not where they
-//! stand; it names the protocols here, and the tests hold the sums to its sums and the fields to those of tshark.
+//! It reads the bytes itself: etherparse, which the rest of the trace decodes with, gives values but not where they
+//! stand, and ends at the first thing that is wrong. The tests hold the sums to etherparse's and the fields to those of
+//! tshark. [`line()`] is the line that the trace would write about the packet.
 //!
 //! ```
 //! use tapsock::trace::explain::{Link, explain};
@@ -41,6 +42,8 @@ pub use repair::{Because, Repair};
 pub use sum::{Part, Verdict, Working, fold};
 pub use text::Shown;
 
+use super::frame::Frame;
+use super::summary::Said;
 use decode::Decoder;
 
 /// The longest packet that is looked at: more than any IP packet, and a bound on the work.
@@ -53,6 +56,16 @@ pub fn explain(link: Link, bytes: &[u8], wire: usize) -> Packet<'_> {
     let layers = layers(link, bytes, wire);
     let repairs = repair::find(link, bytes, wire, &layers);
     Packet { bytes, wire, layers, repairs }
+}
+
+/// The packet in one line, as the trace writes it; numbers are those of the packet, since no connection is known.
+pub fn line(link: Link, bytes: &[u8]) -> Option<String> {
+    let frame = match link {
+        Link::Ethernet => Frame::decode(bytes),
+        Link::Ip => Frame::decode_local(bytes),
+        Link::Null | Link::Cooked | Link::Cooked2 | Link::Other(_) => return None,
+    };
+    Some(Said(&frame).to_string())
 }
 
 fn layers(link: Link, bytes: &[u8], wire: usize) -> Vec<Layer> {

@@ -14,6 +14,8 @@ use super::sum::{Verdict, Working};
 
 /// Values that are tried for one packet.
 const TRIED: usize = 1024;
+/// Fields that are read for all of them together: a packet of very many fields is not read that often.
+const FIELDS: usize = 1 << 20;
 /// Longer fields are data: of their words only those are tried that one flipped bit would make right.
 const DATA: usize = 16 * 8;
 
@@ -75,7 +77,9 @@ pub(super) fn find(link: Link, bytes: &[u8], wire: usize, layers: &[Layer]) -> V
     if before == 0 {
         return Vec::new();
     }
-    let mut candidates = Candidates { bytes, found: Vec::new() };
+    let fields: usize = layers.iter().map(|layer| layer.fields.len()).sum();
+    let most = (FIELDS / (fields + bytes.len() / 16 + 1)).clamp(16, TRIED);
+    let mut candidates = Candidates { bytes, most, found: Vec::new() };
     candidates.of_structure(layers, wire);
     for (i, layer) in layers.iter().enumerate() {
         if let Some(working) = layer.checksum.as_ref().filter(|sum| sum.is_wrong() && !layer.is_quoted) {
@@ -109,13 +113,14 @@ pub(super) fn find(link: Link, bytes: &[u8], wire: usize, layers: &[Layer]) -> V
 
 struct Candidates<'a> {
     bytes: &'a [u8],
+    most: usize,
     found: Vec<Repair>,
 }
 
 impl Candidates<'_> {
     fn add(&mut self, layer: &Layer, field: &Field, bits: Range<usize>, would_be: u64, because: Because) {
         let Some(is) = number(self.bytes, &bits) else { return };
-        if is == would_be || self.found.len() >= TRIED {
+        if is == would_be || self.found.len() >= self.most {
             return;
         }
         if let Some(same) = self.found.iter_mut().find(|repair| repair.bits == bits && repair.would_be == would_be) {

@@ -56,6 +56,13 @@ fn first_repair(bytes: &[u8]) -> String {
 }
 
 #[test]
+fn its_line_is_that_of_the_trace() {
+    let said = "tcp 192.168.69.100:43210 > 192.168.69.1:80 [P.] seq 1:6 (absolute) ack 2 (absolute) win 64240 len 5";
+    assert_eq!(line(Link::Ip, &segment()).as_deref(), Some(said));
+    assert_eq!(line(Link::Null, &segment()), None);
+}
+
+#[test]
 fn a_router_that_forgot_the_checksum_is_told_from_any_other_change() {
     let mut bytes = segment();
     bytes[8] -= 1;
@@ -207,6 +214,7 @@ mod anything {
                     prop_assert!(!field.bits.is_empty(), "{field:?}");
                 }
             }
+            let _ = line(link, &bytes);
             for is_full in [false, true] {
                 let _ = Shown { packet: &packet, is_full }.to_string();
             }

@@ -151,7 +151,8 @@ impl Shown<'_> {
             let words: Vec<String> = line.iter().map(|word| format!("{word:04x}")).collect();
             let what = if i == 0 { &what[..] } else { "" };
             let sum: u32 = line.iter().copied().map(u32::from).sum();
-            writeln!(f, "          {:<39} = {sum:>5x}  {what}", words.join(" "))?;
+            let blank = if what.is_empty() { "" } else { "  " };
+            writeln!(f, "          {:<39} = {sum:>5x}{blank}{what}", words.join(" "))?;
         }
         if count > shown {
             let rest = part.words.get(shown * 8..).unwrap_or_default();
