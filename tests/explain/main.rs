@@ -298,3 +298,17 @@ fn the_program_explains_a_file_and_says_by_its_exit_code_whether_all_is_sound() 
     let (code, _, errors) = run(&["--hex"]);
     assert_eq!(code, Some(2), "{errors}");
 }
+
+/// docs/explain.md has a packet and, below it, what the program says about it.
+#[test]
+fn the_page_about_it_shows_what_it_writes() {
+    let page = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/explain.md")).unwrap();
+    let mut blocks = page.split("```text\n").skip(1).map(|block| block.split("```").next().unwrap());
+    let (packet, shown) = (blocks.next().unwrap(), blocks.next().unwrap());
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("packet.txt");
+    std::fs::write(&file, packet).unwrap();
+    let output = Command::new(env!("CARGO_BIN_EXE_tapsock")).args(["explain", "--hex"]).arg(&file).output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(String::from_utf8(output.stdout).unwrap(), shown);
+}

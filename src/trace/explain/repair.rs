@@ -6,6 +6,7 @@
 //! address that changed, and the length of a frame that it was the length of the packet.
 
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 use std::ops::Range;
 
 use super::decode::Link;
@@ -55,6 +56,12 @@ impl Repair {
     /// How many bits differ.
     pub fn flips(&self) -> u32 {
         (self.is ^ self.would_be).count_ones()
+    }
+
+    /// Which bits of the packet differ.
+    fn changed(&self) -> Vec<usize> {
+        let differs = |bit: &usize| (self.is ^ self.would_be) >> (self.bits.end - 1 - bit) & 1 == 1;
+        self.bits.clone().filter(differs).collect()
     }
 
     /// It is a part of what a program sent.
@@ -107,6 +114,9 @@ pub(super) fn find(link: Link, bytes: &[u8], wire: usize, layers: &[Layer]) -> V
         .filter(|(wrong, repair)| Some((*wrong, std::cmp::Reverse(repair.right))) == best)
         .map(|(_, repair)| repair)
         .collect();
+    // A byte that several fields share was tried as one too; where only one of them differs, that one is named.
+    let mut changes = BTreeSet::new();
+    kept.retain(|repair| changes.insert(repair.changed()));
     kept.sort_by_key(|repair| (std::cmp::Reverse(repair.because), repair.is_data(), repair.flips(), repair.bits.start));
     kept
 }

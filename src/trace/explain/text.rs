@@ -127,12 +127,13 @@ impl Shown<'_> {
             Verdict::Wrong => {
                 writeln!(f, ": WRONG")?;
                 let excess = working.excess();
+                // Two ways to say the same, of which one is shorter.
+                let (by, way) = if excess > 0x7fff { (0xffff - excess, "less") } else { (excess, "more") };
                 let whose = if layer.is_quoted { "quoted, and changed on its way perhaps" } else { "DAMAGED" };
+                let carried = working.carried;
                 writeln!(
                     f,
-                    "        {whose}: the words add up to {excess:#06x} more than those that {:#06x} was made for (or {:#06x} less)",
-                    working.carried,
-                    0xffff - excess
+                    "        {whose}: the words add up to {by:#06x} {way} than those that {carried:#06x} was made for"
                 )?;
                 said(f, working)
             }
