@@ -95,17 +95,17 @@ impl<'a> Decoder<'a> {
         }
     }
 
-    /// The packet that an ICMP error is about.
-    pub(super) fn quotation(&mut self, span: Range<usize>) {
+    /// The packet that an ICMP error is about: of the version of IP whose ICMP it is, whatever its first bits say.
+    pub(super) fn quotation(&mut self, span: Range<usize>, is_six: bool) {
         if self.quotes > 0 || span.is_empty() {
             self.data(span);
             return;
         }
         self.quotes += 1;
-        match self.packet.get(span.start).map(|byte| byte >> 4) {
-            Some(4) => super::ip4::decode(self, span),
-            Some(6) => super::ip6::decode(self, span),
-            _ => self.data(span),
+        if is_six {
+            super::ip6::decode(self, span);
+        } else {
+            super::ip4::decode(self, span);
         }
         self.quotes -= 1;
     }

@@ -11,7 +11,7 @@ pub(super) fn decode(decoder: &mut Decoder<'_>, span: Range<usize>, carrier: &Ca
     let rest = reader.at..reader.end;
     decoder.push(reader);
     match kind {
-        Some(3 | 4 | 5 | 11 | 12) if !carrier.is_fragment => decoder.quotation(rest),
+        Some(3 | 4 | 5 | 11 | 12) if !carrier.is_fragment => decoder.quotation(rest, false),
         Some(_) => decoder.data(rest),
         None => {}
     }

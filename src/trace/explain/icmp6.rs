@@ -18,7 +18,7 @@ pub(super) fn decode(decoder: &mut Decoder<'_>, span: Range<usize>, carrier: &Ca
     let span = reader.at..reader.end;
     decoder.push(reader);
     match rest {
-        Some(Rest::Quotation) if !carrier.is_fragment => decoder.quotation(span),
+        Some(Rest::Quotation) if !carrier.is_fragment => decoder.quotation(span, true),
         Some(Rest::Nothing | Rest::Data | Rest::Quotation) => decoder.data(span),
         None => {}
     }

@@ -166,8 +166,13 @@ impl Candidates<'_> {
                         self.add(layer, field, field.bits.clone(), there.saturating_sub(40) as u64, Because::Structure);
                     }
                     "ip.hdr_len" | "tcp.hdr_len" => {
+                        let byte = field.bits.start / 8;
+                        let both = shared_bytes(layer, &(byte..byte + 1));
                         for words in 5..=15 {
                             self.add(layer, field, field.bits.clone(), words, Because::Sum);
+                            if let (Some(both), "ip.hdr_len") = (both.first(), field.key) {
+                                self.add(layer, both, both.bits.clone(), 0x40 | words, Because::Sum); // and the version
+                            }
                         }
                     }
                     _ => {}
@@ -214,7 +219,9 @@ impl Candidates<'_> {
         let is_data = field.bits.len() > DATA;
         let mut start = field.bits.start;
         while start < field.bits.end {
-            let end = field.bits.end.min(start + 16);
+            // Longer than a word: by the words of the sum, so that a byte is never in two pieces.
+            let word = start + 16 - (start - base * 8) % 16;
+            let end = if field.bits.len() > 16 { field.bits.end.min(word) } else { field.bits.end };
             let bits = start..end;
             start = end;
             let Some(is) = number(self.bytes, &bits) else { return };
