@@ -90,6 +90,11 @@ impl End {
         self.state
     }
 
+    /// Whether its program has let go of it.
+    pub fn is_dropped(&self) -> bool {
+        self.is_dropped
+    }
+
     /// Its pipe.
     pub fn pipe(&self) -> &JoinedEnd {
         &self.pipe
@@ -178,6 +183,16 @@ impl Loopback {
     /// [`Error::NotConnected`] if it is gone.
     pub fn end(&self, slot: usize) -> Result<&End> {
         self.ends.get(slot).ok_or(Error::NotConnected)
+    }
+
+    /// A number that is larger than every slot.
+    pub fn slots(&self) -> usize {
+        self.ends.capacity()
+    }
+
+    /// The other end of the one in this slot, until it is gone.
+    pub fn peer(&self, slot: usize) -> Option<SocketId> {
+        Some(self.ends.get(self.ends.get(slot)?.peer?)?.id)
     }
 
     /// Whether dropping the end of this slot kills the connection (SO_LINGER at zero).

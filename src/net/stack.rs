@@ -9,7 +9,7 @@ use crate::engine::{Handle, Stopped};
 use crate::error::{Error, Result};
 use crate::observe::Counters;
 use crate::pipe::wait::block_on;
-use crate::socket::{Outcome, Verb};
+use crate::socket::{Outcome, Page, SocketRow, Verb};
 use crate::stack::Awaited;
 
 type Thread = JoinHandle<io::Result<Stopped>>;
@@ -77,6 +77,45 @@ impl Stack {
     /// What it has counted.
     pub async fn counters(&self) -> Counters {
         self.shared.handle.counters().await
+    }
+
+    /// All sockets there are, by the order in which they were made: what `ss(8)` shows of a machine.
+    ///
+    /// The list is made in parts, between which the stack goes on: a socket whose program lets go of it meanwhile may be
+    /// listed twice, or not at all.
+    ///
+    /// ```
+    /// use tapsock::net::{Stack, UdpSocket};
+    ///
+    /// let stack = Stack::builder().loopback_only()?;
+    /// let socket = UdpSocket::bind(&stack, "127.0.0.1:53".parse()?)?;
+    /// let rows = stack.wait_sockets()?;
+    /// assert_eq!(rows[0].local, socket.local_addr()?.into());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// `NetworkDown` if the stack has stopped.
+    pub async fn sockets(&self) -> io::Result<Vec<SocketRow>> {
+        let mut all = Vec::new();
+        let mut page = Some(Page::default());
+        while let Some(from) = page {
+            let Outcome::List(rows, next) = self.call(Verb::List { page: from }).await? else { break };
+            all.extend(rows);
+            page = next;
+        }
+        all.sort_by_key(|row: &SocketRow| row.id.number);
+        Ok(all)
+    }
+
+    /// [`Stack::sockets`], for programs that block.
+    ///
+    /// # Errors
+    ///
+    /// `NetworkDown` if the stack has stopped.
+    pub fn wait_sockets(&self) -> io::Result<Vec<SocketRow>> {
+        block_on(self.sockets(), None).unwrap_or(Err(Error::NetworkDown.into()))
     }
 
     /// Tells the engine to end every connection with a RST and to return.

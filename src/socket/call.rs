@@ -69,6 +69,10 @@ impl Sockets {
             },
             Verb::TakeQueuedError { socket } => self.take_queued_error(socket),
             Verb::Info { socket } => self.info(now, socket, transport),
+            Verb::List { page } => {
+                let (rows, next) = self.list(now, page, transport);
+                Ok(Outcome::List(rows, next))
+            }
         };
         self.completions.push_back(Completion { ticket, result });
     }

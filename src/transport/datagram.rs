@@ -149,6 +149,16 @@ impl Datagram {
         self.id
     }
 
+    /// Bytes that wait to go up to its program.
+    pub fn unread(&self) -> usize {
+        self.set.get::<udp::Socket<'_>>(self.handle).recv_queue()
+    }
+
+    /// What it has carried up to now.
+    pub fn summary(&self, now: Time) -> Summary {
+        Summary { age: now - self.created, ..self.summary }
+    }
+
     /// What it is bound to.
     pub fn local(&self) -> SocketAddr {
         self.local

@@ -83,7 +83,7 @@ pub use packet_socket::{Arrival, PacketOptions, PacketSocket};
 pub use ports::{Place, Sharing};
 pub use queued_error::{ErrorOrigin, QueuedError};
 pub use self_test::{SelfTestFailed, self_test};
-pub use tcp::{End, Ends, Joined};
+pub use tcp::{End, Ends, Joined, Shelf, Unheld};
 pub use terms::{LEAST_BUFFER, Terms};
 pub use udp::LocalReceiver;
 

@@ -135,6 +135,21 @@ impl PacketSocket {
         }
     }
 
+    /// Bytes that wait to go up to its program.
+    pub fn unread(&self) -> usize {
+        self.bytes - self.waiting.len() * COST
+    }
+
+    /// What it has carried up to now.
+    pub fn summary(&self, now: Time) -> Summary {
+        Summary { age: now - self.created, ..self.summary }
+    }
+
+    /// Whom it is connected to.
+    pub fn peer(&self) -> Option<IpAddr> {
+        self.remote
+    }
+
     /// Its address and its identifier or protocol. One that is connected and was not bound has the address that it sends
     /// from (`connect(2)` on Linux).
     pub fn local(&self) -> SocketAddr {
@@ -211,16 +226,13 @@ impl PacketSocket {
         }
         let bound = Some(self.place.local.ip()).filter(|address| !address.is_unspecified());
         let destination = this_host(SocketAddr::new(peer, 0), bound).ip();
-        let hop = hop(below.ip, bound, destination)?;
+        let is_multicast = destination.is_multicast();
+        let source = source.or(bound).or(self.options.multicast_source.filter(|_| is_multicast));
+        let hop = hop(below.ip, source, destination)?;
         if bound.is_some_and(|bound| !below.ip.is_group(bound) && !below.ip.is_usable(bound)) {
             return Err(Error::AddressNotAvailable);
         }
-        let is_multicast = destination.is_multicast();
-        let source = source
-            .or(bound)
-            .or(self.options.multicast_source.filter(|_| is_multicast))
-            .filter(|address| below.ip.is_usable(*address))
-            .unwrap_or(hop.source);
+        let source = source.filter(|address| below.ip.is_usable(*address)).unwrap_or(hop.source);
         if source.is_ipv4() != self.is_v4 {
             return Err(Error::FamilyNotSupported);
         }
@@ -361,7 +373,7 @@ impl Transport {
         for &group in &socket.groups {
             below.ip.leave_group(now, group);
         }
-        let summary = Summary { age: now - socket.created, ..socket.summary };
+        let summary = socket.summary(now);
         self.lives.push_back(super::Life::Closed { socket: socket.id, how: Close::ByUs, summary });
         socket
     }

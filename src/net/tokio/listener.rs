@@ -3,7 +3,8 @@ use std::io;
 use std::net::SocketAddr;
 use std::task::{Context, Poll, ready};
 
-use super::TcpStream;
+use super::ready::hops;
+use super::{TcpStream, poll_fairly};
 use crate::net::{self, BACKLOG, Stack};
 use crate::socket::Verb;
 
@@ -46,7 +47,7 @@ impl TcpListener {
 
     /// [`TcpListener::accept`] for those who poll by hand.
     pub fn poll_accept(&self, context: &mut Context<'_>) -> Poll<io::Result<(TcpStream, SocketAddr)>> {
-        let (socket, peer) = ready!(self.0.0.poll_accept(context))?;
+        let (socket, peer) = ready!(poll_fairly(context, |context| self.0.0.poll_accept(context)))?;
         Poll::Ready(Ok((TcpStream::from_std(socket.into()), peer.inet()?)))
     }
 
@@ -58,6 +59,7 @@ impl TcpListener {
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
         self.0.local_addr()
     }
+
     /// The listener of a program that blocks, for one that does not.
     pub fn from_std(listener: net::TcpListener) -> TcpListener {
         TcpListener(listener)
@@ -68,3 +70,5 @@ impl TcpListener {
         self.0
     }
 }
+
+hops!(TcpListener);

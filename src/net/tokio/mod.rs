@@ -39,17 +39,33 @@
 mod axum;
 mod listener;
 mod packet;
+mod ready;
 mod split;
 mod stream;
 mod udp;
-mod unix;
+mod unix_socket;
 
 pub use listener::TcpListener;
 pub use packet::{IcmpSocket, RawSocket};
-pub use split::tcp;
+pub use split::{tcp, unix};
 pub use stream::{Inspector, TcpStream};
 pub use udp::UdpSocket;
-pub use unix::{UnixDatagram, UnixListener, UnixStream};
+pub use unix_socket::{UnixDatagram, UnixListener, UnixStream};
 
 #[cfg(test)]
 mod tests;
+
+use std::task::{Context, Poll, ready};
+
+use ::tokio::task::coop;
+
+/// Lets the other tasks of the thread run after so many calls that had nothing to wait for, as tokio's own sockets do: a
+/// peer on a thread of its own may never let a reader find nothing.
+fn poll_fairly<T>(context: &mut Context<'_>, poll: impl FnOnce(&mut Context<'_>) -> Poll<T>) -> Poll<T> {
+    let turn = ready!(coop::poll_proceed(context));
+    let done = poll(context);
+    if done.is_ready() {
+        turn.made_progress();
+    }
+    done
+}

@@ -121,7 +121,7 @@ struct Connected {
 
 impl Unix {
     /// What it has carried up to now.
-    fn carried(&self) -> Carried {
+    pub(super) fn carried(&self) -> Carried {
         match &self.role {
             Role::Idle | Role::Listening(_) => Carried::default(),
             Role::Connected(connected) => connected.end.carried(),
@@ -129,18 +129,44 @@ impl Unix {
         }
     }
 
-    /// For the observer: it is gone.
-    pub(super) fn closed(&self, now: Time, socket: SocketId, how: Close) -> Life {
+    /// What it is called.
+    pub(super) fn name(&self) -> UnixAddress {
+        self.name.get()
+    }
+
+    /// Whom it is connected to.
+    pub(super) fn peer(&self) -> Option<Handle> {
+        match &self.role {
+            Role::Idle | Role::Listening(_) => None,
+            Role::Connected(connected) => Some(connected.peer),
+            Role::Datagram { peer, .. } => *peer,
+        }
+    }
+
+    /// Of a listener: how many connections wait to be accepted, and how many may.
+    pub(super) fn queue(&self) -> Option<(usize, usize)> {
+        match &self.role {
+            Role::Listening(end) => Some((end.waiting(), end.most())),
+            _ => None,
+        }
+    }
+
+    /// The same for those who show it.
+    pub(super) fn summary(&self, now: Time) -> Summary {
         let Carried { received, sent, .. } = self.carried();
-        let summary = Summary {
+        Summary {
             age: now - self.created,
             bytes_in: received.bytes,
             bytes_out: sent.bytes,
             packets_in: received.messages,
             packets_out: sent.messages,
             retransmitted: 0,
-        };
-        Life::Closed { socket, how, summary }
+        }
+    }
+
+    /// For the observer: it is gone.
+    pub(super) fn closed(&self, now: Time, socket: SocketId, how: Close) -> Life {
+        Life::Closed { socket, how, summary: self.summary(now) }
     }
 
     /// How it ends, now that its program lets go of it.
@@ -155,7 +181,12 @@ impl Unix {
 
     /// Whether its program has let go, or is about to.
     fn is_dropped(&self) -> bool {
-        self.hold.is_dropped() || matches!(&self.role, Role::Datagram { slot, .. } if slot.is_gone())
+        self.hold.is_dropped()
+            || match &self.role {
+                Role::Datagram { slot, .. } => slot.is_gone(),
+                Role::Listening(end) => end.is_dropped(),
+                Role::Idle | Role::Connected(_) => false,
+            }
     }
 
     /// The stack stops.

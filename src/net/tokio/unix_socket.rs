@@ -8,6 +8,9 @@ use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
+use super::poll_fairly;
+use super::ready::{readiness, stream_readiness};
+use super::unix::{self, OwnedReadHalf, OwnedWriteHalf, ReadHalf, WriteHalf};
 use crate::net::unix::{as_unix, named};
 use crate::net::{self, BACKLOG, Domain, SockAddr, Socket, Stack, Type};
 
@@ -52,7 +55,7 @@ impl UnixListener {
 
     /// [`UnixListener::accept`] for those who poll by hand.
     pub fn poll_accept(&self, context: &mut Context<'_>) -> Poll<io::Result<(UnixStream, SocketAddr)>> {
-        let (socket, peer) = ready!(self.0.0.poll_accept(context))?;
+        let (socket, peer) = ready!(poll_fairly(context, |context| self.0.0.poll_accept(context)))?;
         Poll::Ready(Ok((UnixStream(socket.into()), as_unix(&peer)?)))
     }
 
@@ -151,33 +154,24 @@ impl UnixStream {
         self.0.take_error()
     }
 
+    /// A half that reads and one that writes, borrowed: cheap, and for one task.
+    pub fn split(&mut self) -> (ReadHalf<'_>, WriteHalf<'_>) {
+        unix::split(self)
+    }
+
+    /// A half that reads and one that writes, each for a task of its own. Dropping the one that writes shuts that
+    /// direction down.
+    pub fn into_split(self) -> (OwnedReadHalf, OwnedWriteHalf) {
+        unix::into_split(self)
+    }
+
     /// The same connection for a program that blocks.
     pub fn into_std(self) -> net::UnixStream {
         self.0
     }
 }
 
-impl AsyncRead for UnixStream {
-    fn poll_read(self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        let count = ready!(self.0.0.poll_recv(context, buffer.initialize_unfilled()))?;
-        buffer.advance(count);
-        Poll::Ready(Ok(()))
-    }
-}
-
-impl AsyncWrite for UnixStream {
-    fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &[u8]) -> Poll<io::Result<usize>> {
-        self.0.0.poll_send(context, buffer)
-    }
-
-    fn poll_flush(self: Pin<&mut Self>, _context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn poll_shutdown(self: Pin<&mut Self>, _context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(self.0.shutdown(Shutdown::Write))
-    }
-}
+stream_readiness!(UnixStream);
 
 /// A Unix socket of messages, like `tokio::net::UnixDatagram`.
 #[derive(Debug)]
@@ -231,7 +225,9 @@ impl UnixDatagram {
     /// As [`net::UnixDatagram::recv_from`].
     pub async fn recv_from(&self, buffer: &mut [u8]) -> io::Result<(usize, SocketAddr)> {
         let mut buffers = [IoSliceMut::new(buffer)];
-        let received = poll_fn(|context| self.0.0.poll_receive_unix(context, &mut buffers, false)).await?;
+        let received =
+            poll_fn(|context| poll_fairly(context, |context| self.0.0.poll_receive_unix(context, &mut buffers, false)))
+                .await?;
         let (count, from) = received.map(|received| (received.count, received.addresses)).unwrap_or_default();
         Ok((count, as_unix(&from.into())?))
     }
@@ -296,3 +292,5 @@ impl UnixDatagram {
         self.0
     }
 }
+
+readiness!(UnixDatagram);
