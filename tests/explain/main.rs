@@ -22,8 +22,8 @@ use tapsock::trace::explain::{Field, Layer, Link, Packet, Verdict, explain};
 /// Ways to damage a packet that are tried.
 const CORRUPTIONS: usize = 500;
 
-fn write(path: &Path, frames: &[Vec<u8>]) {
-    let header = PcapHeader { datalink: DataLink::ETHERNET, snaplen: 65_535, ..PcapHeader::default() };
+fn write(path: &Path, datalink: DataLink, frames: &[Vec<u8>]) {
+    let header = PcapHeader { datalink, snaplen: 65_535, ..PcapHeader::default() };
     let mut writer = PcapWriter::with_header(File::create(path).unwrap(), header).unwrap();
     for (i, frame) in frames.iter().enumerate() {
         let at = Duration::from_secs(1_700_000_000 + i as u64);
@@ -91,14 +91,60 @@ fn tshark_agrees_on_every_field_of_the_corpus() {
         frame[at + rng.random_range(0..2)] ^= 1 << rng.random_range(0..8);
         frames.push(frame);
     }
+    let names = |i: usize| samples.get(i).map_or("with a wrong checksum", |sample| sample.name);
+    let compared = compare(DataLink::ETHERNET, &frames, names);
+    assert!(compared.keys.len() > 150 && compared.values > 8000 && compared.verdicts > 400, "{compared:?}");
+}
+
+/// The headers that captures have in the place of Ethernet's.
+#[test]
+fn tshark_agrees_on_what_a_capture_begins_with() {
+    let is_ip = |sample: &Sample| matches!(sample.frame[12..14], [8, 0] | [0x86, 0xdd]);
+    let samples: Vec<Sample> = corpus().into_iter().filter(is_ip).step_by(3).collect();
+    let names = |i: usize| samples[i].name;
+    for (datalink, keys) in
+        [(DataLink::RAW, 0), (DataLink::NULL, 0), (DataLink::LINUX_SLL, 4), (DataLink::LINUX_SLL2, 5)]
+    {
+        let frames: Vec<Vec<u8>> = samples
+            .iter()
+            .map(|sample| {
+                let (addresses, rest) = sample.frame.split_at(12);
+                let (kind, packet) = rest.split_at(2);
+                let source = &addresses[6..];
+                match datalink {
+                    DataLink::RAW => packet.to_vec(),
+                    DataLink::NULL => [if kind == [8, 0] { &[2, 0, 0, 0] } else { &[30, 0, 0, 0] }, packet].concat(),
+                    DataLink::LINUX_SLL => [&[0, 4, 0, 1, 0, 6], source, &[0, 0], kind, packet].concat(),
+                    _ => [kind, &[0, 0, 0, 0, 0, 7, 0, 1, 4, 6], source, &[0, 0], packet].concat(),
+                }
+            })
+            .collect();
+        let compared = compare(datalink, &frames, names);
+        let of_the_link = compared.keys.iter().filter(|key| key.starts_with("sll.")).count();
+        assert!(of_the_link == keys && compared.values > 1500, "{datalink:?}: {compared:?}");
+    }
+}
+
+/// What was compared.
+#[derive(Debug)]
+#[allow(dead_code)] // read by Debug
+struct Compared {
+    keys: BTreeSet<&'static str>,
+    values: usize,
+    verdicts: usize,
+}
+
+/// Holds what we say about each packet to what tshark says. Fails where they differ.
+fn compare<'a>(datalink: DataLink, frames: &[Vec<u8>], names: impl Fn(usize) -> &'a str) -> Compared {
+    let link = Link::of(datalink.into());
     let directory = tempfile::tempdir().unwrap();
     let capture = directory.path().join("corpus.pcap");
-    write(&capture, &frames);
+    write(&capture, datalink, frames);
     let theirs = tshark::read(&capture);
     assert_eq!(theirs.len(), frames.len());
 
-    let explained: Vec<Packet<'_>> = frames.iter().map(|frame| explain(Link::Ethernet, frame, frame.len())).collect();
-    let keys: BTreeSet<&str> =
+    let explained: Vec<Packet<'_>> = frames.iter().map(|frame| explain(link, frame, frame.len())).collect();
+    let keys: BTreeSet<&'static str> =
         explained.iter().flat_map(fields).map(|field| field.key).filter(|key| !key.is_empty()).collect();
     let (mut compared, mut verdicts) = (0, 0);
     let mut wrong: BTreeMap<String, (usize, String)> = BTreeMap::new();
@@ -106,7 +152,7 @@ fn tshark_agrees_on_every_field_of_the_corpus() {
         wrong.entry(key.to_owned()).or_insert((0, text)).0 += 1;
     };
     for (i, (packet, theirs)) in explained.iter().zip(&theirs).enumerate() {
-        let name = samples.get(i).map_or("with a wrong checksum", |sample| sample.name);
+        let name = names(i);
         for key in &keys {
             // The same number, which tshark calls raw everywhere but in quotations.
             let name_there = if *key == "tcp.seq_raw" { "tcp.seq" } else { key };
@@ -142,12 +188,8 @@ fn tshark_agrees_on_every_field_of_the_corpus() {
         }
     }
     let told: Vec<String> = wrong.iter().map(|(key, (count, text))| format!("{key}: {count} times; {text}")).collect();
-    assert!(told.is_empty(), "{}", told.join("\n"));
-    assert!(
-        keys.len() > 150 && compared > 8000 && verdicts > 400,
-        "{} fields, {compared} values, {verdicts}",
-        keys.len()
-    );
+    assert!(told.is_empty(), "{datalink:?}:\n{}", told.join("\n"));
+    Compared { keys, values: compared, verdicts }
 }
 
 /// What tshark has and we do not mean to: padding of no bytes, and ends of options behind the end of the options.
@@ -282,7 +324,7 @@ fn the_program_explains_a_file_and_says_by_its_exit_code_whether_all_is_sound() 
     let sample = corpus().into_iter().find(|sample| sample.name == "tcp over ip4").unwrap();
     let mut damaged = sample.frame.clone();
     damaged[22] -= 1; // the time to live
-    write(&capture, &[sample.frame, damaged]);
+    write(&capture, DataLink::ETHERNET, &[sample.frame, damaged]);
     let run = |arguments: &[&str]| {
         let output =
             Command::new(env!("CARGO_BIN_EXE_tapsock")).arg("explain").args(arguments).arg(&capture).output().unwrap();

@@ -132,7 +132,7 @@ fn null(decoder: &mut Decoder<'_>, span: Range<usize>) {
     decoder.push(reader);
     match family {
         Some([2, 0, 0, 0] | [0, 0, 0, 2]) => super::ip4::decode(decoder, rest),
-        Some([24 | 28 | 30, 0, 0, 0] | [0, 0, 0, 24 | 28 | 30]) => super::ip6::decode(decoder, rest),
+        Some([10 | 24 | 28 | 30, 0, 0, 0] | [0, 0, 0, 10 | 24 | 28 | 30]) => super::ip6::decode(decoder, rest),
         Some(_) => decoder.data(rest),
         None => {}
     }
