@@ -85,8 +85,7 @@ fn fields(reader: &mut Reader<'_>) -> Option<Header> {
     let destination = reader.ip4("ip.dst", "destination")?;
 
     if is_evil {
-        let text = "the reserved flag is set: it must be zero (RFC 791 §3.1)";
-        reader.problem_in(first + 48..first + 49, 0, text.into());
+        reader.remark("the reserved flag is set, which must be zero (RFC 791 §3.1)".into());
     }
     if length < HEADER {
         reader.problem(format!("a header of {length} bytes: the shortest has {HEADER}"));
