@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use clap::{ArgAction, Args, Parser, Subcommand};
 
+use super::explain::Explain;
 use super::nc::{Bench, Nc};
 use super::tools::{Ping, Traceroute};
 use crate::config::{Chosen, Cidr, Config, Invalid, Limits, Loopback, Mac, Size};
@@ -47,6 +48,11 @@ pub enum Command {
     /// Calls HOST, or waits for a call with -l, by a stack of its own that lives as long. At the end of stdin it says so
     /// to the peer and goes on to listen; it ends when the peer has ended too.
     Nc(Nc),
+    /// Explain the packets of a capture, to the last bit
+    ///
+    /// Every layer and every field with its bytes and bits, each checksum worked out step by step, and for packets that
+    /// are damaged which field would explain it. Reads pcap and pcapng, of tapsock or of tcpdump, and hexadecimal text.
+    Explain(Explain),
     /// Measure this machine
     #[command(subcommand)]
     Bench(Bench),

@@ -55,6 +55,7 @@
 mod arp;
 mod checksum;
 mod dhcp;
+pub mod explain;
 mod frame;
 mod icmp;
 mod layers;
