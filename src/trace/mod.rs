@@ -54,16 +54,23 @@ mod checksum;
 mod dhcp;
 mod frame;
 mod icmp;
+mod ladder;
 mod layers;
 mod life;
+mod line;
 mod quantity;
 mod reason;
 mod summary;
 mod tcp;
 #[cfg(test)]
 mod tests;
+mod tree;
 
 use log::Level;
+
+pub use ladder::{Ladder, Rung};
+pub use line::{Line, Links, Tone};
+pub use tree::Tree;
 
 use crate::observe::{Depth, Direction, Event, Fate, Observer, Record};
 use frame::Frame;

@@ -1,6 +1,6 @@
 //! Whole lines, as a person reads them, and frames that no person sends.
 
-mod frames;
+pub(super) mod frames;
 
 use std::cell::RefCell;
 
