@@ -50,6 +50,7 @@
 //! follows a newline by as much.
 
 mod arp;
+mod capture;
 mod checksum;
 mod dhcp;
 mod frame;
@@ -68,6 +69,7 @@ mod tree;
 
 use log::Level;
 
+pub use capture::Capture;
 pub use ladder::{Ladder, Rung};
 pub use line::{Line, Links, Tone};
 pub use tree::Tree;

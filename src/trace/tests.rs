@@ -35,7 +35,7 @@ fn connection() -> Fate {
     Fate { numbers: Some(NUMBERS), ..Fate::of(Ownership::FourTuple { socket: CONNECTION }) }
 }
 
-fn syn() -> Vec<u8> {
+pub(super) fn syn() -> Vec<u8> {
     let segment = TcpRepr {
         control: TcpControl::Syn,
         seq_number: TcpSeqNumber(2_000_000),
