@@ -143,11 +143,12 @@ impl Loopback {
         &mut self,
         now: Time,
         ends: &Ends,
+        connector: SocketId,
         pipe: StreamEnd,
         bell: Bell,
         transport: &mut Transport,
     ) -> std::result::Result<Fresh, StreamEnd> {
-        let Some(joined) = transport.join(ends) else { return Err(pipe) };
+        let Some(joined) = transport.join(ends, connector) else { return Err(pipe) };
         let (pipe, [accepted, connected]) = pipe.join(Joint::Tcp, bell);
         let mut insert = |id, local, remote, pipe| {
             let state = TcpState::Established;
@@ -163,7 +164,7 @@ impl Loopback {
                 is_resting: false,
             })
         };
-        let connector = insert(joined.connector, ends.local, ends.remote, connected);
+        let connector = insert(connector, ends.local, ends.remote, connected);
         let acceptor = insert(joined.acceptor, ends.remote, ends.local, accepted);
         self.ends[connector].peer = Some(acceptor);
         self.ends[acceptor].peer = Some(connector);

@@ -87,11 +87,14 @@
 
 mod address;
 mod builder;
+mod cover;
 mod packet;
 mod poller;
 mod socket;
 mod stack;
 mod tcp;
+#[cfg(test)]
+mod tests;
 mod timeout;
 pub mod tokio;
 mod udp;

@@ -15,15 +15,33 @@ use crate::stack::Awaited;
 type Thread = JoinHandle<io::Result<Stopped>>;
 
 /// A running stack. Cheap to clone; sockets hold on to it by themselves.
+///
+/// When the last handle and the last socket are dropped, a stack with a thread of its own ends by itself, as soon as what
+/// was written to its sockets has been sent; then its TAP can be opened again. [`Stack::shut_down`] ends it at once and
+/// waits for that.
 #[derive(Debug, Clone)]
 pub struct Stack {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
     handle: Handle,
-    thread: Arc<Mutex<Option<Thread>>>,
+    thread: Mutex<Option<Thread>>,
+}
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        // Whoever drives the engine himself decides when it ends.
+        if self.thread.get_mut().unwrap_or_else(PoisonError::into_inner).is_some() {
+            self.handle.leave();
+        }
+    }
 }
 
 impl Stack {
     pub(super) fn new(handle: Handle, thread: Option<Thread>) -> Stack {
-        Stack { handle, thread: Arc::new(Mutex::new(thread)) }
+        Stack { shared: Arc::new(Shared { handle, thread: Mutex::new(thread) }) }
     }
 
     /// Begins to make one.
@@ -39,7 +57,7 @@ impl Stack {
     ///
     /// `NetworkDown` if the stack stops first.
     pub async fn ready(&self) -> io::Result<Vec<(IpAddr, Mac)>> {
-        Ok(self.handle.ready().await?)
+        Ok(self.shared.handle.ready().await?)
     }
 
     /// [`Stack::ready`], for programs that block.
@@ -53,35 +71,36 @@ impl Stack {
 
     /// What routers and DHCP servers were asked for and have not given yet.
     pub fn awaited(&self) -> Awaited {
-        self.handle.awaited()
+        self.shared.handle.awaited()
     }
 
     /// What it has counted.
     pub async fn counters(&self) -> Counters {
-        self.handle.counters().await
+        self.shared.handle.counters().await
     }
 
     /// Tells the engine to end every connection with a RST and to return.
     pub fn stop(&self) {
-        self.handle.stop();
+        self.shared.handle.stop();
     }
 
     /// [`Stack::stop`], and waits until the engine's thread, if it has one, has returned.
     pub fn shut_down(&self) {
         self.stop();
-        let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some(thread) = thread {
+        // Held while it waits: whoever else shuts the stack down waits as well.
+        let mut thread = self.shared.thread.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(thread) = thread.take_if(|thread| thread.thread().id() != std::thread::current().id()) {
             // A panic of the engine was reported when it happened.
             let _ = thread.join();
         }
     }
 
     pub(super) async fn call(&self, verb: Verb) -> Result<Outcome> {
-        self.handle.call(verb).await
+        self.shared.handle.call(verb).await
     }
 
     pub(super) fn tell(&self, verb: Verb) {
-        self.handle.tell(verb);
+        self.shared.handle.tell(verb);
     }
 
     pub(super) fn call_blocking(&self, verb: Verb) -> Result<Outcome> {

@@ -97,6 +97,11 @@ pub enum Verb {
         /// To whom.
         remote: SocketAddr,
     },
+    /// The same as if it did not block: the pipe tells when the connection is established, or why it is not.
+    BeginStream {
+        /// To whom.
+        remote: SocketAddr,
+    },
     /// `socket` and `bind` for UDP.
     OpenDatagram {
         /// Where; port 0 stands for any.
