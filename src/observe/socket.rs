@@ -21,7 +21,7 @@ pub enum Protocol {
 
 impl Protocol {
     /// All there are.
-    pub const ALL: &'static [Protocol] = &[Protocol::Tcp, Protocol::Udp, Protocol::Icmp, Protocol::Raw];
+    pub const ALL: &'static [Protocol] = &[Protocol::Tcp, Protocol::Udp, Protocol::Icmp, Protocol::Raw, Protocol::Unix];
 }
 
 impl fmt::Display for Protocol {
