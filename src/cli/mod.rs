@@ -2,6 +2,7 @@
 //!
 //! - [`arguments`]: what can be typed, and the help that teaches it.
 //! - [`tools`]: the same for ping and traceroute; [`nc`]: for nc and bench.
+//! - [`replay`]: for replay.
 //! - [`exit`]: the one map of exit codes.
 //! - [`logging`]: what is written to stderr, and how.
 //! - [`stderr`]: how it is written without ever waiting for whoever reads.
@@ -10,11 +11,12 @@ pub mod arguments;
 pub mod exit;
 pub mod logging;
 pub mod nc;
+pub mod replay;
 pub mod stderr;
 pub mod tools;
 
 use std::ffi::OsString;
-use std::io::{self, Write};
+use std::io::{self, BufWriter, Write};
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -65,6 +67,13 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         }
         Command::Bench(arguments) => {
             explained(0, || crate::tools::bench::loopback(arguments.into(), say).map(|()| Ended::Asked))
+        }
+        Command::Replay(arguments) => {
+            let mut out = BufWriter::new(io::stdout());
+            let outcome = crate::tools::replay::run(&arguments.into(), &mut out);
+            // Whoever reads no more does not want to know.
+            let _ = out.flush();
+            exit::of_tool(&outcome)
         }
         Command::Limits => {
             let _ = io::stdout().lock().write_all(list_of_limits().as_bytes());

@@ -5,12 +5,14 @@
 //! - `nc`: a socket from a shell.
 //! - `bench`: how fast this machine moves bytes from one socket to another.
 //! - `host`: whom a person means.
+//! - `replay`: a recording once more.
 //! - `report`: what an ICMP error says about a packet of ours.
 
 pub mod bench;
 mod host;
 pub mod nc;
 pub mod ping;
+pub mod replay;
 mod report;
 pub mod traceroute;
 
