@@ -1,7 +1,7 @@
 //! The command line: arguments as typed, then [settings](crate::daemon::Settings), then the daemon, then an exit code.
 //!
 //! - [`arguments`]: what can be typed, and the help that teaches it.
-//! - [`tools`]: the same for ping and traceroute; [`nc`]: for nc and bench; [`explain`]: for explain.
+//! - [`tools`]: the same for ping and traceroute; [`nc`]: for nc and bench; [`explain`], [`replay`]: for those.
 //! - [`exit`]: the one map of exit codes.
 //! - [`logging`]: what is written to stderr, and how.
 //! - [`stderr`]: how it is written without ever waiting for whoever reads.
@@ -11,6 +11,7 @@ pub mod exit;
 pub mod explain;
 pub mod logging;
 pub mod nc;
+pub mod replay;
 pub mod stderr;
 pub mod tools;
 
@@ -66,6 +67,13 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         }
         Command::Bench(arguments) => {
             explained(0, || crate::tools::bench::loopback(arguments.into(), say).map(|()| Ended::Asked))
+        }
+        Command::Replay(arguments) => {
+            let mut out = BufWriter::new(io::stdout());
+            let outcome = crate::tools::replay::run(&arguments.into(), &mut out);
+            // Whoever reads no more does not want to know.
+            let _ = out.flush();
+            exit::of_tool(&outcome)
         }
         Command::Explain(arguments) => {
             exit::of_tool(&crate::tools::explain::run(&arguments.into(), &mut BufWriter::new(io::stdout().lock())))

@@ -281,12 +281,6 @@ impl Event<'_> {
             Event::Router { address, state } => Event::Router { address, state },
             Event::Lease { address, server, state } => Event::Lease { address, server, state },
             Event::Neighbour { address, state } => Event::Neighbour { address, state },
-            Event::Bound { socket, local, backlog } => Event::Bound { socket, local, backlog },
-            Event::Accepted { socket, listener, listening, local, remote, waiting, backlog } => {
-                Event::Accepted { socket, listener, listening, local, remote, waiting, backlog }
-            }
-            Event::Connected { socket, local, remote } => Event::Connected { socket, local, remote },
-            Event::Joined { socket, peer } => Event::Joined { socket, peer },
             Event::Datagram { socket, peer, source, destination, length, rule } => {
                 Event::Datagram { socket, peer, source, destination, length, rule }
             }
@@ -295,8 +289,15 @@ impl Event<'_> {
                 Event::UnixBound { socket, name: Cow::Owned(name.into_owned()), backlog }
             }
             Event::UnixAccepted { socket, listener, name, waiting, backlog } => {
-                Event::UnixAccepted { socket, listener, name: Cow::Owned(name.into_owned()), waiting, backlog }
+                let name = Cow::Owned(name.into_owned());
+                Event::UnixAccepted { socket, listener, name, waiting, backlog }
             }
+            Event::Bound { socket, local, backlog } => Event::Bound { socket, local, backlog },
+            Event::Accepted { socket, listener, listening, local, remote, waiting, backlog } => {
+                Event::Accepted { socket, listener, listening, local, remote, waiting, backlog }
+            }
+            Event::Connected { socket, local, remote } => Event::Connected { socket, local, remote },
+            Event::Joined { socket, peer } => Event::Joined { socket, peer },
             Event::Closed { socket, how, summary } => Event::Closed { socket, how, summary },
             Event::Call { socket, call } => Event::Call { socket, call },
             Event::State { socket, from, to } => Event::State { socket, from, to },

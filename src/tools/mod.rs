@@ -6,6 +6,7 @@
 //! - `bench`: how fast this machine moves bytes from one socket to another.
 //! - `explain`: the packets of a capture, to the last bit.
 //! - `host`: whom a person means.
+//! - `replay`: a recording once more.
 //! - `report`: what an ICMP error says about a packet of ours.
 
 pub mod bench;
@@ -13,6 +14,7 @@ pub mod explain;
 mod host;
 pub mod nc;
 pub mod ping;
+pub mod replay;
 mod report;
 pub mod traceroute;
 
