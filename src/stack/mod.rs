@@ -274,11 +274,16 @@ impl Stack {
         }
         let event = Event::Frame { direction: Direction::In, bytes: frame.into(), fate };
         self.trail.tell_as(id, (now, None), event, observer);
-        self.trail.tell_notes(observer);
+        let follows = self.follows();
+        if follows {
+            self.trail.tell_notes(observer);
+        }
         self.show_frames(now, sent, out, observer);
         self.take_link_notices(now, out, observer);
         self.take_transport_notices(now);
-        self.blame(0);
+        if follows {
+            self.blame(0);
+        }
         self.flush(now, out, observer);
         self.show_lives(now, observer);
         self.trail.because_of(None);

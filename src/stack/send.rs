@@ -19,14 +19,15 @@ impl Stack {
         let mut failed = Vec::new();
         let mut packets = std::mem::take(&mut self.packets);
         let mut batch = Batch::new(&self.loopback);
+        let follows = self.follows();
         packets.retain_mut(|packet, fate, form| {
-            if self.follows() {
+            if follows {
                 fate.cause = self.follow_out(now, packet, fate, observer);
             }
             let first = out.len();
             let outgoing = Outgoing { packet, fate: *fate, form };
             let sent = self.send(now, &outgoing, out);
-            if let Some(cause) = fate.cause {
+            if follows && let Some(cause) = fate.cause {
                 // A question to a neighbour, too.
                 out.because_of(first, cause);
             }

@@ -2,16 +2,20 @@
 
 use super::Stack;
 use crate::link::Frames;
-use crate::observe::{Direction, Event, Fate, Observer, Time};
+use crate::observe::{Depth, Direction, Event, Fate, Observer, Time};
 use crate::transport::Life;
 
 impl Stack {
     /// Counts and shows the frames of `out` from `first` on.
     pub(super) fn show_frames(&mut self, now: Time, first: usize, out: &Frames, observer: &mut dyn Observer) {
-        for (bytes, &fate) in out.iter_from(first) {
+        let is_shown = self.trail.shows(Depth::Frame);
+        for (bytes, fate) in out.iter_from(first) {
             self.counters.frames_out += 1;
             self.counters.bytes_out += bytes.len() as u64;
-            let (cause, fate) = (fate.cause.or(self.trail.cause()), Fate { cause: None, ..fate });
+            if !is_shown {
+                continue;
+            }
+            let (cause, fate) = (fate.cause.or(self.trail.cause()), Fate { cause: None, ..*fate });
             let event = Event::Frame { direction: Direction::Out, bytes: bytes.into(), fate };
             self.trail.tell_for(now, cause, event, observer);
         }
