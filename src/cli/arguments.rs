@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use clap::{ArgAction, Args, Parser, Subcommand};
 
+use super::look::Trace;
 use super::nc::{Bench, Nc};
 use super::tools::{Ping, Traceroute};
 use crate::config::{Chosen, Cidr, Config, Invalid, Limits, Loopback, Mac, Size};
@@ -47,6 +48,10 @@ pub enum Command {
     /// Calls HOST, or waits for a call with -l, by a stack of its own that lives as long. At the end of stdin it says so
     /// to the peer and goes on to listen; it ends when the peer has ended too.
     Nc(Nc),
+    /// Watch what happens in a running daemon
+    ///
+    /// Attaches to its control socket, from another terminal, and changes nothing. It need not run as long as the daemon.
+    Trace(Trace),
     /// Measure this machine
     #[command(subcommand)]
     Bench(Bench),
@@ -92,6 +97,13 @@ pub struct Daemon {
     /// Where, and as whom.
     #[command(flatten)]
     pub attached: Attached,
+
+    /// What to call this daemon, for 'tapsock ss --name' and 'tapsock trace --name': as the TAP, if it is not given
+    ///
+    /// Its control socket is /run/tapsock/NAME.sock for root, and $XDG_RUNTIME_DIR/tapsock/NAME.sock for a user. A name
+    /// with a slash is the path of the socket itself.
+    #[arg(long, value_name = "NAME")]
+    pub name: Option<String>,
 
     /// The services to offer, separated by commas: echo, discard, daytime, chargen, http; or all, or none
     #[arg(long, value_name = "LIST", default_value = "all")]
@@ -213,7 +225,7 @@ impl FromStr for Services {
 impl From<Daemon> for Settings {
     fn from(arguments: Daemon) -> Settings {
         let Attachment { tap, config } = arguments.attached.into();
-        Settings { tap, config, services: arguments.services.0 }
+        Settings { name: arguments.name, tap, config, services: arguments.services.0 }
     }
 }
 
@@ -293,7 +305,7 @@ mod tests {
         let settings = parse("daemon").unwrap();
         assert_eq!(
             settings,
-            Settings { tap: "tap0".into(), config: Config::default(), services: Service::ALL.to_vec() }
+            Settings { name: None, tap: "tap0".into(), config: Config::default(), services: Service::ALL.to_vec() }
         );
     }
 

@@ -2,6 +2,7 @@
 //!
 //! - [`arguments`]: what can be typed, and the help that teaches it.
 //! - [`tools`]: the same for ping and traceroute; [`nc`]: for nc and bench.
+//! - [`look`]: for what looks into a running daemon: trace.
 //! - [`exit`]: the one map of exit codes.
 //! - [`logging`]: what is written to stderr, and how.
 //! - [`stderr`]: how it is written without ever waiting for whoever reads.
@@ -9,6 +10,7 @@
 pub mod arguments;
 pub mod exit;
 pub mod logging;
+pub mod look;
 pub mod nc;
 pub mod stderr;
 pub mod tools;
@@ -62,6 +64,9 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
             let verbose = arguments.verbose;
             let (nc, attachment) = arguments.into();
             explained(verbose, || crate::tools::nc::run(nc, &attachment))
+        }
+        Command::Trace(arguments) => {
+            exit::of_look(&crate::tools::trace::run(arguments.into(), &mut io::stdout().lock()))
         }
         Command::Bench(arguments) => {
             explained(0, || crate::tools::bench::loopback(arguments.into(), say).map(|()| Ended::Asked))

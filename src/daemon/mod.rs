@@ -1,7 +1,8 @@
 //! The daemon: one device, one stack, its services and its trace, on one thread.
 //!
 //! This is the composition root. It names the concrete parts and joins them: a [`Tap`], a [`Stack`] that
-//! tells [`trace::Text`] what happens, and the [`services`]. The engine and the services are tasks of one
+//! tells [`trace::Text`] and those who watch over the [control socket](crate::control) what happens, and the
+//! [`services`]. The engine and the services are tasks of one
 //! current-thread runtime and share its epoll, so a request is answered without a thread switch, and an idle daemon
 //! sleeps.
 //!
@@ -11,6 +12,7 @@
 
 mod address;
 mod attach;
+mod control;
 mod signal;
 mod summary;
 
@@ -26,6 +28,7 @@ pub use attach::{Attachment, Interrupt, with_stack};
 pub use signal::Signal;
 
 use crate::config::Config;
+use crate::control::{Audience, Fanout};
 use crate::device::Tap;
 use crate::engine::Stopped;
 use crate::net::{Stack, StartError};
@@ -36,6 +39,8 @@ use signal::Signals;
 /// What a person chose.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Settings {
+    /// What the daemon is called, for those who look at it: the name of its control socket. `None`: as the TAP is.
+    pub name: Option<String>,
     /// The name of the TAP.
     pub tap: String,
     /// What the stack is made from.
@@ -103,7 +108,12 @@ fn refused(what: &str, error: &io::Error) -> Failure {
 /// use tapsock::config::Config;
 /// use tapsock::daemon::{self, Service, Settings};
 ///
-/// let settings = Settings { tap: "tap0".into(), config: Config::default(), services: Service::ALL.to_vec() };
+/// let settings = Settings {
+///     name: None,
+///     tap: "tap0".into(),
+///     config: Config::default(),
+///     services: Service::ALL.to_vec(),
+/// };
 /// if let Err(failure) = daemon::run(settings) {
 ///     eprintln!("{failure}");
 /// }
@@ -131,11 +141,15 @@ pub fn run(settings: Settings) -> Result<Ended, Failure> {
 async fn live(settings: Settings) -> Result<Ended, Failure> {
     let started = Instant::now();
     let mut signals = Signals::new().map_err(|error| refused("signal handlers", &error))?;
-    let Settings { tap, config, services } = settings;
+    let Settings { name, tap, config, services } = settings;
     let device = Tap::open(&tap).map_err(StartError::from)?;
-    let builder = Stack::builder().config(config.clone()).observer(Box::new(trace::Text::new()));
-    let (stack, engine) = builder.drive(device)?;
+    let taken = control::take(name.as_deref(), &tap)?;
+    let audience = Audience::default();
+    let observer = Fanout::new(Box::new(trace::Text::new()), audience.clone());
+    let (stack, engine) = Stack::builder().config(config.clone()).observer(Box::new(observer)).drive(device)?;
     let mut engine = Engine { task: tokio::spawn(engine), tap: tap.clone() };
+    let about = (name.as_deref(), tap.as_str(), config.limits.clone());
+    let _served = taken.map(|taken| control::serve(taken, &stack, audience, about)).transpose()?;
 
     let begun = begin(&stack, &tap, &config, &services);
     tokio::select! {

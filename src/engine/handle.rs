@@ -1,12 +1,13 @@
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 
 use tokio::sync::{oneshot, watch};
 
 use crate::config::Mac;
 use crate::error::{Error, Result};
-use crate::observe::Counters;
+use crate::observe::{Counters, Time};
 use crate::pipe::Doorbell;
 use crate::stack::{Awaited, Outcome, Verb};
 
@@ -56,6 +57,7 @@ pub struct Handle {
     shared: Arc<Shared>,
     doorbell: Doorbell,
     status: watch::Receiver<Status>,
+    started: Instant,
 }
 
 /// The engine's end of its handles.
@@ -64,9 +66,9 @@ pub(super) struct Inbox {
     shared: Arc<Shared>,
 }
 
-pub(super) fn pair(doorbell: Doorbell, status: watch::Receiver<Status>) -> (Handle, Inbox) {
+pub(super) fn pair(doorbell: Doorbell, status: watch::Receiver<Status>, started: Instant) -> (Handle, Inbox) {
     let shared = Arc::new(Shared { commands: Mutex::new(Some(Vec::new())), wants_counters: AtomicBool::new(false) });
-    (Handle { shared: Arc::clone(&shared), doorbell, status }, Inbox { shared })
+    (Handle { shared: Arc::clone(&shared), doorbell, status, started }, Inbox { shared })
 }
 
 impl Handle {
@@ -109,6 +111,16 @@ impl Handle {
         let mut status = self.status.clone();
         let ready = status.wait_for(|status| status.is_ready).await.map_err(|_| Error::NetworkDown)?;
         Ok(ready.duplicates.clone())
+    }
+
+    /// The moment of the stack's life that it is now.
+    pub fn now(&self) -> Time {
+        Time::from_micros(u64::try_from(self.started.elapsed().as_micros()).unwrap_or(u64::MAX))
+    }
+
+    /// Has the engine look around: it asks who watches, and how closely.
+    pub fn wake(&self) {
+        self.doorbell.wake();
     }
 
     /// What routers and DHCP servers were asked for and have not given yet.
@@ -164,7 +176,7 @@ mod tests {
     fn a_command_that_came_after_the_last_look_still_waits_when_its_bell_has_been_answered() {
         let doorbell = Doorbell::default();
         let (_status, watched) = watch::channel(Status::default());
-        let (handle, inbox) = pair(doorbell.clone(), watched);
+        let (handle, inbox) = pair(doorbell.clone(), watched, Instant::now());
         assert!(inbox.take().is_empty());
         handle.stop();
         doorbell.answer(&mut Vec::new());

@@ -100,7 +100,8 @@ impl<D: Device + 'static> Engine<D> {
     fn around(stack: Stack, device: D, doorbell: Doorbell, observer: Box<dyn Observer>) -> (Engine<D>, Handle) {
         let mtu = device.mtu();
         let (status, watched) = watch::channel(Status::default());
-        let (handle, inbox) = handle::pair(doorbell.clone(), watched);
+        let started = Instant::now();
+        let (handle, inbox) = handle::pair(doorbell.clone(), watched, started);
         let engine = Engine {
             stack,
             device,
@@ -114,7 +115,7 @@ impl<D: Device + 'static> Engine<D> {
             burst: Burst::new(mtu),
             frames: Frames::new(),
             untransmitted: 0,
-            started: Instant::now(),
+            started,
         };
         (engine, handle)
     }

@@ -61,6 +61,11 @@ impl Stack {
         self.handle.counters().await
     }
 
+    /// How others that are neither program nor socket reach the engine: the control socket.
+    pub fn handle(&self) -> Handle {
+        self.handle.clone()
+    }
+
     /// Tells the engine to end every connection with a RST and to return.
     pub fn stop(&self) {
         self.handle.stop();

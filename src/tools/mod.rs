@@ -1,8 +1,9 @@
-//! One file per subcommand that uses the stack as a program does.
+//! One file per subcommand that uses the stack as a program does, or looks into a daemon's.
 //!
 //! - `ping`: echo requests, one a second, and what became of them.
 //! - `traceroute`: which routers a packet passes.
 //! - `nc`: a socket from a shell.
+//! - `trace`: what happens in a running daemon.
 //! - `bench`: how fast this machine moves bytes from one socket to another.
 //! - `host`: whom a person means.
 //! - `report`: what an ICMP error says about a packet of ours.
@@ -12,6 +13,7 @@ mod host;
 pub mod nc;
 pub mod ping;
 mod report;
+pub mod trace;
 pub mod traceroute;
 
 pub use host::Family;

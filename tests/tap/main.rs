@@ -10,6 +10,7 @@ mod autoconf;
 mod host;
 mod namespace;
 
+mod control;
 mod groups;
 mod http;
 mod idle;

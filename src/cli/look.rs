@@ -1,0 +1,121 @@
+//! What can be typed after the subcommands that look into a running daemon.
+
+use std::net::IpAddr;
+
+use clap::Args;
+
+use crate::tools::trace::{self, Depth, Filter, Kind, SocketId, Tracing};
+
+/// Which daemon.
+#[derive(Debug, Args)]
+pub struct Looked {
+    /// The daemon's name, as given to it by --name or that of its TAP; or the path of its control socket. It can be left
+    /// out where one daemon runs
+    #[arg(long, value_name = "NAME")]
+    pub name: Option<String>,
+}
+
+/// The arguments of `tapsock trace`.
+#[derive(Debug, Args)]
+pub struct Trace {
+    /// Which daemon.
+    #[command(flatten)]
+    pub looked: Looked,
+
+    /// How closely to look: life, call, segment, frame or bytes
+    #[arg(long, value_name = "DEPTH", default_value = "frame", value_parser = depth)]
+    pub depth: Depth,
+
+    /// Only what has this address on either side; may be given several times
+    #[arg(long = "host", value_name = "IP")]
+    pub hosts: Vec<IpAddr>,
+
+    /// Only what has this port of TCP or UDP on either side; may be given several times
+    #[arg(long = "port", value_name = "PORT")]
+    pub ports: Vec<u16>,
+
+    /// Only this protocol: arp, icmp, igmp, tcp, udp, raw, unix; may be given several times
+    #[arg(long = "proto", value_name = "PROTOCOL")]
+    pub protocols: Vec<Kind>,
+
+    /// Only this socket, such as tcp#3; may be given several times
+    #[arg(long = "socket", value_name = "SOCKET", value_parser = socket)]
+    pub sockets: Vec<SocketId>,
+
+    /// Only what this rule explains, or all whose names begin so, such as tcp.rst; may be given several times
+    #[arg(long = "rule", value_name = "RULE")]
+    pub rules: Vec<String>,
+
+    /// Only what is dropped
+    #[arg(long)]
+    pub drops: bool,
+
+    /// End after so many records
+    #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    pub count: Option<u64>,
+
+    /// One JSON object a line: docs/control.md
+    #[arg(long, required = true)]
+    pub json: bool,
+}
+
+fn depth(text: &str) -> Result<Depth, String> {
+    Ok(match text {
+        "life" => Depth::Life,
+        "call" => Depth::Call,
+        "segment" => Depth::Segment,
+        "frame" => Depth::Frame,
+        "bytes" => Depth::Bytes,
+        _ => return Err("there are life, call, segment, frame and bytes".into()),
+    })
+}
+
+fn socket(text: &str) -> Result<SocketId, String> {
+    text.parse().map_err(|()| format!("'{text}' is no socket; write it like tcp#3"))
+}
+
+impl From<Trace> for trace::Trace {
+    fn from(arguments: Trace) -> trace::Trace {
+        let Trace { looked, depth, hosts, ports, protocols, sockets, rules, drops, count, json: _ } = arguments;
+        let filter = Filter { hosts, ports, protocols, sockets, rules, drops };
+        trace::Trace { name: looked.name, tracing: Tracing { depth, filter, count } }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+    use crate::cli::arguments::{Arguments, Command};
+
+    fn trace(line: &str) -> Result<trace::Trace, String> {
+        let words = ["tapsock", "trace"].into_iter().chain(line.split_whitespace());
+        match Arguments::try_parse_from(words).map_err(|error| error.to_string())?.command {
+            Command::Trace(arguments) => Ok(arguments.into()),
+            _ => Err("not trace".into()),
+        }
+    }
+
+    #[test]
+    fn what_is_typed_after_trace_is_what_is_asked() {
+        let asked = trace("--json").unwrap();
+        assert_eq!((asked.name, asked.tracing), (None, Tracing { depth: Depth::Frame, ..Tracing::default() }));
+        let asked = trace(
+            "--json --name tap7 --depth call --host fd69::1 --port 80 --port 81 --proto tcp --socket tcp#3 --rule tcp.rst --drops -c 5",
+        );
+        let asked = asked.unwrap();
+        let filter = r#"{"hosts":["fd69::1"],"ports":[80,81],"protocols":["tcp"],"sockets":["tcp#3"],"rules":["tcp.rst"],"drops":true}"#;
+        assert_eq!(serde_json::to_string(&asked.tracing.filter).unwrap(), filter);
+        assert_eq!((asked.tracing.depth, asked.tracing.count), (Depth::Call, Some(5)));
+        for (mistake, sentence) in [
+            ("--json --depth all", "there are life, call"),
+            ("--json --proto ftp", "there is no protocol 'ftp'"),
+            ("--json --socket tcp3", "write it like tcp#3"),
+            ("--json -c 0", "0 is not in"),
+        ] {
+            let error = trace(mistake).unwrap_err();
+            assert!(error.contains(sentence), "{error}");
+        }
+    }
+}
