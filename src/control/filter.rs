@@ -98,6 +98,7 @@ impl Kind {
             Protocol::Udp => Kind::Udp,
             Protocol::Icmp => Kind::Icmp,
             Protocol::Raw => Kind::Raw,
+            Protocol::Unix => Kind::Unix,
         }
     }
 }
@@ -249,6 +250,11 @@ impl Subject {
             Event::Connected { socket, local, remote } => {
                 Subject { ends: [addressed(local), addressed(remote)], ..sockets(socket, None) }
             }
+            Event::Datagram { socket, peer, source, destination, rule, .. } => {
+                Subject { ends: [addressed(source), addressed(destination)], rule, ..sockets(socket, Some(peer)) }
+            }
+            Event::Opened { socket, .. } | Event::UnixBound { socket, .. } => sockets(socket, None),
+            Event::UnixAccepted { socket, listener, .. } => sockets(socket, Some(listener)),
             Event::Joined { socket, peer } => sockets(socket, Some(peer)),
             Event::Closed { socket, .. } | Event::State { socket, .. } | Event::Delivered { socket, .. } => {
                 sockets(socket, None)

@@ -8,12 +8,14 @@
 //!
 //! Its life: the addresses are checked against the host's own, the TAP is opened, the stack asks whether somebody
 //! has its addresses, the services are bound, `ready` goes to stdout and to systemd. SIGINT or SIGTERM ends every
-//! connection with a RST and prints what the stack has counted; a second one does not wait for that.
+//! connection with a RST and prints what the stack has counted; a second one does not wait for that. SIGUSR1 writes the
+//! list of sockets into the log.
 
 mod address;
 mod attach;
 mod control;
 mod signal;
+mod sockets;
 mod summary;
 
 use std::fmt;
@@ -141,6 +143,7 @@ pub fn run(settings: Settings) -> Result<Ended, Failure> {
 async fn live(settings: Settings) -> Result<Ended, Failure> {
     let started = Instant::now();
     let mut signals = Signals::new().map_err(|error| refused("signal handlers", &error))?;
+    let mut questions = signal::questions().map_err(|error| refused("a signal handler", &error))?;
     let Settings { name, tap, config, services } = settings;
     let device = Tap::open(&tap).map_err(StartError::from)?;
     let taken = control::take(name.as_deref(), &tap)?;
@@ -157,9 +160,21 @@ async fn live(settings: Settings) -> Result<Ended, Failure> {
         stopped = engine.stopped() => return Err(stopped),
         _ = signals.next() => return end(&stack, &mut engine, &mut signals, started).await,
     }
-    tokio::select! {
-        stopped = engine.stopped() => Err(stopped),
-        _ = signals.next() => end(&stack, &mut engine, &mut signals, started).await,
+    loop {
+        tokio::select! {
+            stopped = engine.stopped() => return Err(stopped),
+            _ = signals.next() => return end(&stack, &mut engine, &mut signals, started).await,
+            _ = questions.recv() => show_sockets(&stack).await,
+        }
+    }
+}
+
+/// Writes the list of sockets into the log.
+async fn show_sockets(stack: &Stack) {
+    // If the stack has just stopped, that is told by others.
+    let Ok(rows) = stack.sockets().await else { return };
+    for line in sockets::lines(&rows) {
+        log::info!("{line}");
     }
 }
 

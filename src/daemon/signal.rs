@@ -1,4 +1,4 @@
-//! The two signals that ask a daemon to end.
+//! The two signals that ask a daemon to end, and the one that asks for its sockets.
 
 use std::io;
 
@@ -21,6 +21,11 @@ impl Signal {
             Signal::Terminate => 15,
         }
     }
+}
+
+/// From here on SIGUSR1 does not kill, it asks.
+pub(super) fn questions() -> io::Result<unix::Signal> {
+    unix::signal(SignalKind::user_defined1())
 }
 
 /// From here on these signals do not kill, they are told.

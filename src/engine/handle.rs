@@ -21,6 +21,8 @@ pub enum Command {
         /// Where the answer goes.
         reply: oneshot::Sender<Result<Outcome>>,
     },
+    /// Nobody will ask for anything more: return when everything is sent.
+    Leave,
     /// Close everything and return.
     Stop,
 }
@@ -94,6 +96,12 @@ impl Handle {
     pub fn stop(&self) {
         // If it has stopped already, there is nothing to stop.
         let _ = self.send(Command::Stop);
+    }
+
+    /// Tells the engine that nobody will ask for anything more: it returns when what there is has been sent.
+    pub fn leave(&self) {
+        // If it has stopped already, so much the better.
+        let _ = self.send(Command::Leave);
     }
 
     fn send(&self, command: Command) -> Result<()> {

@@ -43,7 +43,7 @@ pub enum Stopped {
 }
 
 /// A stack, its device, its observer, and the loop that joins them.
-pub struct Engine<D> {
+pub struct Engine<D: Device + 'static> {
     stack: Stack,
     device: D,
     observer: Box<dyn Observer>,
@@ -58,6 +58,9 @@ pub struct Engine<D> {
     /// Frames of `frames` that the device has not taken yet begin here.
     untransmitted: usize,
     started: Instant,
+    /// No handle is left: it stops when nothing is left to be done for those who had one.
+    is_left: bool,
+    has_stopped: bool,
 }
 
 /// Room for one burst of frames: slots of one allocation.
@@ -116,6 +119,8 @@ impl<D: Device + 'static> Engine<D> {
             frames: Frames::new(),
             untransmitted: 0,
             started,
+            is_left: false,
+            has_stopped: false,
         };
         (engine, handle)
     }
@@ -147,10 +152,14 @@ impl<D: Device + 'static> Engine<D> {
             if wants_stop {
                 break Stopped::Asked;
             }
+            let is_asked = self.doorbell.is_rung() || !self.inbox.is_empty();
+            let is_done = self.untransmitted == self.frames.len() && self.stack.is_quiet();
+            if self.is_left && is_done && !step.has_more && !is_asked {
+                break Stopped::Asked;
+            }
             if had_calls || !self.burst.lengths.is_empty() {
                 busy_at = Instant::now();
             }
-            let is_asked = self.doorbell.is_rung() || !self.inbox.is_empty();
             if is_full || step.has_more || is_asked || busy_at.elapsed() < SPIN {
                 wait.give_way().await;
             } else {
@@ -206,6 +215,7 @@ impl<D: Device + 'static> Engine<D> {
                     self.replies.insert(ticket, reply);
                     self.calls.push(Call { ticket, verb });
                 }
+                Command::Leave => self.is_left = true,
                 Command::Stop => wants_stop = true,
             }
         }
@@ -283,6 +293,9 @@ impl<D: Device + 'static> Engine<D> {
     }
 
     fn stop(&mut self) {
+        if std::mem::replace(&mut self.has_stopped, true) {
+            return;
+        }
         let now = self.now();
         self.stack.shut_down(now, &mut self.frames, &mut *self.observer);
         self.complete();
@@ -291,5 +304,15 @@ impl<D: Device + 'static> Engine<D> {
         // The last RSTs; an interface that is gone does not take them.
         let _ = self.transmit();
         self.status.send_modify(|status| status.counters = self.stack.counters().clone());
+    }
+}
+
+impl<D: Device + 'static> Drop for Engine<D> {
+    /// A future that is dropped before its end, with its runtime, must not leave programs waiting.
+    fn drop(&mut self) {
+        // After a panic the stack is in no state to be asked anything.
+        if !std::thread::panicking() {
+            self.stop();
+        }
     }
 }

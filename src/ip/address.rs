@@ -2,6 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+use super::group::Groups;
 use crate::config::Cidr;
 use crate::observe::{self, Cast};
 
@@ -96,12 +97,13 @@ impl Addresses {
     }
 
     /// Checks the ends of a packet that came over the loopback.
-    pub(super) fn check_local(&self, source: IpAddr, destination: IpAddr) -> Result<Cast, Martian> {
+    pub(super) fn check_local(&self, source: IpAddr, destination: IpAddr, groups: &Groups) -> Result<Cast, Martian> {
         if !self.is_usable(source) {
             return Err(Martian::Source);
         }
         match destination {
             IpAddr::V4(LOOPBACK_BROADCAST) => Ok(Cast::Group),
+            _ if self.is_member(destination) || groups.is_member(destination) => Ok(Cast::Group),
             _ if self.is_usable(destination) => Ok(Cast::Unicast),
             _ => Err(Martian::Destination),
         }

@@ -34,7 +34,6 @@ impl Header {
                 header.set_header_len(IPV4_HEADER_LEN as u8);
                 header.set_dscp(self.traffic_class >> 2);
                 header.set_total_len(length);
-                header.set_dont_frag(true);
                 header.set_hop_limit(HOP_LIMIT);
                 header.set_next_header(self.protocol.into());
                 header.set_src_addr(source);

@@ -43,8 +43,12 @@ pub enum Form {
     Probe,
     /// Only what belongs to the IP header: the payload is a program's (`raw(7)`).
     Payload,
+    /// The same for one that finds out if it fits.
+    ProbePayload,
     /// Nothing: all of it is a program's (IP_HDRINCL).
     Whole,
+    /// Nothing, and it goes no further than this stack: what a socket sent to a group, for our own members.
+    Looped,
 }
 
 /// One packet in [`Packets`].

@@ -63,7 +63,7 @@ impl Layout {
     /// Where the transport's checksum stands; `None` for protocols that we know nothing about.
     fn checksum_field(self) -> Option<usize> {
         match (self.v4, self.protocol) {
-            _ if !matches!(self.form, Form::Ours(_)) => None,
+            _ if !matches!(self.form, Form::Ours(_) | Form::Probe) => None,
             (_, protocol::TCP) => Some(16),
             (_, protocol::UDP) => Some(6),
             (true, protocol::ICMP) | (false, protocol::ICMPV6) => Some(2),
@@ -71,19 +71,15 @@ impl Layout {
         }
     }
 
-    /// Who discovers path MTUs, unless its socket does not want to. An answer of ours, that no socket sent, is told
-    /// nothing about its way.
+    /// Who discovers path MTUs: what a socket sends, unless it does not want to. An answer of ours, that no socket sent,
+    /// is told nothing about its way, and says that it may be cut.
     fn is_discovered(self, is_narrow: bool, packet: &[u8]) -> bool {
-        match self.form {
-            Form::Payload => !is_narrow,
-            _ if self.v4 && may_be_cut(packet) => false,
-            _ => matches!(self.protocol, protocol::TCP | protocol::UDP) && !is_narrow,
-        }
+        !(is_narrow || self.v4 && may_be_cut(packet))
     }
 
     /// Writes the lengths and checksums of a packet that is whole.
     fn seal(self, packet: &mut [u8], ip_header: usize, identification: u16, dont_fragment: bool) {
-        if self.form == Form::Whole {
+        if matches!(self.form, Form::Whole | Form::Looped) {
             return;
         }
         let (ip, transport) = packet.split_at_mut(ip_header);
@@ -141,7 +137,9 @@ impl Ip {
         let headers = headers(packet, form)?;
         let v4 = headers.0.v4;
         let way = match form {
-            Form::Probe => PathMtu { mtu: if v4 { self.mtu } else { self.mtu6 }, is_narrow: false },
+            Form::Probe | Form::ProbePayload => {
+                PathMtu { mtu: if v4 { self.mtu } else { self.mtu6 }, is_narrow: false }
+            }
             _ => self.way(packet, v4),
         };
         self.cut(packet, headers, form, way)
@@ -173,12 +171,12 @@ impl Ip {
         let Layout { v4, protocol, .. } = layout;
         let cut = match form {
             Form::Ours(segment) => segment.filter(|_| protocol == protocol::TCP),
-            Form::Probe | Form::Payload | Form::Whole => None,
+            Form::Probe | Form::Payload | Form::ProbePayload | Form::Whole | Form::Looped => None,
         };
         let is_cut = match form {
             Form::Ours(_) | Form::Probe => protocol != protocol::TCP,
-            Form::Payload => true,
-            Form::Whole => false,
+            Form::Payload | Form::ProbePayload => true,
+            Form::Whole | Form::Looped => false,
         };
         if packet.len() > way.mtu && is_cut {
             return self.fragments(packet, ip_header, layout, way);
@@ -320,7 +318,7 @@ fn addresses(ip: &[u8], v4: bool) -> u16 {
 /// What the headers are, and the lengths of the IP header and of that part of the transport's which is not cut.
 fn headers(packet: &[u8], form: Form) -> Result<(Layout, usize, usize), Rule> {
     let v4 = packet.first().is_some_and(|first| first >> 4 == 4);
-    if !matches!(form, Form::Ours(_)) {
+    if !matches!(form, Form::Ours(_) | Form::Probe) {
         // What is behind the fixed header is the program's affair.
         let (ip_header, protocol) = if v4 { (IPV4_HEADER_LEN, 9) } else { (IPV6_HEADER_LEN, NEXT_HEADER_FIELD) };
         if packet.len() < ip_header {

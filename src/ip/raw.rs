@@ -60,6 +60,10 @@ pub struct PayloadHeader {
     pub hop_limit: u8,
     /// The type of service, or the traffic class.
     pub traffic_class: u8,
+    /// Routers may cut it (IP_PMTUDISC_DONT).
+    pub may_be_cut: bool,
+    /// It goes as it is by whatever way, and finds out if it fits (IP_PMTUDISC_PROBE).
+    pub is_probe: bool,
 }
 
 impl Ip {
@@ -116,10 +120,10 @@ impl Ip {
     /// the checksum.
     pub fn send_payload(&self, header: PayloadHeader, payload: &[u8], fate: Fate, out: &mut Packets) -> Result<()> {
         let is_icmp6 = header.destination.is_ipv6() && header.protocol == protocol::ICMPV6;
-        if is_icmp6 && payload.len() < 4 {
-            return Err(Error::InvalidInput);
+        if is_icmp6 {
+            return self.send_message(header, payload, fate, out);
         }
-        let form = if is_icmp6 { Form::Ours(None) } else { Form::Payload };
+        let form = if header.is_probe { Form::ProbePayload } else { Form::Payload };
         push(header, payload, form, fate, out)
     }
 
@@ -132,7 +136,8 @@ impl Ip {
         if message.len() < 4 {
             return Err(Error::InvalidInput);
         }
-        push(header, message, Form::Ours(None), fate, out)
+        let form = if header.is_probe { Form::Probe } else { Form::Ours(None) };
+        push(header, message, form, fate, out)
     }
 
     /// Sends a whole packet that a program made (IP_HDRINCL). As Linux does, an IPv4 header gets its length, its
@@ -189,7 +194,7 @@ impl Ip {
 
 /// Puts the IP header before a payload.
 fn push(header: PayloadHeader, payload: &[u8], form: Form, fate: Fate, out: &mut Packets) -> Result<()> {
-    let PayloadHeader { source, destination, protocol, hop_limit, traffic_class } = header;
+    let PayloadHeader { source, destination, protocol, hop_limit, traffic_class, may_be_cut, .. } = header;
     let header = Header { source, destination, protocol, traffic_class };
     let is_v4 = destination.is_ipv4();
     let longest = usize::from(u16::MAX) - if is_v4 { header.len() } else { 0 };
@@ -202,6 +207,7 @@ fn push(header: PayloadHeader, payload: &[u8], form: Form, fate: Fate, out: &mut
         if is_v4 {
             packet[1] = traffic_class;
             packet[8] = hop_limit;
+            Ipv4Packet::new_unchecked(&mut packet[..]).set_dont_frag(!may_be_cut);
         } else {
             let mut fixed = Ipv6Packet::new_unchecked(&mut packet[..]);
             fixed.set_traffic_class(traffic_class);

@@ -45,7 +45,7 @@ pub(super) fn validate<'p>(
     let (source, destination) = (header.src_addr(), header.dst_addr());
     let cast = match way {
         Way::Link(cast) => check_ends(source, destination, (bytes[9], cast), addresses, groups)?,
-        Way::Loopback => addresses.check_local(source.into(), destination.into()).map_err(|end| match end {
+        Way::Loopback => addresses.check_local(source.into(), destination.into(), groups).map_err(|end| match end {
             Martian::Source => Rule::Ip4Source,
             Martian::Destination => Rule::IpForeign,
         })?,

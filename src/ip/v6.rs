@@ -40,7 +40,7 @@ pub(super) fn validate<'p>(
     let (source, destination) = (header.src_addr(), header.dst_addr());
     let (cast, doubt) = match way {
         Way::Link(cast) => check_ends(source, destination, cast, addresses, groups)?,
-        Way::Loopback => match addresses.check_local(source.into(), destination.into()) {
+        Way::Loopback => match addresses.check_local(source.into(), destination.into(), groups) {
             Ok(cast) => (cast, None),
             Err(Martian::Source) => return Err(Rule::Ip6Source),
             Err(Martian::Destination) => return Err(Rule::IpForeign),

@@ -273,6 +273,11 @@ impl Link {
         [self.neighbours.deadline(), self.addresses.deadline()].into_iter().flatten().min()
     }
 
+    /// Whether packets wait for a neighbour to answer.
+    pub fn has_waiting(&self) -> bool {
+        self.neighbours.has_waiting()
+    }
+
     /// Whether something happened since the last call of [`Link::notices`].
     pub fn has_notices(&self) -> bool {
         !self.notices.is_empty()

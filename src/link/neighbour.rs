@@ -324,6 +324,11 @@ impl Table {
     }
 
     /// These packets wait no longer.
+    /// Whether packets wait.
+    pub(super) fn has_waiting(&self) -> bool {
+        self.waiting_bytes > 0
+    }
+
     fn release(&mut self, waiting: Vec<Waiting>) -> Vec<Waiting> {
         self.waiting_bytes -= waiting.iter().map(|waiting| waiting.packet.len()).sum::<usize>();
         waiting

@@ -90,6 +90,11 @@ impl End {
         self.state
     }
 
+    /// Whether its program has let go of it.
+    pub fn is_dropped(&self) -> bool {
+        self.is_dropped
+    }
+
     /// Its pipe.
     pub fn pipe(&self) -> &JoinedEnd {
         &self.pipe
@@ -143,11 +148,12 @@ impl Loopback {
         &mut self,
         now: Time,
         ends: &Ends,
+        connector: SocketId,
         pipe: StreamEnd,
         bell: Bell,
         transport: &mut Transport,
     ) -> std::result::Result<Fresh, StreamEnd> {
-        let Some(joined) = transport.join(ends) else { return Err(pipe) };
+        let Some(joined) = transport.join(ends, connector) else { return Err(pipe) };
         let (pipe, [accepted, connected]) = pipe.join(Joint::Tcp, bell);
         let mut insert = |id, local, remote, pipe| {
             let state = TcpState::Established;
@@ -163,7 +169,7 @@ impl Loopback {
                 is_resting: false,
             })
         };
-        let connector = insert(joined.connector, ends.local, ends.remote, connected);
+        let connector = insert(connector, ends.local, ends.remote, connected);
         let acceptor = insert(joined.acceptor, ends.remote, ends.local, accepted);
         self.ends[connector].peer = Some(acceptor);
         self.ends[acceptor].peer = Some(connector);
@@ -177,6 +183,16 @@ impl Loopback {
     /// [`Error::NotConnected`] if it is gone.
     pub fn end(&self, slot: usize) -> Result<&End> {
         self.ends.get(slot).ok_or(Error::NotConnected)
+    }
+
+    /// A number that is larger than every slot.
+    pub fn slots(&self) -> usize {
+        self.ends.capacity()
+    }
+
+    /// The other end of the one in this slot, until it is gone.
+    pub fn peer(&self, slot: usize) -> Option<SocketId> {
+        Some(self.ends.get(self.ends.get(slot)?.peer?)?.id)
     }
 
     /// Whether dropping the end of this slot kills the connection (SO_LINGER at zero).

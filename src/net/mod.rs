@@ -82,16 +82,19 @@
 //! ```
 //!
 //! A socket lives in the engine; what a program holds is its end of the pipe. [`TcpStream::info`] is a plain snapshot of
-//! what lies behind it. Programs to read and to change are in `examples/`; what a socket is at all, in
+//! what lies behind it, and [`Stack::sockets`] the list of all sockets there are. Programs to read and to change are in `examples/`; what a socket is at all, in
 //! `docs/what-is-a-socket.md`.
 
 mod address;
 mod builder;
+mod cover;
 mod packet;
 mod poller;
 mod socket;
 mod stack;
 mod tcp;
+#[cfg(test)]
+mod tests;
 mod timeout;
 pub mod tokio;
 mod udp;
@@ -109,7 +112,7 @@ pub use unix::{UnixDatagram, UnixListener, UnixStream};
 
 pub use crate::pipe::{Interest, Readiness};
 pub use crate::socket::{
-    Domain, ErrorOrigin, Keepalive, MtuDiscovery, Protocol, QueuedError, TcpInfo, Type, UnixAddress,
+    Domain, ErrorOrigin, Keepalive, MtuDiscovery, Protocol, QueuedError, SocketRow, TcpInfo, Type, UnixAddress, Way,
 };
 
 /// How many connections may wait to be accepted when the program did not say (std's choice for Linux).

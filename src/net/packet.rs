@@ -4,6 +4,7 @@ use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
+use super::cover::{handle, hops, timeouts};
 use super::{Domain, Message, Protocol, Socket, Stack, Type};
 
 /// An ICMP echo socket (`icmp(7)`, Linux's ping sockets): what it sends are echo requests, what it receives their
@@ -182,30 +183,6 @@ macro_rules! packets {
                     self.0.recv_message(buffer)
                 }
 
-                /// How many routers what it sends passes (IP_TTL, IPV6_UNICAST_HOPS); at first 64.
-                ///
-                /// # Errors
-                ///
-                /// `InvalidInput` if it is not from 1 to 255.
-                pub fn set_ttl(&self, ttl: u32) -> io::Result<()> {
-                    match self.0.domain()? {
-                        Domain::Inet => self.0.set_ttl_v4(ttl),
-                        _ => self.0.set_unicast_hops_v6(ttl),
-                    }
-                }
-
-                /// What `set_ttl` was told.
-                ///
-                /// # Errors
-                ///
-                /// `NetworkDown` if the stack has stopped.
-                pub fn ttl(&self) -> io::Result<u32> {
-                    match self.0.domain()? {
-                        Domain::Inet => self.0.ttl_v4(),
-                        _ => self.0.unicast_hops_v6(),
-                    }
-                }
-
                 /// The type of service, or traffic class, of what it sends (IP_TOS, IPV6_TCLASS).
                 ///
                 /// # Errors
@@ -236,63 +213,11 @@ macro_rules! packets {
                     self.0.set_receive_errors(on)
                 }
 
-                /// How long a receive waits; `None`: for ever.
-                ///
-                /// # Errors
-                ///
-                /// `InvalidInput` for a zero duration.
-                pub fn set_read_timeout(&self, timeout: Option<Duration>) -> io::Result<()> {
-                    self.0.set_read_timeout(timeout)
-                }
-
-                /// How long a send waits; `None`: for ever.
-                ///
-                /// # Errors
-                ///
-                /// `InvalidInput` for a zero duration.
-                pub fn set_write_timeout(&self, timeout: Option<Duration>) -> io::Result<()> {
-                    self.0.set_write_timeout(timeout)
-                }
-
-                /// Whether calls return at once instead of waiting.
-                ///
-                /// # Errors
-                ///
-                /// None; std's signature.
-                pub fn set_nonblocking(&self, nonblocking: bool) -> io::Result<()> {
-                    self.0.set_nonblocking(nonblocking)
-                }
-
-                /// SO_ERROR: an error that nobody was told yet. Asking takes it.
-                ///
-                /// # Errors
-                ///
-                /// None; std's signature.
-                pub fn take_error(&self) -> io::Result<Option<io::Error>> {
-                    self.0.take_error()
-                }
-
-                /// Another handle of the same socket.
-                ///
-                /// # Errors
-                ///
-                /// None; std's signature.
-                pub fn try_clone(&self) -> io::Result<$name> {
-                    self.0.try_clone().map($name)
-                }
             }
 
-            impl From<Socket> for $name {
-                fn from(socket: Socket) -> $name {
-                    $name(socket)
-                }
-            }
-
-            impl From<$name> for Socket {
-                fn from(socket: $name) -> Socket {
-                    socket.0
-                }
-            }
+            timeouts!($name);
+            hops!($name);
+            handle!($name);
         )*
     };
 }

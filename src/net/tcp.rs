@@ -2,6 +2,7 @@ use std::io::{self, IoSlice, IoSliceMut, Read, Write};
 use std::net::{Shutdown, SocketAddr};
 use std::time::Duration;
 
+use super::cover::{handle, hops, read_write, timeouts};
 use super::{BACKLOG, Domain, Keepalive, SockAddr, Socket, Stack, TcpInfo, Type};
 use crate::error::Error;
 use crate::socket::{Outcome, Verb};
@@ -52,34 +53,10 @@ impl TcpListener {
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
         self.0.local_addr()?.inet()
     }
-
-    /// Another handle of the same listener.
-    ///
-    /// # Errors
-    ///
-    /// None; std's signature.
-    pub fn try_clone(&self) -> io::Result<TcpListener> {
-        self.0.try_clone().map(TcpListener)
-    }
-
-    /// Whether [`TcpListener::accept`] returns at once instead of waiting.
-    ///
-    /// # Errors
-    ///
-    /// None; std's signature.
-    pub fn set_nonblocking(&self, nonblocking: bool) -> io::Result<()> {
-        self.0.set_nonblocking(nonblocking)
-    }
-
-    /// SO_ERROR.
-    ///
-    /// # Errors
-    ///
-    /// None; std's signature.
-    pub fn take_error(&self) -> io::Result<Option<io::Error>> {
-        self.0.take_error()
-    }
 }
+
+hops!(TcpListener);
+handle!(TcpListener);
 
 /// A TCP connection, like `std::net::TcpStream`: read it, write it, drop it to close it.
 #[derive(Debug)]
@@ -144,6 +121,15 @@ impl TcpStream {
         self.0.info()
     }
 
+    /// Reads what is there, and leaves it there (MSG_PEEK).
+    ///
+    /// # Errors
+    ///
+    /// As reading.
+    pub fn peek(&self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.0.peek(buffer)
+    }
+
     /// Closes one direction or both.
     ///
     /// # Errors
@@ -151,24 +137,6 @@ impl TcpStream {
     /// None; std's signature.
     pub fn shutdown(&self, how: Shutdown) -> io::Result<()> {
         self.0.shutdown(how)
-    }
-
-    /// Another handle of the same connection: it is closed when the last one is dropped.
-    ///
-    /// # Errors
-    ///
-    /// None; std's signature.
-    pub fn try_clone(&self) -> io::Result<TcpStream> {
-        self.0.try_clone().map(TcpStream)
-    }
-
-    /// Whether calls return at once instead of waiting.
-    ///
-    /// # Errors
-    ///
-    /// None; std's signature.
-    pub fn set_nonblocking(&self, nonblocking: bool) -> io::Result<()> {
-        self.0.set_nonblocking(nonblocking)
     }
 
     /// TCP_NODELAY: whether small segments go out at once (RFC 9293 §3.7.4, Nagle's algorithm off).
@@ -226,133 +194,9 @@ impl TcpStream {
     pub fn linger(&self) -> io::Result<Option<Duration>> {
         self.0.linger()
     }
-
-    /// SO_ERROR: what the connection died of, if nobody was told yet. Asking takes it.
-    ///
-    /// # Errors
-    ///
-    /// None; std's signature.
-    pub fn take_error(&self) -> io::Result<Option<io::Error>> {
-        self.0.take_error()
-    }
-
-    /// How long a read waits; `None`: for ever.
-    ///
-    /// # Errors
-    ///
-    /// `InvalidInput` for a zero duration.
-    pub fn set_read_timeout(&self, timeout: Option<Duration>) -> io::Result<()> {
-        self.0.set_read_timeout(timeout)
-    }
-
-    /// How long a write waits; `None`: for ever.
-    ///
-    /// # Errors
-    ///
-    /// `InvalidInput` for a zero duration.
-    pub fn set_write_timeout(&self, timeout: Option<Duration>) -> io::Result<()> {
-        self.0.set_write_timeout(timeout)
-    }
-
-    /// What [`TcpStream::set_read_timeout`] was told.
-    ///
-    /// # Errors
-    ///
-    /// None; std's signature.
-    pub fn read_timeout(&self) -> io::Result<Option<Duration>> {
-        self.0.read_timeout()
-    }
-
-    /// What [`TcpStream::set_write_timeout`] was told.
-    ///
-    /// # Errors
-    ///
-    /// None; std's signature.
-    pub fn write_timeout(&self) -> io::Result<Option<Duration>> {
-        self.0.write_timeout()
-    }
 }
 
-impl Read for &TcpStream {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.0.recv(buffer)
-    }
-
-    fn read_vectored(&mut self, buffers: &mut [IoSliceMut<'_>]) -> io::Result<usize> {
-        self.0.recv_vectored(buffers)
-    }
-}
-
-impl Write for &TcpStream {
-    fn write(&mut self, buffer: &[u8]) -> io::Result<usize> {
-        self.0.send(buffer)
-    }
-
-    fn write_vectored(&mut self, buffers: &[IoSlice<'_>]) -> io::Result<usize> {
-        self.0.send_vectored(buffers)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-impl Read for TcpStream {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        (&*self).read(buffer)
-    }
-
-    fn read_vectored(&mut self, buffers: &mut [IoSliceMut<'_>]) -> io::Result<usize> {
-        (&*self).read_vectored(buffers)
-    }
-}
-
-impl Write for TcpStream {
-    fn write(&mut self, buffer: &[u8]) -> io::Result<usize> {
-        (&*self).write(buffer)
-    }
-
-    fn write_vectored(&mut self, buffers: &[IoSlice<'_>]) -> io::Result<usize> {
-        (&*self).write_vectored(buffers)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-impl AsRef<Socket> for TcpListener {
-    fn as_ref(&self) -> &Socket {
-        &self.0
-    }
-}
-
-impl From<Socket> for TcpListener {
-    fn from(socket: Socket) -> TcpListener {
-        TcpListener(socket)
-    }
-}
-
-impl AsRef<Socket> for TcpStream {
-    fn as_ref(&self) -> &Socket {
-        &self.0
-    }
-}
-
-impl From<Socket> for TcpStream {
-    fn from(socket: Socket) -> TcpStream {
-        TcpStream(socket)
-    }
-}
-
-impl From<TcpListener> for Socket {
-    fn from(listener: TcpListener) -> Socket {
-        listener.0
-    }
-}
-
-impl From<TcpStream> for Socket {
-    fn from(stream: TcpStream) -> Socket {
-        stream.0
-    }
-}
+read_write!(TcpStream);
+timeouts!(TcpStream);
+hops!(TcpStream);
+handle!(TcpStream);

@@ -2,6 +2,7 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
+use super::cover::{handle, hops, timeouts};
 use super::{Socket, Stack};
 use crate::error::Error;
 use crate::socket::{Outcome, Verb};
@@ -98,6 +99,25 @@ impl UdpSocket {
         self.0.recv(buffer)
     }
 
+    /// [`UdpSocket::recv_from`] that leaves the datagram there (MSG_PEEK).
+    ///
+    /// # Errors
+    ///
+    /// As [`UdpSocket::recv_from`].
+    pub fn peek_from(&self, buffer: &mut [u8]) -> io::Result<(usize, SocketAddr)> {
+        let (count, peer) = self.0.peek_from(buffer)?;
+        Ok((count, peer.inet()?))
+    }
+
+    /// [`UdpSocket::recv`] that leaves the datagram there (MSG_PEEK).
+    ///
+    /// # Errors
+    ///
+    /// As [`UdpSocket::recv_from`].
+    pub fn peek(&self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.0.peek(buffer)
+    }
+
     /// Sends a datagram to `peer`.
     ///
     /// # Errors
@@ -123,69 +143,6 @@ impl UdpSocket {
     /// As [`UdpSocket::send_to`]; errno EDESTADDRREQ if it is not connected.
     pub fn send(&self, bytes: &[u8]) -> io::Result<usize> {
         self.0.send(bytes)
-    }
-
-    /// Another handle of the same socket.
-    ///
-    /// # Errors
-    ///
-    /// None; std's signature.
-    pub fn try_clone(&self) -> io::Result<UdpSocket> {
-        self.0.try_clone().map(UdpSocket)
-    }
-
-    /// Whether calls return at once instead of waiting.
-    ///
-    /// # Errors
-    ///
-    /// None; std's signature.
-    pub fn set_nonblocking(&self, nonblocking: bool) -> io::Result<()> {
-        self.0.set_nonblocking(nonblocking)
-    }
-
-    /// How long a receive waits; `None`: for ever.
-    ///
-    /// # Errors
-    ///
-    /// `InvalidInput` for a zero duration.
-    pub fn set_read_timeout(&self, timeout: Option<Duration>) -> io::Result<()> {
-        self.0.set_read_timeout(timeout)
-    }
-
-    /// How long a send waits; `None`: for ever.
-    ///
-    /// # Errors
-    ///
-    /// `InvalidInput` for a zero duration.
-    pub fn set_write_timeout(&self, timeout: Option<Duration>) -> io::Result<()> {
-        self.0.set_write_timeout(timeout)
-    }
-
-    /// What [`UdpSocket::set_read_timeout`] was told.
-    ///
-    /// # Errors
-    ///
-    /// None; std's signature.
-    pub fn read_timeout(&self) -> io::Result<Option<Duration>> {
-        self.0.read_timeout()
-    }
-
-    /// What [`UdpSocket::set_write_timeout`] was told.
-    ///
-    /// # Errors
-    ///
-    /// None; std's signature.
-    pub fn write_timeout(&self) -> io::Result<Option<Duration>> {
-        self.0.write_timeout()
-    }
-
-    /// SO_ERROR: an ICMP error that a datagram caused, if nobody was told yet. Asking takes it.
-    ///
-    /// # Errors
-    ///
-    /// None; std's signature.
-    pub fn take_error(&self) -> io::Result<Option<io::Error>> {
-        self.0.take_error()
     }
 
     /// Whether it is told of every ICMP error that a datagram of its caused: see [`Socket::set_receive_errors`].
@@ -307,20 +264,6 @@ impl UdpSocket {
     }
 }
 
-impl AsRef<Socket> for UdpSocket {
-    fn as_ref(&self) -> &Socket {
-        &self.0
-    }
-}
-
-impl From<Socket> for UdpSocket {
-    fn from(socket: Socket) -> UdpSocket {
-        UdpSocket(socket)
-    }
-}
-
-impl From<UdpSocket> for Socket {
-    fn from(socket: UdpSocket) -> Socket {
-        socket.0
-    }
-}
+timeouts!(UdpSocket);
+hops!(UdpSocket);
+handle!(UdpSocket);

@@ -4,6 +4,7 @@ use std::os::unix::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
 
+use super::cover::{handle, read_write, timeouts};
 use super::{BACKLOG, Domain, SockAddr, Socket, Stack, Type};
 use crate::error::Error;
 
@@ -19,6 +20,8 @@ pub(super) fn as_unix(address: &SockAddr) -> io::Result<SocketAddr> {
 /// What all three have.
 macro_rules! common {
     ($type:ident) => {
+        handle!($type);
+
         impl $type {
             /// What it is called.
             ///
@@ -28,45 +31,6 @@ macro_rules! common {
             pub fn local_addr(&self) -> io::Result<SocketAddr> {
                 as_unix(&self.0.local_addr()?)
             }
-
-            /// Another handle of the same socket.
-            ///
-            /// # Errors
-            ///
-            /// None; std's signature.
-            pub fn try_clone(&self) -> io::Result<$type> {
-                self.0.try_clone().map($type)
-            }
-
-            /// Whether calls return at once instead of waiting.
-            ///
-            /// # Errors
-            ///
-            /// None; std's signature.
-            pub fn set_nonblocking(&self, nonblocking: bool) -> io::Result<()> {
-                self.0.set_nonblocking(nonblocking)
-            }
-
-            /// SO_ERROR: what it is to be told, if nobody was told yet. Asking takes it.
-            ///
-            /// # Errors
-            ///
-            /// None; std's signature.
-            pub fn take_error(&self) -> io::Result<Option<io::Error>> {
-                self.0.take_error()
-            }
-        }
-
-        impl From<Socket> for $type {
-            fn from(socket: Socket) -> $type {
-                $type(socket)
-            }
-        }
-
-        impl From<$type> for Socket {
-            fn from(socket: $type) -> Socket {
-                socket.0
-            }
         }
     };
 }
@@ -75,6 +39,7 @@ macro_rules! common {
 macro_rules! connected {
     ($type:ident) => {
         common!($type);
+        timeouts!($type);
 
         impl $type {
             /// Two of them, connected to each other, without names.
@@ -104,42 +69,6 @@ macro_rules! connected {
             pub fn shutdown(&self, how: Shutdown) -> io::Result<()> {
                 self.0.shutdown(how)
             }
-
-            /// How long receiving waits; `None`: for ever.
-            ///
-            /// # Errors
-            ///
-            /// `InvalidInput` for a zero duration.
-            pub fn set_read_timeout(&self, timeout: Option<Duration>) -> io::Result<()> {
-                self.0.set_read_timeout(timeout)
-            }
-
-            /// How long sending waits; `None`: for ever.
-            ///
-            /// # Errors
-            ///
-            /// `InvalidInput` for a zero duration.
-            pub fn set_write_timeout(&self, timeout: Option<Duration>) -> io::Result<()> {
-                self.0.set_write_timeout(timeout)
-            }
-
-            /// How long receiving waits.
-            ///
-            /// # Errors
-            ///
-            /// None; std's signature.
-            pub fn read_timeout(&self) -> io::Result<Option<Duration>> {
-                self.0.read_timeout()
-            }
-
-            /// How long sending waits.
-            ///
-            /// # Errors
-            ///
-            /// None; std's signature.
-            pub fn write_timeout(&self) -> io::Result<Option<Duration>> {
-                self.0.write_timeout()
-            }
         }
     };
 }
@@ -163,8 +92,6 @@ macro_rules! connected {
 /// ```
 #[derive(Debug)]
 pub struct UnixListener(pub(super) Socket);
-
-common!(UnixListener);
 
 impl UnixListener {
     /// Listens at `path`, a name of the stack: no file is made, and the name is free again when the listener is closed.
@@ -208,11 +135,11 @@ impl UnixListener {
     }
 }
 
+common!(UnixListener);
+
 /// A connection between two programs of one stack, like `std::os::unix::net::UnixStream`.
 #[derive(Debug)]
 pub struct UnixStream(pub(super) Socket);
-
-connected!(UnixStream);
 
 impl UnixStream {
     const TYPE: Type = Type::Stream;
@@ -243,60 +170,13 @@ impl UnixStream {
     }
 }
 
-impl Read for &UnixStream {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.0.recv(buffer)
-    }
-
-    fn read_vectored(&mut self, buffers: &mut [IoSliceMut<'_>]) -> io::Result<usize> {
-        self.0.recv_vectored(buffers)
-    }
-}
-
-impl Write for &UnixStream {
-    fn write(&mut self, buffer: &[u8]) -> io::Result<usize> {
-        self.0.send(buffer)
-    }
-
-    fn write_vectored(&mut self, buffers: &[IoSlice<'_>]) -> io::Result<usize> {
-        self.0.send_vectored(buffers)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-impl Read for UnixStream {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        (&*self).read(buffer)
-    }
-
-    fn read_vectored(&mut self, buffers: &mut [IoSliceMut<'_>]) -> io::Result<usize> {
-        (&*self).read_vectored(buffers)
-    }
-}
-
-impl Write for UnixStream {
-    fn write(&mut self, buffer: &[u8]) -> io::Result<usize> {
-        (&*self).write(buffer)
-    }
-
-    fn write_vectored(&mut self, buffers: &[IoSlice<'_>]) -> io::Result<usize> {
-        (&*self).write_vectored(buffers)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
+read_write!(UnixStream);
+connected!(UnixStream);
 
 /// A Unix socket of messages, like `std::os::unix::net::UnixDatagram`. They come in order and none is lost: whoever
 /// sends to a full one waits.
 #[derive(Debug)]
 pub struct UnixDatagram(pub(super) Socket);
-
-connected!(UnixDatagram);
 
 impl UnixDatagram {
     const TYPE: Type = Type::Dgram;
@@ -399,3 +279,5 @@ impl UnixDatagram {
         self.0.send(bytes)
     }
 }
+
+connected!(UnixDatagram);

@@ -93,6 +93,50 @@ pub enum Event<'a> {
         /// What.
         state: Neighbour,
     },
+    /// A datagram went from a socket of this stack to another one without a packet. (Depth: frame.)
+    Datagram {
+        /// Who sent it.
+        socket: SocketId,
+        /// Who has it, or was to have it.
+        peer: SocketId,
+        /// From where, as the receiver sees it.
+        source: SocketAddr,
+        /// To where.
+        destination: SocketAddr,
+        /// Bytes of payload.
+        length: usize,
+        /// Why it was lost; `None`: it was not.
+        rule: Option<Rule>,
+    },
+    /// A Unix socket was opened. (Sockets of the network are seen first when they are bound or connected.)
+    Opened {
+        /// Which.
+        socket: SocketId,
+        /// Its type, as `socket(2)` calls it.
+        kind: Cow<'a, str>,
+    },
+    /// A Unix socket has a name, or listens at it.
+    UnixBound {
+        /// Which.
+        socket: SocketId,
+        /// As `ss(8)` writes it: `@` stands for the zero in front of an abstract name.
+        name: Cow<'a, str>,
+        /// For a listener: how many connections may wait to be accepted.
+        backlog: Option<usize>,
+    },
+    /// A Unix socket was connected to and waits in the accept queue. Who asked is told next, by [`Event::Joined`].
+    UnixAccepted {
+        /// The connection.
+        socket: SocketId,
+        /// The listener it came through.
+        listener: SocketId,
+        /// What the listener is called.
+        name: Cow<'a, str>,
+        /// How many connections wait to be accepted, this one included.
+        waiting: usize,
+        /// How many may.
+        backlog: usize,
+    },
     /// A TCP socket began to listen, or a UDP socket was bound.
     Bound {
         /// Which.
@@ -128,9 +172,10 @@ pub enum Event<'a> {
         /// The peer's end.
         remote: SocketAddr,
     },
-    /// A connection of two programs of this stack: their pipes are joined end to end, and no packet exists.
+    /// Two programs of this stack are connected, over TCP or by Unix sockets: their pipes are joined end to end, and no
+    /// packet exists.
     Joined {
-        /// The one that connected.
+        /// The one that connected; of a pair, the first.
         socket: SocketId,
         /// The one that was accepted.
         peer: SocketId,
@@ -212,7 +257,7 @@ impl Event<'_> {
     /// How closely one must look to be told.
     pub const fn depth(&self) -> Depth {
         match self {
-            Event::Frame { .. } | Event::Loopback { .. } => Depth::Frame,
+            Event::Frame { .. } | Event::Loopback { .. } | Event::Datagram { .. } => Depth::Frame,
             Event::Segment { .. } | Event::Timer { .. } => Depth::Segment,
             Event::Call { .. } | Event::Return { .. } | Event::State { .. } | Event::Delivered { .. } => Depth::Call,
             _ => Depth::Life,
@@ -243,6 +288,16 @@ impl Event<'_> {
             Event::Connected { socket, local, remote } => Event::Connected { socket, local, remote },
             Event::Joined { socket, peer } => Event::Joined { socket, peer },
             Event::Closed { socket, how, summary } => Event::Closed { socket, how, summary },
+            Event::Datagram { socket, peer, source, destination, length, rule } => {
+                Event::Datagram { socket, peer, source, destination, length, rule }
+            }
+            Event::Opened { socket, kind } => Event::Opened { socket, kind: Cow::Owned(kind.into_owned()) },
+            Event::UnixBound { socket, name, backlog } => {
+                Event::UnixBound { socket, name: Cow::Owned(name.into_owned()), backlog }
+            }
+            Event::UnixAccepted { socket, listener, name, waiting, backlog } => {
+                Event::UnixAccepted { socket, listener, name: Cow::Owned(name.into_owned()), waiting, backlog }
+            }
             Event::Call { socket, call } => Event::Call { socket, call },
             Event::State { socket, from, to } => Event::State { socket, from, to },
             Event::Delivered { socket, bytes } => Event::Delivered { socket, bytes },
@@ -462,7 +517,7 @@ pub struct Summary {
     pub bytes_in: u64,
     /// Payload that was sent, without retransmissions.
     pub bytes_out: u64,
-    /// Segments or datagrams that came.
+    /// Segments, datagrams or messages that came; a stream that is joined has none.
     pub packets_in: u64,
     /// Segments or datagrams that were sent, as they left for the link.
     pub packets_out: u64,

@@ -15,11 +15,13 @@ pub enum Protocol {
     Icmp,
     /// Any protocol: the packets as they are (`raw(7)`).
     Raw,
+    /// None: between programs of one stack (`unix(7)`).
+    Unix,
 }
 
 impl Protocol {
     /// All there are.
-    pub const ALL: &'static [Protocol] = &[Protocol::Tcp, Protocol::Udp, Protocol::Icmp, Protocol::Raw];
+    pub const ALL: &'static [Protocol] = &[Protocol::Tcp, Protocol::Udp, Protocol::Icmp, Protocol::Raw, Protocol::Unix];
 }
 
 impl fmt::Display for Protocol {
@@ -29,6 +31,7 @@ impl fmt::Display for Protocol {
             Protocol::Udp => "udp",
             Protocol::Icmp => "icmp",
             Protocol::Raw => "raw",
+            Protocol::Unix => "unix",
         })
     }
 }

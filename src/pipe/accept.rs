@@ -156,6 +156,11 @@ impl<T> AcceptEnd<T> {
         self.shared.connectors.wake(None);
     }
 
+    /// How many may wait; see [`AcceptEnd::set_most`].
+    pub fn most(&self) -> usize {
+        self.shared.most.load(Ordering::Acquire)
+    }
+
     /// Whether more wait than may.
     pub fn is_full(&self) -> bool {
         self.shared.is_full()

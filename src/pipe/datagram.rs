@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 
-use super::link::{Joined, Joint, Link, Side};
+use super::link::{Counted, Joined, Joint, Link, Side, Tally};
 use super::readiness::{Interest, Readiness};
 use super::{Bell, lock};
 use crate::error::{Error, Result};
@@ -60,6 +60,10 @@ pub struct Received<A = Addresses> {
 pub(super) struct Queue<A> {
     pub(super) datagrams: VecDeque<(A, Box<[u8]>)>,
     bytes: usize,
+    /// What was put in.
+    pub(super) given: Tally,
+    /// What a program has received.
+    pub(super) taken: Tally,
     pub(super) capacity: usize,
     /// `bytes`, where all that buffers use is counted.
     pub(super) charge: Charge,
@@ -67,15 +71,28 @@ pub(super) struct Queue<A> {
 
 impl<A> Queue<A> {
     pub(super) fn new(capacity: usize, memory: &Memory) -> Mutex<Queue<A>> {
-        Mutex::new(Queue { datagrams: VecDeque::new(), bytes: 0, capacity, charge: memory.account() })
+        Mutex::new(Queue {
+            datagrams: VecDeque::new(),
+            bytes: 0,
+            given: Tally::default(),
+            taken: Tally::default(),
+            capacity,
+            charge: memory.account(),
+        })
     }
 
     pub(super) fn has_room(&self, length: usize) -> bool {
         self.datagrams.len() < DATAGRAMS && self.bytes + length + COST <= self.capacity
     }
 
+    /// Whether a message of so many bytes that has come may wait: as on Linux one may always, however long it is.
+    fn admits(&self, length: usize) -> bool {
+        self.datagrams.is_empty() || self.has_room(length)
+    }
+
     pub(super) fn push(&mut self, addresses: A, bytes: Box<[u8]>) {
         self.count(self.bytes + bytes.len() + COST);
+        self.given.add(bytes.len());
         self.datagrams.push_back((addresses, bytes));
     }
 
@@ -85,9 +102,35 @@ impl<A> Queue<A> {
         Some((addresses, bytes))
     }
 
+    /// Takes one for a program that receives it.
+    pub(super) fn receive(&mut self) -> Option<(A, Box<[u8]>)> {
+        let next = self.pop()?;
+        self.taken.add(next.1.len());
+        Some(next)
+    }
+
+    /// Bytes of payload that wait.
+    pub(super) fn waiting(&self) -> usize {
+        self.bytes - self.datagrams.len() * COST
+    }
+
     fn count(&mut self, bytes: usize) {
         self.bytes = bytes;
         self.charge.set(bytes);
+    }
+}
+
+impl<A> Counted for Mutex<Queue<A>> {
+    fn given(&self) -> Tally {
+        lock(self).given
+    }
+
+    fn taken(&self) -> Tally {
+        lock(self).taken
+    }
+
+    fn waiting(&self) -> usize {
+        lock(self).waiting()
     }
 }
 
@@ -142,12 +185,12 @@ impl<A: Clone> Datagrams<A> {
         (application, end.join(right))
     }
 
-    /// Both ends, if this one is joined to another application's.
-    pub fn both_ends(&self) -> Option<Joined>
+    /// What the engine keeps of this end and of the other, if it is joined to another application's.
+    pub fn both_ends(&self) -> Option<[Joined; 2]>
     where
         A: fmt::Debug + Send + 'static,
     {
-        self.link.is_joined().then(|| Joined::new(Arc::clone(&self.link)))
+        self.link.is_joined().then(|| Joined::both(&self.link, self.side))
     }
 
     /// Takes one message, or with `peek` a copy of it (MSG_PEEK); `None` when nothing more will come.
@@ -165,7 +208,7 @@ impl<A: Clone> Datagrams<A> {
         let next = if peek {
             queue.datagrams.front()
         } else {
-            taken = queue.pop();
+            taken = queue.receive();
             taken.as_ref()
         };
         let Some((addresses, bytes)) = next else {
@@ -434,7 +477,7 @@ impl<A> DatagramEnd<A> {
     pub fn deliver_owned(&self, bytes: Box<[u8]>, addresses: A) -> std::result::Result<(), Box<[u8]>> {
         let incoming = self.link.incoming(APPLICATION);
         let mut queue = lock(&incoming.queue);
-        if !queue.has_room(bytes.len()) {
+        if !queue.admits(bytes.len()) {
             incoming.writers.register_bell();
             return Err(bytes);
         }
@@ -458,6 +501,16 @@ impl<A> DatagramEnd<A> {
         let total = queue.bytes + bytes.len() + COST;
         queue.count(total);
         queue.datagrams.push_front((addresses, bytes));
+    }
+
+    /// Bytes that wait to be received by the application.
+    pub fn unread(&self) -> usize {
+        lock(&self.link.incoming(APPLICATION).queue).waiting()
+    }
+
+    /// Bytes that the application has sent and the stack has not taken.
+    pub fn unsent(&self) -> usize {
+        lock(&self.link.outgoing(APPLICATION).queue).waiting()
     }
 
     /// Whether the application has sent what the stack has not taken.
@@ -498,7 +551,7 @@ impl DatagramEnd {
     pub fn deliver(&self, bytes: &[u8], peer: SocketAddr, local: IpAddr) -> bool {
         let incoming = self.link.incoming(APPLICATION);
         let mut queue = lock(&incoming.queue);
-        if !queue.has_room(bytes.len()) {
+        if !queue.admits(bytes.len()) {
             incoming.writers.register_bell();
             return false;
         }

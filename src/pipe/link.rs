@@ -66,7 +66,7 @@ impl<Q> Direction<Q> {
 /// What belongs to one end.
 #[derive(Debug)]
 struct End {
-    /// The errno that the next call is told; 0: none.
+    /// The errno that the next call is told; 0: none. Negative: it ends nothing.
     error: AtomicI32,
     /// It was dropped.
     gone: AtomicBool,
@@ -90,31 +90,117 @@ pub(super) struct Link<Q> {
     dead: AtomicBool,
 }
 
-/// Two joined ends, for the engine, which holds neither.
-#[derive(Debug, Clone)]
-pub struct Joined(Arc<dyn Ends>);
+/// How much went by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Tally {
+    /// Messages; 0 where bytes have no boundaries.
+    pub messages: u64,
+    /// Bytes of payload.
+    pub bytes: u64,
+}
+
+impl Tally {
+    pub(super) fn add(&mut self, bytes: usize) {
+        self.messages += 1;
+        self.bytes += bytes as u64;
+    }
+}
+
+/// What an application's end has to do with its queues.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Carried {
+    /// What the application has received.
+    pub received: Tally,
+    /// What it has sent.
+    pub sent: Tally,
+    /// Bytes that wait to be received.
+    pub unread: usize,
+}
+
+/// A queue that knows what went through it.
+pub(super) trait Counted {
+    /// What was put into it.
+    fn given(&self) -> Tally;
+    /// What was taken out of it and read.
+    fn taken(&self) -> Tally;
+    /// Bytes that wait.
+    fn waiting(&self) -> usize;
+}
+
+/// One of two joined ends, for the engine, which holds neither.
+#[derive(Debug)]
+pub struct Joined {
+    ends: Arc<dyn Ends>,
+    side: Side,
+}
 
 impl Joined {
-    pub(super) fn new<Q: fmt::Debug + Send + Sync + 'static>(link: Arc<Link<Q>>) -> Joined {
-        Joined(link)
+    pub(super) fn both<Q: Counted + fmt::Debug + Send + Sync + 'static>(
+        link: &Arc<Link<Q>>,
+        near: Side,
+    ) -> [Joined; 2] {
+        [near, near.other()].map(|side| Joined { ends: Arc::<Link<Q>>::clone(link), side })
     }
 
     /// Both ends are told this, once, and nothing more goes from one to the other.
     pub fn fail(&self, error: Error) {
-        self.0.fail(error);
+        self.ends.fail(error);
+    }
+
+    /// Looks after the end: what the application does from here on rings again.
+    pub fn answer(&self) {
+        self.ends.answer(self.side);
+    }
+
+    /// Whether the application has said that it will not write any more.
+    pub fn has_closed(&self) -> bool {
+        self.ends.has_closed(self.side)
+    }
+
+    /// Whether the connection was killed, from either end.
+    pub fn is_dead(&self) -> bool {
+        self.ends.is_dead()
+    }
+
+    /// What it has to do with its queues.
+    pub fn carried(&self) -> Carried {
+        self.ends.carried(self.side)
     }
 }
 
 trait Ends: fmt::Debug + Send + Sync {
     fn fail(&self, error: Error);
+    fn answer(&self, side: Side);
+    fn has_closed(&self, side: Side) -> bool;
+    fn is_dead(&self) -> bool;
+    fn carried(&self, side: Side) -> Carried;
 }
 
-impl<Q: fmt::Debug + Send + Sync> Ends for Link<Q> {
+impl<Q: Counted + fmt::Debug + Send + Sync> Ends for Link<Q> {
     fn fail(&self, error: Error) {
         for side in [Side::Left, Side::Right] {
             self.set_error(side, error);
         }
         self.finish();
+    }
+
+    fn answer(&self, side: Side) {
+        if let Some(bell) = self.bell(side) {
+            bell.reset();
+        }
+    }
+
+    fn has_closed(&self, side: Side) -> bool {
+        self.outgoing(side).over.load(Ordering::Acquire)
+    }
+
+    fn is_dead(&self) -> bool {
+        Link::is_dead(self)
+    }
+
+    fn carried(&self, side: Side) -> Carried {
+        let (incoming, outgoing) = (&self.incoming(side).queue, &self.outgoing(side).queue);
+        Carried { received: incoming.taken(), sent: outgoing.given(), unread: incoming.waiting() }
     }
 }
 
@@ -168,6 +254,7 @@ impl<Q> Link<Q> {
             end.error.store(0, Ordering::Release);
             direction.whole.store(false, Ordering::Release);
             direction.over.store(false, Ordering::Release);
+            direction.shut.store(false, Ordering::Release);
         }
     }
 
@@ -202,7 +289,7 @@ impl<Q> Link<Q> {
     pub(super) fn error(&self, side: Side) -> Option<Error> {
         match self.ends[side as usize].error.load(Ordering::Acquire) {
             0 => None,
-            errno => Some(Error::from_errno(errno).unwrap_or(Error::ConnectionReset)),
+            errno => Some(Error::from_errno(errno.abs()).unwrap_or(Error::ConnectionReset)),
         }
     }
 
@@ -210,8 +297,18 @@ impl<Q> Link<Q> {
     pub(super) fn take_error(&self, side: Side) -> Result<()> {
         match self.ends[side as usize].error.swap(0, Ordering::AcqRel) {
             0 => Ok(()),
-            errno => Err(Error::from_errno(errno).unwrap_or(Error::ConnectionReset)),
+            errno => Err(Error::from_errno(errno.abs()).unwrap_or(Error::ConnectionReset)),
         }
+    }
+
+    /// Takes what this side is to be told, if it ends nothing.
+    pub(super) fn take_passing_error(&self, side: Side) -> Result<()> {
+        if self.ends[side as usize].error.load(Ordering::Acquire) < 0 { self.take_error(side) } else { Ok(()) }
+    }
+
+    /// The next call of this side is told this, and everything goes on.
+    pub(super) fn set_passing_error(&self, side: Side, error: Error) {
+        self.ends[side as usize].error.store(-error.errno(), Ordering::Release);
     }
 
     /// The next call of this side is told this.

@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 
 use super::datagram::{COST, Queue, Received, gather, scatter};
+use super::link::{Carried, Tally};
 use super::lock;
 use super::waiters::Waiters;
 use crate::error::{Error, Result};
@@ -27,6 +28,8 @@ struct Shared<A> {
     stopped: AtomicBool,
     readers: Waiters,
     writers: Waiters,
+    /// What the owner has sent, to whomever.
+    sent: Mutex<Tally>,
 }
 
 impl<A> Shared<A> {
@@ -84,6 +87,7 @@ impl<A: Clone> Mailbox<A> {
             stopped: AtomicBool::new(false),
             readers: Waiters::default(),
             writers: Waiters::default(),
+            sent: Mutex::default(),
         };
         Mailbox { shared: Arc::new(shared) }
     }
@@ -109,7 +113,7 @@ impl<A: Clone> Mailbox<A> {
         let next = if peek {
             queue.datagrams.front()
         } else {
-            taken = queue.pop();
+            taken = queue.receive();
             taken.as_ref()
         };
         let Some((addresses, bytes)) = next else {
@@ -145,6 +149,11 @@ impl<A: Clone> Mailbox<A> {
     /// That.
     pub fn take_error(&self) -> Result<()> {
         self.shared.take_error()
+    }
+
+    /// The owner has sent a message of so many bytes to somebody else's mailbox.
+    pub fn note_sent(&self, bytes: usize) {
+        lock(&self.shared.sent).add(bytes);
     }
 
     /// Whether an error waits to be told; asking does not take it.
@@ -276,6 +285,13 @@ impl<A> MailSlot<A> {
     pub fn fail(&self, error: Error) {
         self.shared.error.store(error.errno(), Ordering::Release);
         self.shared.wake_all();
+    }
+
+    /// What the owner of the mailbox has received and sent, and what waits.
+    pub fn carried(&self) -> Carried {
+        let sent = *lock(&self.shared.sent);
+        let queue = lock(&self.shared.queue);
+        Carried { received: queue.taken, sent, unread: queue.waiting() }
     }
 
     /// The stack stops.

@@ -31,7 +31,7 @@ pub use accept::{AcceptEnd, Accepts, Vacancy};
 pub use datagram::{Addresses, DatagramEnd, Datagrams, HeaderFields, Received};
 pub use doorbell::{Bell, Doorbell};
 pub use hold::{Hold, HoldEnd};
-pub use link::{Joined, Joint};
+pub use link::{Carried, Joined, Joint, Tally};
 pub use mailbox::{MailSlot, Mailbox};
 pub use readiness::{Interest, Readiness};
 pub use stream::{JoinedEnd, Stream, StreamEnd};

@@ -6,6 +6,7 @@ use std::fmt;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard};
 
+use super::link::{Counted, Tally};
 use super::lock;
 use crate::memory::Buffer;
 
@@ -54,6 +55,20 @@ pub(super) struct Writer<'a> {
 pub(super) struct Reader<'a> {
     ring: &'a Ring,
     cursor: MutexGuard<'a, Cursor>,
+}
+
+impl Counted for Ring {
+    fn given(&self) -> Tally {
+        Tally { messages: 0, bytes: self.written() as u64 }
+    }
+
+    fn taken(&self) -> Tally {
+        Tally { messages: 0, bytes: self.read() as u64 }
+    }
+
+    fn waiting(&self) -> usize {
+        self.len()
+    }
 }
 
 impl Ring {

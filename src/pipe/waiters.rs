@@ -11,9 +11,12 @@ const TASKS: u8 = 1;
 /// The stack waits, and its bell is to be rung.
 const BELL: u8 = 2;
 
-/// So many wait at most: one more, and all are woken and ask again. What is left behind by tasks that are gone does
-/// not add up.
+/// When so many wait, all are woken and ask again: what is left behind by tasks that are gone does not add up. Those who
+/// really wait come back, so the next time there is room for twice as many.
 const CROWD: usize = 64;
+
+/// Where the doubling ends: as much may be left behind.
+const CROWDS: usize = 8192;
 
 /// Whoever waits for one thing to happen: any number of tasks and threads, and the stack.
 ///
@@ -22,7 +25,20 @@ const CROWD: usize = 64;
 #[derive(Debug, Default)]
 pub(super) struct Waiters {
     waiting: AtomicU8,
-    tasks: Mutex<Vec<Waker>>,
+    tasks: Mutex<Tasks>,
+}
+
+#[derive(Debug)]
+struct Tasks {
+    wakers: Vec<Waker>,
+    /// From so many on all are woken.
+    most: usize,
+}
+
+impl Default for Tasks {
+    fn default() -> Tasks {
+        Tasks { wakers: Vec::new(), most: CROWD }
+    }
 }
 
 impl Waiters {
@@ -32,9 +48,13 @@ impl Waiters {
             return;
         }
         let mut tasks = lock(&self.tasks);
-        let crowd = if tasks.len() < CROWD { Vec::new() } else { std::mem::take(&mut *tasks) };
-        if !tasks.iter().any(|task| task.will_wake(waker)) {
-            tasks.push(waker.clone());
+        let mut crowd = Vec::new();
+        if !tasks.wakers.iter().any(|task| task.will_wake(waker)) {
+            if tasks.wakers.len() >= tasks.most {
+                crowd = std::mem::take(&mut tasks.wakers);
+                tasks.most = CROWDS.min(2 * tasks.most);
+            }
+            tasks.wakers.push(waker.clone());
         }
         self.waiting.fetch_or(TASKS, Ordering::Relaxed);
         fence(Ordering::SeqCst);
@@ -61,7 +81,8 @@ impl Waiters {
         let mut tasks = lock(&self.tasks);
         // Under the lock, so that the flag and the list agree.
         let waiting = self.waiting.swap(0, Ordering::Relaxed);
-        let woken = std::mem::take(&mut *tasks);
+        let woken = std::mem::take(&mut tasks.wakers);
+        tasks.most = CROWD.max(woken.len().next_power_of_two());
         drop(tasks);
         woken.into_iter().for_each(Waker::wake);
         if waiting & BELL != 0
@@ -141,8 +162,36 @@ mod tests {
         waiters.register(&waker);
         for _ in 0..10 * CROWD {
             waiters.register(&task().1);
-            assert!(lock(&waiters.tasks).len() <= CROWD);
         }
         assert_eq!(first.0.load(Ordering::Relaxed), 1, "whoever makes room is woken, and asks again");
+        for _ in 0..3 * CROWDS {
+            waiters.register(&task().1);
+        }
+        assert!(lock(&waiters.tasks).wakers.len() <= CROWDS);
+    }
+
+    #[test]
+    fn a_crowd_that_really_waits_comes_to_rest() {
+        let waiters = Waiters::default();
+        let tasks: Vec<_> = (0..5 * CROWD).map(|_| task()).collect();
+        let mut seen = vec![0; tasks.len()];
+        for (_, waker) in &tasks {
+            waiters.register(waker);
+        }
+        for round in 0.. {
+            assert!(round < 10, "they wake each other for ever");
+            let mut is_quiet = true;
+            for ((count, waker), seen) in tasks.iter().zip(&mut seen) {
+                let woken = count.0.load(Ordering::Relaxed);
+                if std::mem::replace(seen, woken) != woken {
+                    is_quiet = false;
+                    waiters.register(waker);
+                }
+            }
+            if is_quiet {
+                break;
+            }
+        }
+        assert_eq!(lock(&waiters.tasks).wakers.len(), tasks.len());
     }
 }

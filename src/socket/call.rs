@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use rand::rngs::StdRng;
 
 use super::option::Options;
-use super::{Call, Completion, Handle, Outcome, Sockets, State, Verb, address};
+use super::{Call, Completion, Handle, Kind, Outcome, Sockets, State, Verb, address};
 use crate::error::{Error, Result};
 use crate::observe::Time;
 use crate::transport::{Below, Transport};
@@ -17,12 +17,12 @@ impl Sockets {
         let result = match verb {
             Verb::Open { domain, kind } => self.open(now, domain, kind, transport, below),
             Verb::Bind { socket, local } => match self.is_unix(socket) {
-                true => local.into_unix().and_then(|name| self.bind_unix(socket, name, rng)),
+                true => local.into_unix().and_then(|name| self.bind_unix(now, socket, name, transport, rng)),
                 false => local.into_inet().and_then(|local| self.bind(now, socket, local, transport, below, rng)),
             },
             Verb::Listen { socket, backlog } => self.listen(socket, backlog, transport, below, rng),
             Verb::Connect { socket, remote } => match self.is_unix(socket) {
-                true => remote.into_unix().and_then(|name| self.connect_unix(socket, &name)),
+                true => remote.into_unix().and_then(|name| self.connect_unix(now, socket, &name, transport)),
                 false => remote.into_inet().and_then(|remote| self.connect(now, socket, remote, transport, below, rng)),
             },
             Verb::Disconnect { socket } => self.disconnect(socket, transport),
@@ -33,8 +33,11 @@ impl Sockets {
             Verb::OpenListener { local, backlog, v6_only } => {
                 self.open_listener(now, local, (backlog, v6_only), transport, below, rng)
             }
+            Verb::BeginStream { remote } => {
+                self.open_stream(now, (None, remote), transport, below).map(|(_, socket)| Outcome::Stream(socket))
+            }
             Verb::OpenStream { local, remote } => {
-                match self.open_stream(now, ticket, (local, remote), transport, below) {
+                match self.open_stream_and_wait(now, ticket, (local, remote), transport, below) {
                     Ok(None) => return,
                     Ok(Some(outcome)) => Ok(outcome),
                     Err(error) => Err(error),
@@ -44,8 +47,8 @@ impl Sockets {
                 let options = Options { reuse_address, v6_only, ..Options::default() };
                 self.open_datagram(now, local, options, transport, below, rng)
             }
-            Verb::OpenPair { kind } => self.open_pair(kind),
-            Verb::Find { socket, name } => self.find_recipient(socket, &name),
+            Verb::OpenPair { kind } => self.open_pair(now, kind, transport),
+            Verb::Find { socket, name } => self.find_recipient(now, socket, &name, transport),
             Verb::JoinGroup { socket, group, interface } => self
                 .group_member(now, socket, interface, transport, below, rng)
                 .and_then(|slot| match self.is_packet(socket) {
@@ -66,6 +69,10 @@ impl Sockets {
             },
             Verb::TakeQueuedError { socket } => self.take_queued_error(socket),
             Verb::Info { socket } => self.info(now, socket, transport),
+            Verb::List { page } => {
+                let (rows, next) = self.list(now, page, transport);
+                Ok(Outcome::List(rows, next))
+            }
         };
         self.completions.push_back(Completion { ticket, result });
     }
@@ -137,14 +144,15 @@ impl Sockets {
     }
 
     fn info(&self, now: Time, socket: Handle, transport: &mut Transport) -> Result<Outcome> {
-        match self.find(socket).map(|entry| &entry.state) {
-            Some(&State::Stream { slot, .. }) => {
+        let descriptor = self.find(socket).ok_or(Error::NotConnected)?;
+        match descriptor.state {
+            State::Stream { slot, .. } => {
                 let connection = transport.connection(slot).ok_or(Error::NotConnected)?;
                 Ok(Outcome::Info(Box::new(connection.info(now))))
             }
-            Some(&State::Joined { slot }) => Ok(Outcome::Info(Box::new(self.loopback.end(slot)?.info(now)))),
-            Some(State::Idle { .. }) | None => Err(Error::NotConnected),
-            Some(_) => Err(Error::NotSupported),
+            State::Joined { slot } => Ok(Outcome::Info(Box::new(self.loopback.end(slot)?.info(now)))),
+            _ if descriptor.kind == Kind::Tcp => Err(Error::NotConnected),
+            _ => Err(Error::ProtocolNotAvailable),
         }
     }
 }

@@ -25,7 +25,8 @@ impl Sockets {
         }
         let accepted = self.table.vacant_key();
         let bell = self.doorbell.bell(accepted);
-        let Fresh { connector, acceptor, pipe, joined } = self.loopback.join(now, ends, pipe, bell, transport)?;
+        let Some(id) = self.find(socket).map(|entry| entry.id) else { return Err(pipe) };
+        let Fresh { connector, acceptor, pipe, joined } = self.loopback.join(now, ends, id, pipe, bell, transport)?;
         if let Some(descriptor) = self.find_mut(socket) {
             descriptor.state = State::Joined { slot: connector };
             let linger = descriptor.options.linger;
@@ -35,7 +36,7 @@ impl Sockets {
         // An accepted socket has what its listener was told (`accept(2)`, Linux).
         let (domain, options) = (parent.domain, Arc::clone(&parent.options));
         self.loopback.set_abortive(acceptor, options.linger.is_some_and(|span| span.is_zero()));
-        let handle = self.insert(domain, Kind::Tcp, options, State::Joined { slot: acceptor });
+        let handle = self.insert_as(joined.acceptor, domain, Kind::Tcp, options, State::Joined { slot: acceptor });
         let (local, remote) = (address::shown(domain, ends.remote), address::shown(domain, ends.local));
         let socket = StreamSocket { handle, id: joined.acceptor, local, remote, pipe };
         if let Some(State::Listener { end, .. }) = self.table.get(joined.listener).map(|entry| &entry.state) {

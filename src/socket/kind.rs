@@ -3,6 +3,7 @@
 use std::fmt;
 
 use crate::error::{Error, Result};
+use crate::observe;
 
 /// The family of addresses that a socket has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -28,6 +29,18 @@ pub enum Type {
     Raw,
 }
 
+impl Type {
+    /// As `socket(2)` calls it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Type::Stream => "SOCK_STREAM",
+            Type::Dgram => "SOCK_DGRAM",
+            Type::SeqPacket => "SOCK_SEQPACKET",
+            Type::Raw => "SOCK_RAW",
+        }
+    }
+}
+
 /// The protocol number of an IP packet.
 ///
 /// ```
@@ -38,7 +51,7 @@ pub enum Type {
 pub struct Protocol(u8);
 
 impl Protocol {
-    /// None: what Unix sockets say they have.
+    /// The usual one of a domain and a type (IPPROTO_IP); what Unix sockets say they have.
     pub const UNSPECIFIED: Protocol = Protocol(0);
     /// PF_UNIX, which Unix sockets may be asked for with: no protocol of IP, though the number is that of ICMP.
     pub const UNIX: Protocol = Protocol(1);
@@ -87,7 +100,7 @@ pub enum Kind {
 }
 
 impl Kind {
-    /// The kind that `socket(2)` gives for these three; no protocol stands for the usual one.
+    /// The kind that `socket(2)` gives for these three; no protocol, or protocol 0, stands for the usual one.
     ///
     /// ```
     /// use tapsock::error::Error;
@@ -105,12 +118,13 @@ impl Kind {
         if domain == Domain::Unix {
             return Kind::of_unix(kind, protocol);
         }
+        let protocol = protocol.filter(|protocol| *protocol != Protocol::UNSPECIFIED);
         match (kind, protocol) {
             (Type::Stream, None | Some(Protocol::TCP)) => Ok(Kind::Tcp),
             (Type::Dgram, None | Some(Protocol::UDP)) => Ok(Kind::Udp),
             (Type::Dgram, Some(Protocol::ICMP)) if domain == Domain::Inet => Ok(Kind::Echo),
             (Type::Dgram, Some(Protocol::ICMPV6)) if domain == Domain::Inet6 => Ok(Kind::Echo),
-            (Type::Raw, Some(protocol)) if protocol.number() != 0 => Ok(Kind::Raw(protocol)),
+            (Type::Raw, Some(protocol)) => Ok(Kind::Raw(protocol)),
             (Type::SeqPacket, _) => Err(Error::TypeNotSupported),
             (Type::Stream | Type::Dgram | Type::Raw, _) => Err(Error::ProtocolNotSupported),
         }
@@ -126,6 +140,17 @@ impl Kind {
             // What was written for BSD asks for SOCK_RAW and means this.
             Type::Dgram | Type::Raw => Ok(Kind::UnixDatagram),
             Type::SeqPacket => Ok(Kind::UnixSeqPacket),
+        }
+    }
+
+    /// What its name in the trace begins with.
+    pub(super) fn spoken(self) -> observe::Protocol {
+        match self {
+            Kind::Tcp => observe::Protocol::Tcp,
+            Kind::Udp => observe::Protocol::Udp,
+            Kind::Echo => observe::Protocol::Icmp,
+            Kind::Raw(_) => observe::Protocol::Raw,
+            Kind::UnixStream | Kind::UnixDatagram | Kind::UnixSeqPacket => observe::Protocol::Unix,
         }
     }
 

@@ -13,6 +13,7 @@
 //! | `open` | socket, bind, listen, connect, close |
 //! | `call` | every other verb |
 //! | `joined` | connections to sockets of this very stack, without packets |
+//! | `list` | the list of sockets |
 //! | `packet` | echo and raw sockets |
 //! | `service` | bytes between pipes and the transport |
 //! | `unix` | Unix-domain sockets |
@@ -23,6 +24,7 @@ mod address;
 mod call;
 mod joined;
 mod kind;
+mod list;
 mod open;
 mod option;
 mod packet;
@@ -32,6 +34,7 @@ mod verb;
 
 pub use address::Address;
 pub use kind::{Domain, Kind, Protocol, Type};
+pub use list::{Page, SocketRow, Way};
 pub use option::{OptionName, SocketOption};
 pub use unix::{Recipient, UnixAddress, UnixName, UnixPipe, UnixSocket};
 pub use verb::{Call, Completion, DatagramSocket, Handle, ListenerSocket, Outcome, StreamSocket, Verb};
@@ -46,8 +49,9 @@ use slab::Slab;
 use crate::config::{Config, Limits, Loopback as Mode};
 use crate::loopback::Loopback;
 use crate::memory::Memory;
+use crate::observe::SocketId;
 use crate::pipe::{AcceptEnd, DatagramEnd, Doorbell, StreamEnd};
-use crate::transport::Place;
+use crate::transport::{Holder, Place, Transport};
 use option::Options;
 
 /// The table of descriptors.
@@ -61,7 +65,6 @@ pub struct Sockets {
     limits: Limits,
     mode: Mode,
     loopback: Loopback,
-    next_number: u64,
     names: unix::Names,
     /// What a socket has that was told nothing: one record for all of them.
     defaults: Arc<Options>,
@@ -69,7 +72,7 @@ pub struct Sockets {
 
 #[derive(Debug)]
 struct Descriptor {
-    number: u64,
+    id: SocketId,
     domain: Domain,
     kind: Kind,
     /// Shared by all that have the same, and copied when one of them changes: most were told nothing.
@@ -153,7 +156,6 @@ impl Sockets {
             limits: config.limits.clone(),
             mode: config.loopback,
             loopback: Loopback::default(),
-            next_number: 1,
             names: unix::Names::default(),
             defaults: Arc::new(Options::default()),
         }
@@ -164,27 +166,43 @@ impl Sockets {
         self.completions.pop_front()
     }
 
-    fn insert(&mut self, domain: Domain, kind: Kind, options: Arc<Options>, state: State) -> Handle {
-        let number = self.next_number;
-        self.next_number += 1;
-        let descriptor = self.table.insert(Descriptor {
-            number,
-            domain,
-            kind,
-            options,
-            bound: None,
-            errors: VecDeque::new(),
-            state,
-        });
-        Handle { descriptor, number }
+    /// Whether there is no descriptor.
+    pub fn is_empty(&self) -> bool {
+        self.table.is_empty()
+    }
+
+    /// `socket(2)`: a new socket with a new name.
+    fn insert(
+        &mut self,
+        domain: Domain,
+        kind: Kind,
+        options: Arc<Options>,
+        state: State,
+        transport: &mut Transport,
+    ) -> Handle {
+        self.insert_as(transport.new_id(kind.spoken()), domain, kind, options, state)
+    }
+
+    /// The same with the name that the socket has already.
+    fn insert_as(&mut self, id: SocketId, domain: Domain, kind: Kind, options: Arc<Options>, state: State) -> Handle {
+        let descriptor =
+            self.table.insert(Descriptor { id, domain, kind, options, bound: None, errors: VecDeque::new(), state });
+        Handle { descriptor, number: id.number }
     }
 
     fn find(&self, handle: Handle) -> Option<&Descriptor> {
-        self.table.get(handle.descriptor).filter(|descriptor| descriptor.number == handle.number)
+        self.table.get(handle.descriptor).filter(|descriptor| descriptor.id.number == handle.number)
     }
 
     fn find_mut(&mut self, handle: Handle) -> Option<&mut Descriptor> {
-        self.table.get_mut(handle.descriptor).filter(|descriptor| descriptor.number == handle.number)
+        self.table.get_mut(handle.descriptor).filter(|descriptor| descriptor.id.number == handle.number)
+    }
+}
+
+impl Descriptor {
+    /// For the transport: who holds what it makes.
+    fn holder(&self, socket: Handle) -> Holder {
+        Holder { descriptor: socket.descriptor, id: self.id }
     }
 }
 

@@ -34,15 +34,18 @@ impl Sockets {
         }
         let options = Arc::clone(&self.defaults);
         match kind {
-            Kind::Tcp => Ok(Outcome::Fresh(self.insert(domain, kind, options, State::Idle { end: None }))),
+            Kind::Tcp => {
+                let state = State::Idle { end: None };
+                Ok(Outcome::Fresh(self.insert(domain, kind, options, state, transport)))
+            }
             Kind::Udp => {
                 let bell = self.doorbell.bell(self.table.vacant_key());
                 let (pipe, end) = Datagrams::new(self.limits.datagram_buffer, &self.memory, bell);
-                let handle = self.insert(domain, kind, options, State::Datagram { slot: None, end });
+                let handle = self.insert(domain, kind, options, State::Datagram { slot: None, end }, transport);
                 Ok(Outcome::Datagram(DatagramSocket { handle, local: address::wildcard(domain), pipe }))
             }
             Kind::UnixStream | Kind::UnixDatagram | Kind::UnixSeqPacket => {
-                Ok(Outcome::Unix(Box::new(self.open_unix(kind)?)))
+                Ok(Outcome::Unix(Box::new(self.open_unix(now, kind, transport)?)))
             }
             Kind::Echo | Kind::Raw(_) => self.open_packet(now, domain, kind, transport, below),
         }
@@ -58,7 +61,9 @@ impl Sockets {
         below: &mut Below<'_>,
         rng: &mut StdRng,
     ) -> Result<Outcome> {
-        let Descriptor { domain, options, bound, state, .. } = self.find_mut(socket).ok_or(Error::BadDescriptor)?;
+        let entry = self.find_mut(socket).ok_or(Error::BadDescriptor)?;
+        let holder = entry.holder(socket);
+        let Descriptor { domain, options, bound, state, .. } = entry;
         let place = address::place(*domain, options.v6_only, local)?;
         let got = match state {
             State::Idle { .. } if bound.is_none() => {
@@ -67,7 +72,7 @@ impl Sockets {
                 place.local
             }
             State::Datagram { slot: slot @ None, .. } => {
-                let new = transport.bind_udp(now, place, options.sharing(), socket.descriptor, below, rng)?;
+                let new = transport.bind_udp(now, place, options.sharing(), holder, below, rng)?;
                 options.apply_to_datagram(new, transport);
                 *slot = Some(new);
                 transport.datagram(new).local()
@@ -140,12 +145,12 @@ impl Sockets {
             }
             State::Shut { .. } => return self.listen_again(socket, backlog, transport, below, rng),
             State::Datagram { .. } | State::Packet { .. } => return Err(Error::NotSupported),
-            State::Unix(_) => return self.listen_unix(socket, backlog),
+            State::Unix(_) => return self.listen_unix(socket, backlog, transport),
             State::Idle { .. } | State::Stream { .. } | State::Joined { .. } => return Err(Error::InvalidInput),
         }
         let place = self.bound_tcp(socket, transport, below, rng)?;
-        let terms = self.find(socket).ok_or(Error::BadDescriptor)?.options.terms();
-        let slot = transport.listen(place, backlog, terms, socket.descriptor)?;
+        let entry = self.find(socket).ok_or(Error::BadDescriptor)?;
+        let slot = transport.listen(place, backlog, entry.options.terms(), entry.holder(socket))?;
         let (queue, end) = Accepts::new(self.doorbell.bell(socket.descriptor));
         let descriptor = self.find_mut(socket).ok_or(Error::BadDescriptor)?;
         descriptor.state = State::Listener { slot, end };
@@ -163,8 +168,8 @@ impl Sockets {
         rng: &mut StdRng,
     ) -> Result<Outcome> {
         let place = self.bound_tcp(socket, transport, below, rng)?;
-        let terms = self.find(socket).ok_or(Error::BadDescriptor)?.options.terms();
-        let slot = transport.listen(place, backlog, terms, socket.descriptor)?;
+        let entry = self.find(socket).ok_or(Error::BadDescriptor)?;
+        let slot = transport.listen(place, backlog, entry.options.terms(), entry.holder(socket))?;
         let descriptor = self.find_mut(socket).ok_or(Error::BadDescriptor)?;
         if let State::Shut { end } = std::mem::replace(&mut descriptor.state, State::Idle { end: None }) {
             end.reopen();
@@ -233,7 +238,7 @@ impl Sockets {
             Err(end) => end,
         };
         let descriptor = self.find_mut(socket).ok_or(Error::BadDescriptor)?;
-        let slot = match transport.connect(now, ends, &descriptor.options.terms(), socket.descriptor, below) {
+        let slot = match transport.connect(now, ends, &descriptor.options.terms(), descriptor.holder(socket), below) {
             Ok(slot) => slot,
             Err(error) => {
                 descriptor.state = State::Idle { end: pipe.is_none().then_some(end) };
@@ -297,7 +302,7 @@ impl Sockets {
         rng: &mut StdRng,
     ) -> Result<Outcome> {
         let options = Arc::new(Options { reuse_address: true, v6_only, ..Options::default() });
-        let socket = self.insert(domain_of(local), Kind::Tcp, options, State::Idle { end: None });
+        let socket = self.insert(domain_of(local), Kind::Tcp, options, State::Idle { end: None }, transport);
         let listening = self
             .bind(now, socket, local, transport, below, rng)
             .and_then(|_| self.listen(socket, backlog, transport, below, rng));
@@ -334,16 +339,34 @@ impl Sockets {
     }
 
     /// `socket` and `connect`. `None`: the call completes when the peer has answered.
-    pub(super) fn open_stream(
+    pub(super) fn open_stream_and_wait(
         &mut self,
         now: Time,
         ticket: u64,
-        (local, remote): (Option<SocketAddr>, SocketAddr),
+        ends: (Option<SocketAddr>, SocketAddr),
         transport: &mut Transport,
         below: &mut Below<'_>,
     ) -> Result<Option<Outcome>> {
+        let (handle, socket) = self.open_stream(now, ends, transport, below)?;
+        match self.find_mut(handle).map(|descriptor| &mut descriptor.state) {
+            Some(State::Stream { connecting, .. }) => {
+                *connecting = Connecting::Call(Box::new((ticket, socket)));
+                Ok(None)
+            }
+            _ => Ok(Some(Outcome::Stream(socket))),
+        }
+    }
+
+    /// `socket` and `connect`, as if it did not block: the pipe tells how it ends.
+    pub(super) fn open_stream(
+        &mut self,
+        now: Time,
+        (local, remote): (Option<SocketAddr>, SocketAddr),
+        transport: &mut Transport,
+        below: &mut Below<'_>,
+    ) -> Result<(Handle, StreamSocket)> {
         let options = Arc::clone(&self.defaults);
-        let handle = self.insert(domain_of(remote), Kind::Tcp, options, State::Idle { end: None });
+        let handle = self.insert(domain_of(remote), Kind::Tcp, options, State::Idle { end: None }, transport);
         let pipe = match self.connect_tcp(now, handle, (local, remote), transport, below) {
             Ok(Some(pipe)) => pipe,
             other => {
@@ -351,21 +374,18 @@ impl Sockets {
                 return Err(other.err().unwrap_or(Error::InvalidInput));
             }
         };
-        let descriptor = self.table.get_mut(handle.descriptor).ok_or(Error::BadDescriptor)?;
-        match &mut descriptor.state {
+        let descriptor = self.find(handle).ok_or(Error::BadDescriptor)?;
+        let (id, local, remote) = match descriptor.state {
             State::Joined { slot } => {
-                let end = self.loopback.end(*slot)?;
-                let (id, local, remote) = (end.id(), end.local(), end.remote());
-                Ok(Some(Outcome::Stream(StreamSocket { handle, id, local, remote, pipe })))
+                let end = self.loopback.end(slot)?;
+                (end.id(), end.local(), end.remote())
             }
-            State::Stream { slot, connecting, .. } => {
-                let connection = transport.connection(*slot).ok_or(Error::ConnectionAborted)?;
-                let (id, local) = (connection.id(), connection.local());
-                let socket = StreamSocket { handle, id, local, remote, pipe };
-                *connecting = Connecting::Call(Box::new((ticket, socket)));
-                Ok(None)
+            State::Stream { slot, .. } => {
+                let connection = transport.connection(slot).ok_or(Error::ConnectionAborted)?;
+                (connection.id(), connection.local(), remote)
             }
-            _ => Err(Error::InvalidInput),
-        }
+            _ => return Err(Error::InvalidInput),
+        };
+        Ok((handle, StreamSocket { handle, id, local, remote, pipe }))
     }
 }

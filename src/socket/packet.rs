@@ -11,7 +11,7 @@ use super::{DatagramSocket, Descriptor, Domain, Handle, Kind, Outcome, Protocol,
 use crate::error::{Error, Result};
 use crate::observe::Time;
 use crate::pipe::{Addresses, Datagrams, HeaderFields};
-use crate::transport::{Arrival, Below, Place, Transport};
+use crate::transport::{Arrival, Below, Holder, Place, QueuedError, Transport};
 
 impl Sockets {
     /// `socket(2)`. A raw socket hears at once.
@@ -28,9 +28,10 @@ impl Sockets {
         let header_included = kind == Kind::Raw(Protocol::RAW);
         let options = Arc::new(Options { reuse_address: true, header_included, ..Options::default() });
         let is_v4 = domain == Domain::Inet;
+        let id = transport.new_id(kind.spoken());
         let slot = match kind {
             Kind::Raw(protocol) => {
-                let slot = transport.open_raw(now, is_v4, protocol.number(), descriptor, below)?;
+                let slot = transport.open_raw(now, is_v4, protocol.number(), Holder { descriptor, id }, below)?;
                 options.apply_to_packet(is_v4, slot, transport);
                 Some(slot)
             }
@@ -39,7 +40,7 @@ impl Sockets {
         let local = slot.map_or(address::wildcard(domain), |slot| transport.packet_socket(slot).local());
         let (pipe, end) =
             Datagrams::of_packets(self.limits.datagram_buffer, &self.memory, self.doorbell.bell(descriptor));
-        let handle = self.insert(domain, kind, options, State::Packet { slot, end });
+        let handle = self.insert_as(id, domain, kind, options, State::Packet { slot, end });
         Ok(Outcome::Datagram(DatagramSocket { handle, local, pipe }))
     }
 
@@ -53,7 +54,9 @@ impl Sockets {
         below: &mut Below<'_>,
         rng: &mut StdRng,
     ) -> Result<Outcome> {
-        let Descriptor { domain, kind, options, state, .. } = self.find_mut(socket).ok_or(Error::BadDescriptor)?;
+        let entry = self.find_mut(socket).ok_or(Error::BadDescriptor)?;
+        let holder = entry.holder(socket);
+        let Descriptor { domain, kind, options, state, .. } = entry;
         let is_v4 = *domain == Domain::Inet;
         let State::Packet { slot, .. } = state else { return Err(Error::InvalidInput) };
         if place.local.is_ipv4() != is_v4 {
@@ -67,7 +70,7 @@ impl Sockets {
             (_, None) => {
                 // These two are one family's, whatever IPV6_V6ONLY says.
                 let place = Place::one_family(place.local);
-                let new = transport.bind_echo(now, place, options.sharing(), socket.descriptor, below, rng)?;
+                let new = transport.bind_echo(now, place, options.sharing(), holder, below, rng)?;
                 options.apply_to_packet(is_v4, new, transport);
                 *slot = Some(new);
                 Ok(Outcome::Address(transport.packet_socket(new).local().into()))
@@ -117,7 +120,7 @@ impl Sockets {
         let Some(entry) = self.table.get(descriptor) else { return };
         let State::Packet { slot, end } = &entry.state else { return };
         end.answer();
-        let handle = Handle { descriptor, number: entry.number };
+        let handle = Handle { descriptor, number: entry.id.number };
         if slot.is_none()
             && end.has_unsent()
             && let Err(error) = self.bound_packet(now, handle, transport, below, rng)
@@ -138,36 +141,41 @@ impl Sockets {
             let header = Some(HeaderFields { hop_limit, traffic_class });
             end.deliver_owned(bytes, Addresses { peer: SocketAddr::new(peer, 0), local: Some(local), header })
         });
+        let mut too_long = Vec::new();
         for _ in 0..DATAGRAMS_PER_ROUND {
             if below.packets.bytes_used() >= BYTES_PER_ROUND {
                 break;
             }
-            let sent = end.take(|bytes, peer, source| {
-                // No IPv4 by a socket of IPv6: its header, and the ICMP in it, would be another one.
-                let peer = address::meant(domain, true, peer).map_err(|error| match error {
-                    Error::NetworkUnreachable => Error::InvalidInput,
-                    error => error,
-                })?;
-                let peer = peer.ip();
-                match kind {
-                    Kind::Raw(_) => transport.send_raw(slot, bytes, peer, source, below),
-                    _ => transport.send_echo(slot, bytes, peer, source, below),
-                }
+            let Some((bytes, Addresses { peer, local: source, .. })) = end.take_owned() else { break };
+            // No IPv4 by a socket of IPv6: its header, and the ICMP in it, would be another one.
+            let meant = address::meant(domain, true, peer).map_err(|error| match error {
+                Error::NetworkUnreachable => Error::InvalidInput,
+                error => error,
             });
-            match sent {
-                Some(Ok(())) => {}
-                Some(Err(error)) => end.fail(error),
-                None => break,
+            let sent = meant.and_then(|peer| match kind {
+                Kind::Raw(_) => transport.send_raw(slot, &bytes, peer.ip(), source, below),
+                _ => transport.send_echo(slot, &bytes, peer.ip(), source, below),
+            });
+            if let Err(error) = sent {
+                end.fail(error);
+                if error == Error::MessageTooLong && entry.options.receive_errors {
+                    too_long.push(QueuedError::too_long(peer, below.ip.path_mtu(peer.ip())));
+                }
             }
         }
-        if end.is_dropped() {
+        // In this order: what was sent before the socket was dropped goes out.
+        let is_dropped = end.is_dropped();
+        if end.has_unsent() {
+            end.ring();
+        } else if is_dropped {
             match kind {
                 Kind::Raw(_) => transport.close_raw(now, slot, below),
                 _ => transport.close_echo(now, slot, below),
             }
             self.table.remove(descriptor);
-        } else if end.has_unsent() {
-            end.ring();
+        }
+        for error in too_long {
+            self.queue_error(descriptor, Some(error));
         }
     }
 }

@@ -50,7 +50,7 @@ impl Sockets {
                 // It has nothing to ring by.
                 Some(State::Idle { end: None }) => {}
                 Some(State::Datagram { .. }) => self.service_datagram(now, descriptor, transport, below, rng),
-                Some(State::Unix(_)) => self.answer_unix(descriptor),
+                Some(State::Unix(_)) => self.answer_unix(now, descriptor, transport),
                 Some(State::Packet { .. }) => self.service_packet(now, descriptor, transport, below, rng),
                 // It rang while its socket was going away.
                 None => {}
@@ -77,10 +77,10 @@ impl Sockets {
             },
             Notice::Undelivered { descriptor, error, queued } => {
                 self.queue_error(descriptor, queued);
-                if let Some(State::Datagram { end, .. } | State::Packet { end, .. }) =
-                    self.table.get(descriptor).map(|entry| &entry.state)
-                {
-                    end.fail(error);
+                match (self.table.get(descriptor).map(|entry| &entry.state), error) {
+                    (Some(State::Datagram { end, .. } | State::Packet { end, .. }), Some(error)) => end.fail(error),
+                    (Some(State::Stream { end, .. }), Some(error)) => end.tell(error),
+                    _ => {}
                 }
             }
         }
@@ -147,7 +147,7 @@ impl Sockets {
             options.apply_to_connection(slot, transport);
         }
         let state = State::Stream { slot, end, connecting: Connecting::Done, lingering: None };
-        let handle = self.insert(domain, Kind::Tcp, options, state);
+        let handle = self.insert_as(id, domain, Kind::Tcp, options, state);
         transport.adopt(slot, descriptor);
         let (local, remote) = (address::shown(domain, local), address::shown(domain, remote));
         let socket = StreamSocket { handle, id, local, remote, pipe };
@@ -185,7 +185,7 @@ impl Sockets {
         let Some(entry) = self.table.get(descriptor) else { return };
         let State::Datagram { slot, end } = &entry.state else { return };
         end.answer();
-        let handle = Handle { descriptor, number: entry.number };
+        let handle = Handle { descriptor, number: entry.id.number };
         if slot.is_none() && end.has_unsent() {
             // The first datagram binds it (`udp(7)`).
             if let Err(error) = self.bound_datagram(now, handle, transport, below, rng) {
@@ -221,11 +221,13 @@ impl Sockets {
                 }
             }
         }
-        if end.is_dropped() {
+        // In this order: what was sent before the socket was dropped goes out.
+        let is_dropped = end.is_dropped();
+        if end.has_unsent() {
+            end.ring();
+        } else if is_dropped {
             transport.close_udp(now, slot, below);
             self.table.remove(descriptor);
-        } else if end.has_unsent() {
-            end.ring();
         }
         for error in too_long {
             self.queue_error(descriptor, Some(error));
@@ -350,7 +352,10 @@ impl Sockets {
                 State::Idle { end: Some(mut end) } => end.fail(Error::NetworkDown),
                 State::Listener { end, .. } | State::Shut { end } => end.finish(),
                 State::Datagram { end, .. } | State::Packet { end, .. } => end.finish(),
-                State::Unix(unix) => unix.stop(),
+                State::Unix(unix) => {
+                    unix.stop();
+                    transport.note_life(unix.closed(now, entry.id, Close::Shutdown));
+                }
                 State::Stream { mut end, connecting, lingering, .. } => {
                     end.fail(Error::NetworkDown);
                     self.completions.extend(lingering.map(|ticket| Completion { ticket, result: Ok(Outcome::Done) }));

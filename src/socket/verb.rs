@@ -4,6 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use super::address::Address;
 use super::kind::{Domain, Kind};
+use super::list::{Page, SocketRow};
 use super::option::{OptionName, SocketOption};
 use super::unix::{Recipient, UnixAddress, UnixName, UnixPipe, UnixSocket};
 use crate::error::Result;
@@ -97,6 +98,11 @@ pub enum Verb {
         /// To whom.
         remote: SocketAddr,
     },
+    /// The same as if it did not block: the pipe tells when the connection is established, or why it is not.
+    BeginStream {
+        /// To whom.
+        remote: SocketAddr,
+    },
     /// `socket` and `bind` for UDP.
     OpenDatagram {
         /// Where; port 0 stands for any.
@@ -153,6 +159,11 @@ pub enum Verb {
         /// The socket.
         socket: Handle,
     },
+    /// `ss(8)`: a part of the list of all sockets.
+    List {
+        /// From where on.
+        page: Page,
+    },
 }
 
 /// A verb with the ticket that its completion will carry.
@@ -206,6 +217,8 @@ pub enum Outcome {
     QueuedError(Option<Box<QueuedError>>),
     /// A snapshot.
     Info(Box<TcpInfo>),
+    /// Sockets, and where the list goes on.
+    List(Vec<SocketRow>, Option<Page>),
     /// Nothing more to say.
     Done,
 }

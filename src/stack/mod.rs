@@ -28,7 +28,7 @@ pub use crate::transport::{SelfTestFailed, self_test};
 
 use crate::link::{Link, NeighbourMessage, Received};
 use crate::memory::Memory;
-use crate::observe::{Cast, Counters, Direction, Event, Fate, Observer, Rule, Time, Trail};
+use crate::observe::{Cast, Counters, Depth, Direction, Event, Fate, Observer, Rule, Time, Trail};
 use crate::pipe::Doorbell;
 use crate::socket::Sockets;
 use crate::transport::{Below, Transport};
@@ -141,6 +141,12 @@ impl Stack {
         self.transport.sockets()
     }
 
+    /// Whether nothing is left that a program has asked for: no socket, no connection that still sends, and no packet
+    /// that waits for a neighbour.
+    pub fn is_quiet(&self) -> bool {
+        self.sockets() == 0 && self.sockets.is_empty() && !self.link.has_waiting()
+    }
+
     /// Bytes of memory that the buffers of its sockets use.
     pub fn memory_used(&self) -> usize {
         self.transport.memory().used()
@@ -157,6 +163,7 @@ impl Stack {
         observer: &mut dyn Observer,
     ) -> Step {
         self.trail.set_depth(observer.depth());
+        self.transport.watch_datagrams(self.trail.shows(Depth::Frame));
         if !self.is_begun {
             self.is_begun = true;
             let sent = out.len();

@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::Stack;
 use super::loopback::Batch;
-use crate::ip::Outgoing;
+use crate::ip::{Form, Outgoing};
 use crate::link::Frames;
 use crate::observe::{Observer, Rule, Time};
 use crate::transport::Below;
@@ -46,6 +46,9 @@ impl Stack {
     }
 
     fn send(&mut self, now: Time, outgoing: &Outgoing<'_>, out: &mut Frames) -> Result<Sent, Rule> {
+        if outgoing.form == Form::Looped {
+            return Ok(Sent::ToOurselves);
+        }
         let destination = destination(outgoing.packet).ok_or(Rule::IpNoRoute)?;
         // A group is on the link, also for a report of ours from no address yet (RFC 3590 §4).
         let next_hop = if destination.is_multicast() {

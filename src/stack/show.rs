@@ -21,6 +21,16 @@ impl Stack {
         self.trail.tell_notes(observer);
         while let Some(life) = self.transport.next_life() {
             let event = match life {
+                Life::Opened { socket, kind } => Event::Opened { socket, kind: kind.into() },
+                Life::UnixBound { socket, name, backlog } => {
+                    Event::UnixBound { socket, name: String::from(name).into(), backlog }
+                }
+                Life::UnixAccepted { socket, listener, name, waiting, backlog } => {
+                    Event::UnixAccepted { socket, listener, name: String::from(name).into(), waiting, backlog }
+                }
+                Life::Datagram { socket, peer, source, destination, length, rule } => {
+                    Event::Datagram { socket, peer, source, destination, length, rule }
+                }
                 Life::Bound { socket, local, backlog } => Event::Bound { socket, local, backlog },
                 Life::Accepted { socket, listener, listening, local, remote, waiting, backlog } => {
                     Event::Accepted { socket, listener, listening, local, remote, waiting, backlog }

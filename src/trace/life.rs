@@ -6,15 +6,16 @@ use std::time::Duration;
 use log::Level;
 
 use super::quantity::{Bytes, Count, Span};
-use super::{ADDRESS, DEVICE, NEIGHBOUR, SOCKET};
-use crate::observe::{Address, Depth, Direction, Event, Lease, Neighbour, Protocol, Router};
+use super::reason::Row;
+use super::{ADDRESS, DEVICE, NEIGHBOUR, PACKET, SOCKET};
+use crate::observe::{Address, Close, Depth, Direction, Event, Lease, Neighbour, Protocol, Router, SocketId, Summary};
 
 /// An event that is neither a frame nor a packet.
 pub(super) struct Life<'a>(&'a Event<'a>);
 
 impl<'a> Life<'a> {
     pub(super) fn of(event: &'a Event<'a>) -> Option<Life<'a>> {
-        (event.depth() == Depth::Life).then_some(Life(event))
+        (event.depth() == Depth::Life || matches!(event, Event::Datagram { .. })).then_some(Life(event))
     }
 
     pub(super) fn target(&self) -> &'static str {
@@ -22,18 +23,20 @@ impl<'a> Life<'a> {
             Event::Address { .. } | Event::Router { .. } | Event::Lease { .. } => ADDRESS,
             Event::Neighbour { .. } => NEIGHBOUR,
             Event::Device { .. } => DEVICE,
+            Event::Datagram { .. } => PACKET,
             _ => SOCKET,
         }
     }
 
     /// What a person must look into is a warning. That a neighbour is asked for is a step on the way to its being
-    /// found or not, and not worth a line of its own at *info*.
+    /// found or not, and not worth a line of its own at *info*; a datagram is seen as a packet is.
     pub(super) fn level(&self) -> Level {
         match self.0 {
             Event::Device { .. } => Level::Warn,
             Event::Address { state: Address::Duplicate { .. } | Address::Conflict { .. }, .. } => Level::Warn,
             Event::Lease { state: Lease::Expired | Lease::Refused | Lease::Declined, .. } => Level::Warn,
             Event::Neighbour { state: Neighbour::Incomplete, .. } => Level::Debug,
+            Event::Datagram { .. } | Event::Opened { .. } => Level::Debug,
             _ => Level::Info,
         }
     }
@@ -89,26 +92,29 @@ impl fmt::Display for Life<'_> {
                 )
             }
             Event::Connected { socket, local, remote } => write!(f, "{socket} {local} → {remote} connected"),
+            Event::Opened { socket, kind } => write!(f, "{socket} is opened, AF_UNIX {kind}"),
+            Event::UnixBound { socket, name, backlog: Some(backlog) } => {
+                write!(f, "{socket} listens at {name}, backlog {backlog}")
+            }
+            Event::UnixBound { socket, name, backlog: None } => write!(f, "{socket} is bound to {name}"),
+            Event::UnixAccepted { socket, listener, name, waiting, backlog } => {
+                write!(f, "{socket} accepted by {listener} ({name}, backlog {waiting}/{backlog})")
+            }
+            Event::Datagram { socket, peer, source, destination, length, rule } => {
+                write!(f, "lo  {socket} {source} > {destination} udp len {length} · ")?;
+                match rule {
+                    Some(rule) => write!(f, "for {peer}, dropped, {}", Row(*rule)),
+                    None => write!(f, "handed to {peer}, loopback fast: skipped are packet and checksums"),
+                }
+            }
+            Event::Joined { socket, peer } if socket.protocol == Protocol::Unix => {
+                write!(f, "{socket} and {peer} are joined, without any network")
+            }
             Event::Joined { socket, peer } => write!(
                 f,
                 "{socket} and {peer} are joined, loopback fast: skipped are handshake, segments, checksums, windows and ACKs"
             ),
-            Event::Closed { socket, how, summary } => {
-                let (bytes_in, bytes_out) = (Bytes(summary.bytes_in), Bytes(summary.bytes_out));
-                let unit = match socket.protocol {
-                    Protocol::Tcp => "segment",
-                    Protocol::Udp => "datagram",
-                    Protocol::Icmp => "message",
-                    Protocol::Raw => "packet",
-                };
-                write!(f, "{socket} {how} after {}: {bytes_in} in, {bytes_out} out, ", Span(summary.age))?;
-                write!(f, "{} in, {} out", Count(summary.packets_in, unit), summary.packets_out)?;
-                match (socket.protocol, summary.retransmitted) {
-                    (Protocol::Udp | Protocol::Icmp | Protocol::Raw, _) => Ok(()),
-                    (Protocol::Tcp, 0) => f.write_str(", none retransmitted"),
-                    (Protocol::Tcp, count) => write!(f, ", {count} retransmitted"),
-                }
-            }
+            Event::Closed { socket, how, summary } => fmt_closed(f, *socket, *how, summary),
             Event::Device { direction: Direction::In, error } => {
                 write!(f, "the device could not give a frame: {error}")
             }
@@ -128,6 +134,30 @@ impl fmt::Display for Life<'_> {
     }
 }
 
+fn fmt_closed(f: &mut fmt::Formatter<'_>, socket: SocketId, how: Close, summary: &Summary) -> fmt::Result {
+    let unit = match socket.protocol {
+        Protocol::Tcp => "segment",
+        Protocol::Udp => "datagram",
+        Protocol::Icmp | Protocol::Unix => "message",
+        Protocol::Raw => "packet",
+    };
+    match (socket.protocol, how) {
+        (Protocol::Unix, Close::Aborted) => write!(f, "{socket} aborted by us")?,
+        _ => write!(f, "{socket} {how}")?,
+    }
+    let (bytes_in, bytes_out) = (Bytes(summary.bytes_in), Bytes(summary.bytes_out));
+    write!(f, " after {}: {bytes_in} in, {bytes_out} out", Span(summary.age))?;
+    if socket.protocol == Protocol::Unix && (summary.packets_in, summary.packets_out) == (0, 0) {
+        return Ok(());
+    }
+    write!(f, ", {} in, {} out", Count(summary.packets_in, unit), summary.packets_out)?;
+    match (socket.protocol, summary.retransmitted) {
+        (Protocol::Udp | Protocol::Icmp | Protocol::Raw | Protocol::Unix, _) => Ok(()),
+        (Protocol::Tcp, 0) => f.write_str(", none retransmitted"),
+        (Protocol::Tcp, count) => write!(f, ", {count} retransmitted"),
+    }
+}
+
 /// How long a lease is.
 struct ForAsLong(Option<Duration>);
 
@@ -144,7 +174,7 @@ impl fmt::Display for ForAsLong {
 mod tests {
     use super::*;
     use crate::config::Mac;
-    use crate::observe::{Close, SocketId, Summary};
+    use crate::observe::Rule;
 
     fn line(event: &Event<'_>) -> String {
         let life = Life::of(event).unwrap();
@@ -206,6 +236,53 @@ mod tests {
         );
         let socket = SocketId { protocol: Protocol::Udp, number: 2 };
         assert!(line(&Event::Closed { socket, how: Close::ByUs, summary }).ends_with("1 datagram in, 5 out"));
+    }
+
+    #[test]
+    fn unix_sockets_are_told_of_by_name_and_their_messages_are_counted() {
+        let [server, client, accepted] = [1, 2, 3].map(|number| SocketId { protocol: Protocol::Unix, number });
+        let told = [
+            line(&Event::Opened { socket: server, kind: "SOCK_STREAM".into() }),
+            line(&Event::UnixBound { socket: server, name: "@echo".into(), backlog: None }),
+            line(&Event::UnixBound { socket: server, name: "@echo".into(), backlog: Some(4) }),
+            line(&Event::UnixAccepted {
+                socket: accepted,
+                listener: server,
+                name: "@echo".into(),
+                waiting: 1,
+                backlog: 4,
+            }),
+            line(&Event::Joined { socket: client, peer: accepted }),
+        ];
+        assert_eq!(
+            told,
+            [
+                "DEBUG tapsock::socket unix#1 is opened, AF_UNIX SOCK_STREAM",
+                "INFO tapsock::socket unix#1 is bound to @echo",
+                "INFO tapsock::socket unix#1 listens at @echo, backlog 4",
+                "INFO tapsock::socket unix#3 accepted by unix#1 (@echo, backlog 1/4)",
+                "INFO tapsock::socket unix#2 and unix#3 are joined, without any network",
+            ]
+        );
+        let closed = |how, summary| line(&Event::Closed { socket: client, how, summary });
+        let stream = Summary { bytes_out: 5, ..Summary::default() };
+        assert!(closed(Close::ByUs, stream).ends_with("unix#2 closed by us after 0 µs: 0 B in, 5 B out"));
+        let messages = Summary { packets_out: 2, ..stream };
+        assert!(closed(Close::Aborted, messages).ends_with("0 B in, 5 B out, 0 messages in, 2 out"));
+        assert!(!closed(Close::Aborted, messages).contains("RST"));
+    }
+
+    #[test]
+    fn a_datagram_without_a_packet_stands_among_the_packets_and_says_what_was_skipped() {
+        let socket = |number| SocketId { protocol: Protocol::Udp, number };
+        let (source, destination) = ("127.0.0.1:5000".parse().unwrap(), "127.0.0.1:9".parse().unwrap());
+        let datagram =
+            |rule| line(&Event::Datagram { socket: socket(1), peer: socket(2), source, destination, length: 5, rule });
+        assert_eq!(
+            datagram(None),
+            "DEBUG tapsock::packet lo  udp#1 127.0.0.1:5000 > 127.0.0.1:9 udp len 5 · handed to udp#2, loopback fast: skipped are packet and checksums"
+        );
+        assert!(datagram(Some(Rule::UdpBufferFull)).contains("· for udp#2, dropped, udp.drop.buffer-full: "));
     }
 
     #[test]

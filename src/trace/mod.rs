@@ -8,11 +8,11 @@
 //!
 //! | target | level | what |
 //! |---|---|---|
-//! | `tapsock::socket` | info | a socket listens, is bound, is accepted, is connected, is closed |
+//! | `tapsock::socket` | info, debug | a socket listens, is bound, is accepted, is connected, is joined, is closed (info); a Unix socket is opened (debug) |
 //! | `tapsock::address` | info, warn | one of our addresses is asked for, ours, or somebody else's too |
 //! | `tapsock::neighbour` | info, debug | a neighbour is found or does not answer (info), is asked for (debug) |
 //! | `tapsock::device` | warn | the device refused a frame |
-//! | `tapsock::packet` | debug | one line for each frame: whose it is and what became of it |
+//! | `tapsock::packet` | debug | one line for each frame, and for each datagram that needs none: whose it is and what became of it |
 //! | `tapsock::layers` | trace | the layers of each frame, one line for each |
 //!
 //! So `RUST_LOG=tapsock=debug` shows every packet, `RUST_LOG=tapsock=trace` its layers as well,
@@ -36,7 +36,10 @@
 //! - A line about a packet begins with its socket. Where there is none it begins with the protocol, and ends with the
 //!   [`Rule`](crate::observe::Rule) that says why: its name, its sentence, and the text it follows.
 //! - `lo` stands before what the stack sends to itself. Each such packet is there twice, when it leaves its socket (`out`)
-//!   and when it arrives (`in`); it has no Ethernet header, and the TAP never sees it.
+//!   and when it arrives (`in`); it has no Ethernet header, and the TAP never sees it. A datagram that goes from socket to
+//!   socket without a packet is there once, with the names of both.
+//! - What two joined sockets write to each other is not seen: the stack has no part in it. How much it was is said when
+//!   each of them is closed.
 //! - Flags are written as tcpdump writes them: `S` SYN, `F` FIN, `R` RST, `P` PSH, `.` ACK.
 //! - Sequence numbers count from the first one of their connection; `(absolute)` marks those whose first is not known.
 //! - A window is in bytes, already shifted by the scale that the handshake agreed on.

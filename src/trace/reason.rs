@@ -6,7 +6,7 @@ use super::frame::Frame;
 use crate::observe::{Direction, Fate, Ownership, Protocol, Rule};
 
 /// A row of the table: name, sentence, source.
-struct Row(Rule);
+pub(super) struct Row(pub(super) Rule);
 
 impl fmt::Display for Row {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -126,6 +126,7 @@ const fn name(protocol: Protocol) -> &'static str {
         Protocol::Udp => "UDP",
         Protocol::Icmp => "ICMP",
         Protocol::Raw => "IP",
+        Protocol::Unix => "Unix",
     }
 }
 

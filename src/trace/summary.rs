@@ -67,7 +67,7 @@ impl Summary<'_> {
             Protocol::Tcp => payload.ip_number == IpNumber::TCP,
             Protocol::Udp => payload.ip_number == IpNumber::UDP,
             Protocol::Icmp => matches!(payload.ip_number, IpNumber::ICMP | IpNumber::IPV6_ICMP),
-            Protocol::Raw => false,
+            Protocol::Raw | Protocol::Unix => false,
         });
         if !said {
             write!(f, "{protocol} ")?;

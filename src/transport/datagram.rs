@@ -5,6 +5,7 @@ use smoltcp::socket::udp;
 use smoltcp::storage::PacketMetadata;
 use smoltcp::wire::{HardwareAddress, IpAddress, IpEndpoint};
 
+use super::Holder;
 use super::group::GroupOptions;
 use super::header::{Header, Headers};
 use super::medium::{LARGEST_PACKET, Port, UdpOutlet, instant};
@@ -34,6 +35,8 @@ pub struct Datagram {
     /// Their buffer.
     charge: Charge,
     pub(super) sent: Sent,
+    /// Bytes that may wait here (SO_RCVBUF). One datagram always may.
+    receive_bound: usize,
     /// Also soft ICMP errors, and those of peers it is not connected to (IP_RECVERR).
     pub(super) wants_errors: bool,
     pub(super) id: SocketId,
@@ -86,7 +89,7 @@ fn receiver(buffer: udp::PacketBuffer<'static>, port: u16) -> udp::Socket<'stati
 }
 
 impl Datagram {
-    pub(super) fn new(id: SocketId, place: Place, descriptor: usize, memory: &Memory, now: Time) -> Datagram {
+    pub(super) fn new(holder: Holder, place: Place, memory: &Memory, now: Time) -> Datagram {
         let local = place.local;
         let (set, handle) = set_of(receiver(receive_buffer(SMALLEST_BUFFER), local.port()));
         let mut charge = memory.account();
@@ -97,8 +100,9 @@ impl Datagram {
             waiting: 0,
             charge,
             sent: Sent::default(),
+            receive_bound: LARGEST_BUFFER,
             wants_errors: false,
-            id,
+            id: holder.id,
             place,
             sharing: Sharing::default(),
             local,
@@ -106,7 +110,7 @@ impl Datagram {
             groups: Vec::new(),
             options: GroupOptions::default(),
             headers: Headers::default(),
-            descriptor,
+            descriptor: holder.descriptor,
             created: now,
             summary: Summary::default(),
         }
@@ -126,6 +130,11 @@ impl Datagram {
         header
     }
 
+    /// How many bytes may wait here, before its program's end of the pipe has room.
+    pub fn set_receive_bound(&mut self, bytes: usize) {
+        self.receive_bound = bytes;
+    }
+
     /// From the next datagram on.
     pub fn set_headers(&mut self, headers: Headers) {
         self.headers = headers;
@@ -138,6 +147,16 @@ impl Datagram {
     /// Its name in the trace.
     pub fn id(&self) -> SocketId {
         self.id
+    }
+
+    /// Bytes that wait to go up to its program.
+    pub fn unread(&self) -> usize {
+        self.set.get::<udp::Socket<'_>>(self.handle).recv_queue()
+    }
+
+    /// What it has carried up to now.
+    pub fn summary(&self, now: Time) -> Summary {
+        Summary { age: now - self.created, ..self.summary }
     }
 
     /// What it is bound to.
@@ -170,9 +189,11 @@ impl Datagram {
             return Err(Rule::UdpBufferFull);
         }
         let is_short = self.charge.is_exhausted();
+        let bound = if self.waiting == 0 { LARGEST_BUFFER } else { self.receive_bound };
         let socket = self.socket_mut();
-        let (needed, capacity) = (2 * (socket.recv_queue() + length), socket.payload_recv_capacity());
-        if needed > LARGEST_BUFFER {
+        let bytes = socket.recv_queue() + length;
+        let (needed, capacity) = (2 * bytes, socket.payload_recv_capacity());
+        if needed > LARGEST_BUFFER || bytes > bound {
             return Err(Rule::UdpBufferFull);
         }
         // Also what fits here needs memory of its own as soon as it goes up to its program.
@@ -236,13 +257,13 @@ impl Datagram {
         }
     }
 
-    /// It sent a datagram with so many bytes of payload.
     /// A datagram came without a packet.
     pub(super) fn note_received(&mut self, bytes: usize) {
         self.summary.packets_in += 1;
         self.summary.bytes_in += bytes as u64;
     }
 
+    /// It sent a datagram with so many bytes of payload.
     pub(super) fn note_sent(&mut self, bytes: usize, peer: SocketAddr) {
         self.summary.packets_out += 1;
         self.summary.bytes_out += bytes as u64;

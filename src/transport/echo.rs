@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use rand::rngs::StdRng;
 
 use super::packet_socket::PacketSocket;
-use super::{Below, Bound, Life, Notice, Place, Sharing, Transport};
+use super::{Below, Bound, Holder, Life, Notice, Place, Sharing, Transport};
 use crate::error::{Error, Result};
 use crate::ip::{IcmpError, Packet};
 use crate::observe::{Fate, Protocol, Rule, Time};
@@ -29,7 +29,7 @@ impl Transport {
         now: Time,
         place: Place,
         sharing: Sharing,
-        descriptor: usize,
+        holder: Holder,
         below: &Below<'_>,
         rng: &mut StdRng,
     ) -> Result<usize> {
@@ -39,12 +39,11 @@ impl Transport {
         }
         let slot = self.packet_sockets.vacant_key();
         self.ports.bind(Protocol::Icmp, place, Bound::Echo(slot), sharing)?;
-        let id = self.new_id(Protocol::Icmp);
         let is_v4 = place.local.is_ipv4();
         let protocol = if is_v4 { ICMP } else { ICMPV6 };
-        let socket = PacketSocket::new(id, (is_v4, protocol), place, descriptor, &self.memory, now);
+        let socket = PacketSocket::new(holder, (is_v4, protocol), place, &self.memory, now);
         self.packet_sockets.insert(socket);
-        self.lives.push_back(Life::Bound { socket: id, local: place.local, backlog: None });
+        self.lives.push_back(Life::Bound { socket: holder.id, local: place.local, backlog: None });
         Ok(slot)
     }
 
@@ -98,12 +97,14 @@ impl Transport {
             return Err(Error::InvalidInput);
         }
         let header = socket.header(peer, source, below)?;
+        socket.check_length(bytes.len(), header.destination, below)?;
         let fate = Fate::of(socket.owner());
         self.scratch.clear();
         self.scratch.extend_from_slice(bytes);
         self.scratch[4..6].copy_from_slice(&socket.place.local.port().to_be_bytes());
         below.ip.send_message(header, &self.scratch, fate, below.packets)?;
         socket.note_sent(bytes.len(), header.destination);
+        self.loop_packet_back(slot, header, below);
         Ok(())
     }
 

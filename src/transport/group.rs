@@ -8,8 +8,8 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use super::{Below, Bound, Transport};
 use crate::error::{Error, Result};
-use crate::ip::Packet;
-use crate::observe::{Cast, Fate, Protocol, Rule, Time};
+use crate::ip::{Form, Outgoing, Packet};
+use crate::observe::{Fate, Protocol, Rule, Time};
 
 /// The options of one socket, with the defaults of `ip(7)`, `ipv6(7)` and RFC 1122 §3.3.6.
 #[derive(Debug, Clone, Copy, Default)]
@@ -87,44 +87,20 @@ impl Transport {
 
     /// What a socket has just sent to a group is for the members on this stack too (`ip(7)`, IP_MULTICAST_LOOP), since
     /// nobody on the link sends it back to us; with a hop count of 0, and from a loopback address, for nobody else.
-    pub(super) fn loop_back(
-        &mut self,
-        now: Time,
-        slot: usize,
-        peer: SocketAddr,
-        source: IpAddr,
-        below: &mut Below<'_>,
-    ) {
-        let sender = &self.datagrams[slot];
-        let remote = SocketAddr::new(source, sender.local.port());
-        let FamilyOptions { loopback, hops, .. } = sender.options.towards(peer.ip());
-        let is_heard = below.ip.is_member(peer.ip()) && (loopback || !peer.ip().is_multicast());
-        let mut looped = std::mem::take(&mut self.looped);
-        looped.clear();
-        if let Some(sent) = below.packets.last() {
-            looped.extend_from_slice(sent.packet);
-        }
-        if peer.ip().is_multicast() && (hops == 0 || source.is_loopback()) {
+    /// `is_looped`: the socket wants that.
+    pub(super) fn loop_back(&mut self, group: IpAddr, source: IpAddr, is_looped: bool, below: &mut Below<'_>) {
+        let Some(Outgoing { packet, fate, form }) = below.packets.last() else { return };
+        let hops = packet.get(if group.is_ipv4() { 8 } else { 7 });
+        let is_kept = group.is_multicast() && (hops == Some(&0) || source.is_loopback());
+        let copy = &mut self.scratch;
+        copy.clear();
+        copy.extend_from_slice(packet);
+        if is_kept {
             below.packets.pop();
         }
-        let header = if peer.is_ipv4() { 20 } else { 40 };
-        if let Some(payload) = looped.get(header..).filter(|_| is_heard) {
-            let packet = Packet {
-                source,
-                destination: peer.ip(),
-                protocol: 17,
-                hop_limit: hops,
-                traffic_class: sender.headers.towards(peer.ip()).traffic_class,
-                cast: Cast::Group,
-                is_local: true,
-                bytes: &looped,
-                payload,
-                original: &looped,
-            };
-            // Nobody need hear it: it is on the link in any case.
-            let _ = self.deliver_to_all(now, &packet, payload, peer, remote, below);
+        if below.ip.is_member(group) && (is_looped || !group.is_multicast()) && below.ip.complete(copy, form).is_ok() {
+            below.packets.push_as(copy.len(), fate, Form::Looped, |packet| packet.copy_from_slice(copy));
         }
-        self.looped = looped;
     }
 
     /// IP_ADD_MEMBERSHIP, IPV6_ADD_MEMBERSHIP.

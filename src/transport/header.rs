@@ -5,6 +5,8 @@
 
 use std::net::IpAddr;
 
+use super::Below;
+
 /// How many routers a packet passes unless somebody says otherwise (RFC 1700, and everybody).
 pub const HOP_LIMIT: u8 = 64;
 
@@ -24,6 +26,17 @@ pub enum MtuDiscovery {
     Do,
     /// IP_PMTUDISC_PROBE: nothing is cut, and whatever the link carries is sent (RFC 4821).
     Probe,
+}
+
+impl MtuDiscovery {
+    /// The bytes that a packet to `destination` may have, if its socket does not want it to be cut.
+    pub(super) fn room(self, destination: IpAddr, below: &Below<'_>) -> usize {
+        match self {
+            MtuDiscovery::Dont | MtuDiscovery::Want => usize::MAX,
+            MtuDiscovery::Do => below.ip.path_mtu(destination),
+            MtuDiscovery::Probe => below.ip.first_mtu(destination),
+        }
+    }
 }
 
 /// The choices about packets of one family.

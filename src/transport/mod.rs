@@ -83,7 +83,7 @@ pub use packet_socket::{Arrival, PacketOptions, PacketSocket};
 pub use ports::{Place, Sharing};
 pub use queued_error::{ErrorOrigin, QueuedError};
 pub use self_test::{SelfTestFailed, self_test};
-pub use tcp::{End, Ends, Joined};
+pub use tcp::{End, Ends, Joined, Shelf, Unheld};
 pub use terms::{LEAST_BUFFER, Terms};
 pub use udp::LocalReceiver;
 
@@ -188,20 +188,73 @@ pub enum Notice {
         /// The socket's descriptor.
         descriptor: usize,
     },
-    /// An ICMP error says that a datagram of this socket did not arrive.
+    /// An ICMP error says that what this socket sent did not arrive.
     Undelivered {
         /// The socket's descriptor.
         descriptor: usize,
-        /// What its program is told.
-        error: Error,
+        /// What its next call is told, unless it is told by the end of its connection.
+        error: Option<Error>,
         /// All that is known of it, if the program asked for that (IP_RECVERR).
         queued: Option<QueuedError>,
     },
 }
 
-/// What the observer must know: a socket's life.
+/// The descriptor that holds a socket, and the socket's name in the trace.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Holder {
+    /// The descriptor.
+    pub descriptor: usize,
+    /// The name.
+    pub id: SocketId,
+}
+
+/// What the observer must know: a socket's life.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Life {
+    /// A Unix socket was opened.
+    Opened {
+        /// The socket.
+        socket: SocketId,
+        /// Its type.
+        kind: &'static str,
+    },
+    /// A Unix socket has its name, or listens at it.
+    UnixBound {
+        /// The socket.
+        socket: SocketId,
+        /// Its name.
+        name: Box<str>,
+        /// A listener's.
+        backlog: Option<usize>,
+    },
+    /// A Unix socket was connected to.
+    UnixAccepted {
+        /// The connection.
+        socket: SocketId,
+        /// The listener.
+        listener: SocketId,
+        /// The listener's name.
+        name: Box<str>,
+        /// In the accept queue, with this one.
+        waiting: usize,
+        /// At most.
+        backlog: usize,
+    },
+    /// A datagram went from one socket of this stack to another without a packet.
+    Datagram {
+        /// The one that sent it.
+        socket: SocketId,
+        /// The one that was to have it.
+        peer: SocketId,
+        /// From where.
+        source: SocketAddr,
+        /// To where.
+        destination: SocketAddr,
+        /// Bytes of payload.
+        length: usize,
+        /// Why it was lost.
+        rule: Option<Rule>,
+    },
     /// A listener or a UDP socket has its port.
     Bound {
         /// The socket.
@@ -271,8 +324,6 @@ pub struct Transport {
     raw_slots: Vec<usize>,
     /// Sockets that one datagram to a group goes to.
     members: Vec<usize>,
-    /// A datagram of ours to a group that we are in.
-    looped: Vec<u8>,
     sender: Sender,
     tuples: HashMap<FourTuple, Owner, Key>,
     ports: Ports<Bound>,
@@ -285,6 +336,8 @@ pub struct Transport {
     challenges: Challenges,
     notices: VecDeque<Notice>,
     lives: VecDeque<Life>,
+    /// The observer wants to know of datagrams that are handed over.
+    is_watched: bool,
     /// Connections that ended by a panic and are not counted yet.
     panics: u64,
     /// What was given up without a frame to tell it by.
@@ -327,7 +380,6 @@ impl Transport {
             packet_sockets: Slab::new(),
             raw_slots: Vec::new(),
             members: Vec::new(),
-            looped: Vec::new(),
             sender: Sender::new(),
             tuples: HashMap::with_hasher(Key::new(rng)),
             ports: Ports::new(config.ephemeral_ports.clone(), Key::new(rng)),
@@ -340,6 +392,7 @@ impl Transport {
             challenges: Challenges::new(Key::new(rng), config.limits.errors_per_second),
             notices: VecDeque::new(),
             lives: VecDeque::new(),
+            is_watched: false,
             panics: 0,
             given_up: VecDeque::new(),
             scratch: Vec::new(),
@@ -357,6 +410,16 @@ impl Transport {
     /// Takes what the observer must know.
     pub fn next_life(&mut self) -> Option<Life> {
         self.lives.pop_front()
+    }
+
+    /// Tells the observer of a socket that is none of this layer's.
+    pub fn note_life(&mut self, life: Life) {
+        self.lives.push_back(life);
+    }
+
+    /// Whether the observer wants to know of each datagram that goes from socket to socket.
+    pub fn watch_datagrams(&mut self, on: bool) {
+        self.is_watched = on;
     }
 
     /// Where buffers come from.
@@ -380,7 +443,8 @@ impl Transport {
         tcp + self.datagrams.len() + self.packet_sockets.len()
     }
 
-    fn new_id(&mut self, protocol: Protocol) -> SocketId {
+    /// A name for a socket.
+    pub fn new_id(&mut self, protocol: Protocol) -> SocketId {
         let number = self.next_number;
         self.next_number += 1;
         SocketId { protocol, number }

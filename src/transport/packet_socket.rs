@@ -8,8 +8,10 @@ use std::net::{IpAddr, SocketAddr};
 
 use super::address::{leave_host, this_host};
 use super::group::check_group;
+use super::header::{HOP_LIMIT, MtuDiscovery};
 use super::sent::Sent;
-use super::{Below, Notice, Place, QueuedError, Transport};
+use super::udp::hop;
+use super::{Below, Holder, Notice, Place, QueuedError, Transport};
 use crate::error::{Error, Result};
 use crate::ip::{ErrorKind, IcmpError, Packet, PayloadHeader};
 use crate::memory::{Charge, Memory};
@@ -29,8 +31,16 @@ pub struct PacketOptions {
     pub hops: u8,
     /// IP_MULTICAST_TTL, IPV6_MULTICAST_HOPS.
     pub multicast_hops: u8,
+    /// IP_MULTICAST_LOOP, IPV6_MULTICAST_LOOP.
+    pub multicast_loop: bool,
+    /// IP_MULTICAST_IF: from which address of ours groups are sent to; `None`: from where the route begins.
+    pub multicast_source: Option<IpAddr>,
     /// IP_TOS, IPV6_TCLASS.
     pub traffic_class: u8,
+    /// IP_MTU_DISCOVER, IPV6_MTU_DISCOVER.
+    pub discovery: MtuDiscovery,
+    /// SO_RCVBUF: bytes that may wait here. One packet always may.
+    pub receive_buffer: usize,
     /// SO_BROADCAST.
     pub broadcast: bool,
     /// IP_HDRINCL: what it sends begins with an IP header.
@@ -44,9 +54,13 @@ pub struct PacketOptions {
 impl Default for PacketOptions {
     fn default() -> PacketOptions {
         PacketOptions {
-            hops: 64,
+            hops: HOP_LIMIT,
             multicast_hops: 1,
+            multicast_loop: true,
+            multicast_source: None,
             traffic_class: 0,
+            discovery: MtuDiscovery::Want,
+            receive_buffer: QUEUE_BYTES,
             broadcast: false,
             header_included: false,
             receive_errors: false,
@@ -96,15 +110,14 @@ pub struct PacketSocket {
 
 impl PacketSocket {
     pub(super) fn new(
-        id: SocketId,
+        holder: Holder,
         (is_v4, protocol): (bool, u8),
         place: Place,
-        descriptor: usize,
         memory: &Memory,
         now: Time,
     ) -> PacketSocket {
         PacketSocket {
-            id,
+            id: holder.id,
             is_v4,
             protocol,
             place,
@@ -113,13 +126,28 @@ impl PacketSocket {
             options: PacketOptions::default(),
             groups: Vec::new(),
             sent: Sent::default(),
-            descriptor,
+            descriptor: holder.descriptor,
             waiting: VecDeque::new(),
             bytes: 0,
             charge: memory.account(),
             created: now,
             summary: Summary::default(),
         }
+    }
+
+    /// Bytes that wait to go up to its program.
+    pub fn unread(&self) -> usize {
+        self.bytes - self.waiting.len() * COST
+    }
+
+    /// What it has carried up to now.
+    pub fn summary(&self, now: Time) -> Summary {
+        Summary { age: now - self.created, ..self.summary }
+    }
+
+    /// Whom it is connected to.
+    pub fn peer(&self) -> Option<IpAddr> {
+        self.remote
     }
 
     /// Its address and its identifier or protocol. One that is connected and was not bound has the address that it sends
@@ -148,7 +176,8 @@ impl PacketSocket {
     pub(super) fn queue(&mut self, packet: &Packet<'_>, bytes: &[u8]) -> std::result::Result<(), Rule> {
         let is_raw = self.id.protocol == Protocol::Raw;
         let cost = bytes.len() + COST;
-        if self.waiting.len() >= QUEUE || self.bytes + cost > QUEUE_BYTES {
+        let room = self.options.receive_buffer.min(QUEUE_BYTES);
+        if self.waiting.len() >= QUEUE || (!self.waiting.is_empty() && self.bytes + cost > room) {
             return Err(if is_raw { Rule::RawBufferFull } else { Rule::EchoBufferFull });
         }
         if self.charge.is_exhausted() {
@@ -197,22 +226,46 @@ impl PacketSocket {
         }
         let bound = Some(self.place.local.ip()).filter(|address| !address.is_unspecified());
         let destination = this_host(SocketAddr::new(peer, 0), bound).ip();
-        let hop = below.ip.route(destination).map_err(|_| Error::NetworkUnreachable)?;
+        let hop = hop(below.ip, bound, destination)?;
         if bound.is_some_and(|bound| !below.ip.is_group(bound) && !below.ip.is_usable(bound)) {
             return Err(Error::AddressNotAvailable);
         }
-        let source = source.or(bound).filter(|address| below.ip.is_usable(*address)).unwrap_or(hop.source);
+        let is_multicast = destination.is_multicast();
+        let source = source
+            .or(bound)
+            .or(self.options.multicast_source.filter(|_| is_multicast))
+            .filter(|address| below.ip.is_usable(*address))
+            .unwrap_or(hop.source);
         if source.is_ipv4() != self.is_v4 {
             return Err(Error::FamilyNotSupported);
         }
         leave_host(source, hop)?;
-        let is_multicast = destination.is_multicast();
         if below.ip.is_group(destination) && !is_multicast && !self.options.broadcast {
             return Err(Error::PermissionDenied);
         }
-        let PacketOptions { hops, multicast_hops, traffic_class, .. } = self.options;
-        let hop_limit = if is_multicast { multicast_hops } else { hops };
-        Ok(PayloadHeader { source, destination, protocol: self.protocol, hop_limit, traffic_class })
+        let PacketOptions { hops, multicast_hops, traffic_class, discovery, .. } = self.options;
+        Ok(PayloadHeader {
+            source,
+            destination,
+            protocol: self.protocol,
+            hop_limit: if is_multicast { multicast_hops } else { hops },
+            traffic_class,
+            may_be_cut: discovery == MtuDiscovery::Dont,
+            is_probe: discovery == MtuDiscovery::Probe,
+        })
+    }
+
+    /// Whether a payload may be so long, if it may not be cut here.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::MessageTooLong`].
+    pub(super) fn check_length(&self, length: usize, destination: IpAddr, below: &Below<'_>) -> Result<()> {
+        let header = if destination.is_ipv4() { 20 } else { 40 };
+        if length + header > self.options.discovery.room(destination, below) {
+            return Err(Error::MessageTooLong);
+        }
+        Ok(())
     }
 
     /// It sent so many bytes of payload.
@@ -287,6 +340,19 @@ impl Transport {
         Ok(())
     }
 
+    /// Whom this socket's packets are for, if it is connected.
+    pub fn packet_peer(&self, slot: usize) -> Option<IpAddr> {
+        self.packet_sockets[slot].remote
+    }
+
+    /// [`Transport::loop_back`] of what such a socket has just sent, if that was for a group.
+    pub(super) fn loop_packet_back(&mut self, slot: usize, header: PayloadHeader, below: &mut Below<'_>) {
+        if below.ip.is_group(header.destination) {
+            let is_looped = self.packet_sockets[slot].options.multicast_loop;
+            self.loop_back(header.destination, header.source, is_looped, below);
+        }
+    }
+
     /// Tells a socket of an ICMP error as it wants to be told (RFC 1122 §4.1.3.3, `raw(7)`).
     pub(super) fn tell(&mut self, now: Time, slot: usize, error: &IcmpError, below: &mut Below<'_>) -> Fate {
         let socket = &self.packet_sockets[slot];
@@ -299,7 +365,7 @@ impl Transport {
         }
         if socket.options.receive_errors || (socket.remote.is_some() && error.told.is_hard) {
             let queued = socket.options.receive_errors.then(|| QueuedError::of(error));
-            let (descriptor, error) = (socket.descriptor, error.told.error);
+            let (descriptor, error) = (socket.descriptor, Some(error.told.error));
             self.notices.push_back(Notice::Undelivered { descriptor, error, queued });
         }
         Fate { rule: Some(Rule::IcmpErrorDelivered), ..fate }
@@ -310,7 +376,7 @@ impl Transport {
         for &group in &socket.groups {
             below.ip.leave_group(now, group);
         }
-        let summary = Summary { age: now - socket.created, ..socket.summary };
+        let summary = socket.summary(now);
         self.lives.push_back(super::Life::Closed { socket: socket.id, how: Close::ByUs, summary });
         socket
     }

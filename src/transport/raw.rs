@@ -6,10 +6,10 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use super::packet_socket::PacketSocket;
-use super::{Below, Life, Notice, Place, Transport};
+use super::{Below, Holder, Life, Notice, Place, Transport};
 use crate::error::{Error, Result};
 use crate::ip::{self, IcmpError, Packet};
-use crate::observe::{Fate, Protocol, Rule, Time};
+use crate::observe::{Fate, Rule, Time};
 
 const ICMP: u8 = 1;
 const ICMPV6: u8 = 58;
@@ -25,7 +25,7 @@ impl Transport {
         now: Time,
         is_v4: bool,
         protocol: u8,
-        descriptor: usize,
+        holder: Holder,
         below: &mut Below<'_>,
     ) -> Result<usize> {
         if self.sockets() >= self.limits.sockets {
@@ -36,9 +36,8 @@ impl Transport {
         }
         let address = if is_v4 { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
         let place = Place::one_family(SocketAddr::new(address, protocol.into()));
-        let id = self.new_id(Protocol::Raw);
-        let socket = PacketSocket::new(id, (is_v4, protocol), place, descriptor, &self.memory, now);
-        self.lives.push_back(Life::Bound { socket: id, local: place.local, backlog: None });
+        let socket = PacketSocket::new(holder, (is_v4, protocol), place, &self.memory, now);
+        self.lives.push_back(Life::Bound { socket: holder.id, local: place.local, backlog: None });
         let slot = self.packet_sockets.insert(socket);
         self.raw_slots.push(slot);
         below.ip.begin_to_hear(is_v4, protocol);
@@ -134,9 +133,11 @@ impl Transport {
         if socket.options.header_included {
             below.ip.send_whole(bytes, socket.is_v4, fate, below.packets)?;
         } else {
+            socket.check_length(bytes.len(), header.destination, below)?;
             below.ip.send_payload(header, bytes, fate, below.packets)?;
         }
         socket.note_sent(bytes.len(), header.destination);
+        self.loop_packet_back(slot, header, below);
         Ok(())
     }
 

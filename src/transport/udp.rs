@@ -7,11 +7,10 @@ use smoltcp::wire::UdpPacket;
 
 use super::address::{leave_host, this_host};
 use super::datagram::Datagram;
-use super::header::MtuDiscovery;
-use super::{Below, Bound, Life, Notice, Place, QueuedError, Sharing, Transport, segment};
+use super::{Below, Bound, Holder, Life, Notice, Place, QueuedError, Sharing, Transport, segment};
 use crate::error::{Error, Result};
 use crate::ip::{self, ErrorKind, Hop, IcmpError, Ip, Packet};
-use crate::observe::{Cast, Close, Fate, Protocol, Rule, Summary, Time};
+use crate::observe::{Cast, Close, Fate, Protocol, Rule, Time};
 
 /// Octets of the UDP header.
 const HEADER: usize = 8;
@@ -142,7 +141,7 @@ impl Transport {
         now: Time,
         place: Place,
         sharing: Sharing,
-        descriptor: usize,
+        holder: Holder,
         below: &Below<'_>,
         rng: &mut StdRng,
     ) -> Result<usize> {
@@ -152,11 +151,10 @@ impl Transport {
         }
         let slot = self.datagrams.vacant_key();
         self.ports.bind(Protocol::Udp, place, Bound::Datagram(slot), sharing)?;
-        let id = self.new_id(Protocol::Udp);
-        let mut datagram = Datagram::new(id, place, descriptor, &self.memory, now);
+        let mut datagram = Datagram::new(holder, place, &self.memory, now);
         datagram.sharing = sharing;
         self.datagrams.insert(datagram);
-        self.lives.push_back(Life::Bound { socket: id, local: place.local, backlog: None });
+        self.lives.push_back(Life::Bound { socket: holder.id, local: place.local, backlog: None });
         Ok(slot)
     }
 
@@ -240,7 +238,8 @@ impl Transport {
         self.sender.send(now, bytes, ends, header, fate, below.packets)?;
         socket.note_sent(bytes.len(), peer);
         if is_group {
-            self.loop_back(now, slot, peer, source.ip(), below);
+            let is_looped = socket.options.towards(peer.ip()).loopback;
+            self.loop_back(peer.ip(), source.ip(), is_looped, below);
         }
         Ok(())
     }
@@ -274,11 +273,7 @@ impl Transport {
         }
         leave_host(source, hop)?;
         let longest = usize::from(u16::MAX) - HEADER - if peer.is_ipv4() { 20 } else { 0 };
-        let room = match socket.header(peer.ip()).discovery {
-            MtuDiscovery::Dont | MtuDiscovery::Want => usize::MAX,
-            MtuDiscovery::Do => below.ip.path_mtu(peer.ip()),
-            MtuDiscovery::Probe => below.ip.first_mtu(peer.ip()),
-        };
+        let room = socket.header(peer.ip()).discovery.room(peer.ip(), below);
         if length > longest || length + HEADER + if peer.is_ipv4() { 20 } else { 40 } > room {
             return Err(Error::MessageTooLong);
         }
@@ -307,10 +302,15 @@ impl Transport {
     /// receiver's queue was full.
     pub fn note_local(&mut self, sender: usize, receiver: &LocalReceiver, length: usize, has_arrived: bool) {
         self.datagrams[sender].note_sent(length, receiver.to);
-        if has_arrived {
-            self.datagrams[receiver.slot].note_received(length);
-        } else {
-            self.given_up.push_back(Rule::UdpBufferFull);
+        let rule = if has_arrived { None } else { Some(Rule::UdpBufferFull) };
+        match rule {
+            None => self.datagrams[receiver.slot].note_received(length),
+            Some(rule) => self.given_up.push_back(rule),
+        }
+        if self.is_watched {
+            let (socket, peer) = (self.datagrams[sender].id, self.datagrams[receiver.slot].id);
+            let (source, destination) = (receiver.from, receiver.to);
+            self.lives.push_back(Life::Datagram { socket, peer, source, destination, length, rule });
         }
     }
 
@@ -321,7 +321,7 @@ impl Transport {
             below.ip.leave_group(now, group);
         }
         self.ports.release(Protocol::Udp, socket.place, Bound::Datagram(slot));
-        let summary = Summary { age: now - socket.created, ..socket.summary };
+        let summary = socket.summary(now);
         self.lives.push_back(Life::Closed { socket: socket.id, how: Close::ByUs, summary });
     }
 
@@ -340,7 +340,7 @@ impl Transport {
         }
         if socket.wants_errors || (socket.remote.is_some() && error.told.is_hard) {
             let queued = socket.wants_errors.then(|| QueuedError::of(error));
-            let (descriptor, error) = (socket.descriptor, error.told.error);
+            let (descriptor, error) = (socket.descriptor, Some(error.told.error));
             self.notices.push_back(Notice::Undelivered { descriptor, error, queued });
         }
         Fate { rule: Some(Rule::IcmpErrorDelivered), ..Fate::of(socket.owner()) }
@@ -348,7 +348,7 @@ impl Transport {
 }
 
 /// The first step of a datagram's way. From a loopback address a multicast group is the loopback's, as on Linux.
-fn hop(ip: &Ip, bound: Option<IpAddr>, peer: IpAddr) -> Result<Hop> {
+pub(super) fn hop(ip: &Ip, bound: Option<IpAddr>, peer: IpAddr) -> Result<Hop> {
     match bound {
         Some(source) if source.is_loopback() && peer.is_multicast() => {
             Ok(Hop { next_hop: peer, source, is_local: true })

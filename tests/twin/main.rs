@@ -20,6 +20,7 @@
 
 mod check;
 mod sock;
+mod sockopt;
 mod watch;
 mod world;
 
@@ -28,12 +29,17 @@ mod bind;
 mod close;
 mod connect;
 mod datagram;
+mod echo;
+mod errors;
 mod multicast;
 mod open;
 mod option;
+mod raw;
 mod readiness;
+mod share;
 mod shutdown;
 mod stream;
+mod tcp_option;
 
 use std::env;
 use std::os::unix::process::CommandExt;
@@ -58,14 +64,19 @@ pub(crate) use bodies;
 const THEMES: &[(&str, Bodies)] = &[
     ("open", open::BODIES),
     ("bind", bind::BODIES),
+    ("share", share::BODIES),
     ("accept", accept::BODIES),
     ("connect", connect::BODIES),
     ("stream", stream::BODIES),
     ("shutdown", shutdown::BODIES),
     ("close", close::BODIES),
     ("datagram", datagram::BODIES),
+    ("errors", errors::BODIES),
+    ("echo", echo::BODIES),
+    ("raw", raw::BODIES),
     ("readiness", readiness::BODIES),
     ("option", option::BODIES),
+    ("tcp_option", tcp_option::BODIES),
     ("multicast", multicast::BODIES),
 ];
 
@@ -79,6 +90,7 @@ fn main() -> ExitCode {
     if env::var_os(INSIDE).is_none() {
         enter_namespace();
     }
+    prepare_kernel();
     let mut arguments = Arguments::from_args();
     // Most of them wait for something most of the time.
     arguments.test_threads = arguments.test_threads.or(Some(8));
@@ -102,6 +114,20 @@ fn run(mode: Mode, family: world::Family, body: Body) -> Result<(), Failed> {
         let text = panic.downcast_ref::<String>().cloned();
         text.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned())).unwrap_or_default().into()
     })
+}
+
+/// What the kernel's side must let happen in this namespace.
+fn prepare_kernel() {
+    let settings = [
+        // Echo sockets are for the groups of this range only (`icmp(7)`), at first for none.
+        ("ipv4/ping_group_range", "0 0"),
+        // Many bodies ask for errors at once, which it else limits on a link.
+        ("ipv4/icmp_ratelimit", "0"),
+        ("ipv6/icmp/ratelimit", "0"),
+    ];
+    for (name, value) in settings {
+        std::fs::write(format!("/proc/sys/net/{name}"), value).unwrap();
+    }
 }
 
 /// Becomes this program again, in a network of its own, with these arguments.

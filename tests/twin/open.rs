@@ -9,14 +9,17 @@ use super::{Bodies, bodies};
 
 pub(crate) const BODIES: Bodies = bodies![
     a_stream_is_tcp_and_a_datagram_is_udp,
-    a_protocol_of_another_type_is_refused,
+    every_combination_is_there_or_fails_as_the_kernels,
+    a_socket_says_what_it_is,
     a_new_socket_is_at_no_address_and_has_no_peer,
     a_new_socket_blocks_and_has_no_time_limit_and_no_error,
     a_clone_is_the_same_socket,
 ];
 
+const ICMP: u8 = 1;
 const TCP: u8 = 6;
 const UDP: u8 = 17;
+const ICMPV6: u8 = 58;
 
 fn a_stream_is_tcp_and_a_datagram_is_udp(world: &World) {
     for side in [&world.server, &world.client] {
@@ -25,11 +28,53 @@ fn a_stream_is_tcp_and_a_datagram_is_udp(world: &World) {
     }
 }
 
-fn a_protocol_of_another_type_is_refused(world: &World) {
+/// What `socket(2)` of Linux says to the combination.
+fn answer(domain: Domain, kind: Type, protocol: u8) -> Option<Error> {
+    let echo = if domain == Domain::Inet { ICMP } else { ICMPV6 };
+    let fits = match kind {
+        Type::SeqPacket => return Some(Error::TypeNotSupported),
+        Type::Stream => [0, TCP].contains(&protocol),
+        Type::Dgram => [0, UDP, echo].contains(&protocol),
+        Type::Raw => protocol != 0,
+    };
+    (!fits).then_some(Error::ProtocolNotSupported)
+}
+
+/// Protocols that Linux has in modules, so that it depends on the machine: DCCP, SCTP and UDP-Lite.
+const MODULES: [u8; 3] = [33, 132, 136];
+
+fn every_combination_is_there_or_fails_as_the_kernels(world: &World) {
     for side in [&world.server, &world.client] {
-        for domain in [Domain::Inet, Domain::Inet6] {
-            fails(side.try_socket(domain, Type::Stream, Some(UDP)), Error::ProtocolNotSupported);
-            fails(side.try_socket(domain, Type::Dgram, Some(TCP)), Error::ProtocolNotSupported);
+        for kind in [Type::Stream, Type::Dgram, Type::SeqPacket, Type::Raw] {
+            for protocol in (0..=255).filter(|protocol| kind == Type::Raw || !MODULES.contains(protocol)) {
+                let socket = side.try_socket(world.domain(), kind, Some(protocol));
+                match answer(world.domain(), kind, protocol) {
+                    Some(error) => fails(socket, error),
+                    None => assert_eq!(socket.unwrap().r#type().unwrap(), kind),
+                }
+            }
+            // No protocol is protocol 0.
+            match answer(world.domain(), kind, 0) {
+                Some(error) => fails(side.try_socket(world.domain(), kind, None), error),
+                None => drop(side.try_socket(world.domain(), kind, None).unwrap()),
+            }
+        }
+    }
+}
+
+fn a_socket_says_what_it_is(world: &World) {
+    let echo = if world.domain() == Domain::Inet { ICMP } else { ICMPV6 };
+    for side in [&world.server, &world.client] {
+        for (kind, asked, has) in [
+            (Type::Stream, None, TCP),
+            (Type::Stream, Some(0), TCP),
+            (Type::Dgram, None, UDP),
+            (Type::Dgram, Some(echo), echo),
+            (Type::Raw, Some(253), 253),
+        ] {
+            let socket = side.try_socket(world.domain(), kind, asked).unwrap();
+            let is = (socket.domain().unwrap(), socket.r#type().unwrap(), socket.protocol().unwrap());
+            assert_eq!(is, (world.domain(), kind, Some(has)));
         }
     }
 }

@@ -1,9 +1,10 @@
 //! `setsockopt(2)` and `getsockopt(2)`: what was set is read back, and what cannot be is refused.
 
+use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use tapsock::error::Error;
-use tapsock::net::{Domain, Type};
+use tapsock::net::{Domain, MtuDiscovery, Type};
 
 use super::check::fails;
 use super::sock::Sock;
@@ -22,6 +23,13 @@ pub(crate) const BODIES: Bodies = bodies![
     multicast_loops_back_at_first,
     hop_limits_are_64_at_first_and_read_back,
     the_type_of_service_is_read_back,
+    the_traffic_class_is_read_back,
+    ecn_is_not_for_programs_where_it_is_tcps,
+    path_mtu_discovery_is_wanted_at_first_and_read_back,
+    an_mtu_is_that_of_a_way_to_a_peer,
+    errors_are_received_on_demand,
+    the_interface_of_groups_is_read_back_and_must_be_there,
+    only_raw_sockets_include_headers,
     buffers_become_about_as_large_as_asked,
     congestion_control_has_a_name,
     udp_has_no_options_of_tcp,
@@ -183,6 +191,99 @@ fn the_type_of_service_is_read_back(world: &World) {
         assert_eq!(socket.tos_v4().unwrap(), 0);
         socket.set_tos_v4(0x28).unwrap();
         assert_eq!(socket.tos_v4().unwrap(), 0x28);
+    }
+}
+
+fn the_traffic_class_is_read_back(world: &World) {
+    for side in [&world.server, &world.client] {
+        let socket = side.socket(Domain::Inet6, Type::Dgram);
+        assert_eq!(socket.tclass_v6().unwrap(), 0);
+        socket.set_tclass_v6(0x29).unwrap();
+        assert_eq!(socket.tclass_v6().unwrap(), 0x29);
+        fails(socket.set_tclass_v6(256), Error::InvalidInput);
+    }
+}
+
+fn ecn_is_not_for_programs_where_it_is_tcps(world: &World) {
+    for side in [&world.server, &world.client] {
+        let socket = side.socket(Domain::Inet, Type::Stream);
+        socket.set_tos_v4(0x2b).unwrap();
+        assert_eq!(socket.tos_v4().unwrap(), 0x28);
+        let socket = side.socket(Domain::Inet6, Type::Stream);
+        socket.set_tclass_v6(0x2b).unwrap();
+        assert_eq!(socket.tclass_v6().unwrap(), 0x28);
+        let socket = side.socket(Domain::Inet, Type::Dgram);
+        socket.set_tos_v4(0x2b).unwrap();
+        assert_eq!(socket.tos_v4().unwrap(), 0x2b);
+    }
+}
+
+fn path_mtu_discovery_is_wanted_at_first_and_read_back(world: &World) {
+    let all = [MtuDiscovery::Dont, MtuDiscovery::Want, MtuDiscovery::Do, MtuDiscovery::Probe];
+    for side in [&world.server, &world.client] {
+        for kind in [Type::Stream, Type::Dgram] {
+            let socket = side.socket(Domain::Inet6, kind);
+            assert_eq!(socket.mtu_discover().unwrap(), MtuDiscovery::Want);
+            assert_eq!(socket.mtu_discover_v6().unwrap(), MtuDiscovery::Want);
+            for value in all {
+                socket.set_mtu_discover(value).unwrap();
+                socket.set_mtu_discover_v6(value).unwrap();
+                assert_eq!((socket.mtu_discover().unwrap(), socket.mtu_discover_v6().unwrap()), (value, value));
+            }
+        }
+    }
+}
+
+fn an_mtu_is_that_of_a_way_to_a_peer(world: &World) {
+    for side in [&world.server, &world.client] {
+        for kind in [Type::Stream, Type::Dgram] {
+            fails(side.socket(world.domain(), kind).mtu(), Error::NotConnected);
+        }
+    }
+    let (_server, address) = world.udp_server();
+    let client = world.udp_client();
+    client.connect(address).unwrap();
+    let mtu = client.mtu().unwrap();
+    if world.has_link() {
+        assert_eq!(mtu, 1500);
+    } else {
+        // The kernel's `lo` has one byte more than a packet of IPv4 can have.
+        assert!([65_535, 65_536].contains(&mtu), "{mtu}");
+    }
+}
+
+fn errors_are_received_on_demand(world: &World) {
+    for side in [&world.server, &world.client] {
+        for kind in [Type::Stream, Type::Dgram] {
+            check_switches(&side.socket(world.domain(), kind), &[(Sock::set_receive_errors, Sock::receive_errors)]);
+        }
+    }
+}
+
+fn the_interface_of_groups_is_read_back_and_must_be_there(world: &World) {
+    for side in [&world.server, &world.client] {
+        let socket = side.socket(Domain::Inet, Type::Dgram);
+        assert_eq!(socket.multicast_if_v4().unwrap(), Ipv4Addr::UNSPECIFIED);
+        socket.set_multicast_if_v4(&side.v4()).unwrap();
+        assert_eq!(socket.multicast_if_v4().unwrap(), side.v4());
+        let nowhere = Ipv4Addr::new(203, 0, 113, 1);
+        fails(socket.set_multicast_if_v4(&nowhere), Error::AddressNotAvailable);
+        let socket = side.socket(Domain::Inet6, Type::Dgram);
+        assert_eq!(socket.multicast_if_v6().unwrap(), 0);
+        socket.set_multicast_if_v6(side.interface()).unwrap();
+        assert_eq!(socket.multicast_if_v6().unwrap(), side.interface());
+        fails(socket.set_multicast_if_v6(9999), Error::NoDevice);
+    }
+}
+
+fn only_raw_sockets_include_headers(world: &World) {
+    for side in [&world.server, &world.client] {
+        for kind in [Type::Stream, Type::Dgram] {
+            fails(side.socket(Domain::Inet, kind).set_header_included_v4(true), Error::ProtocolNotAvailable);
+        }
+        let raw = |protocol| side.try_socket(Domain::Inet, Type::Raw, Some(protocol)).unwrap();
+        check_switches(&raw(253), &[(Sock::set_header_included_v4, Sock::header_included_v4)]);
+        assert!(raw(255).header_included_v4().unwrap(), "what IPPROTO_RAW sends has a header");
     }
 }
 

@@ -1,5 +1,6 @@
 //! A socket of the kernel or of ours, behind the same methods.
 
+use std::fmt;
 use std::io::{self, IoSlice, IoSliceMut, Read};
 use std::net::{Ipv4Addr, Ipv6Addr, Shutdown, SocketAddr};
 use std::os::fd::AsRawFd;
@@ -9,10 +10,16 @@ use nix::sys::socket::{MsgFlags, SockaddrStorage, recv, recvfrom};
 use socket2::TcpKeepalive;
 use tapsock::net::{Domain, Flags, Protocol, Socket, Stack, Type};
 
-#[derive(Debug)]
 pub(crate) enum Sock {
     Kernel(socket2::Socket),
     Ours(Socket),
+}
+
+/// Short: what is behind it fills a screen.
+impl fmt::Debug for Sock {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(if self.is_kernel() { "a socket of the kernel" } else { "a socket of ours" })
+    }
 }
 
 /// Methods that have the same name and the same types at both.
@@ -69,6 +76,12 @@ alike! {
     recv_buffer_size() -> usize;
     set_send_buffer_size(bytes: usize) -> ();
     send_buffer_size() -> usize;
+    set_tcp_mss(bytes: u32) -> ();
+    tcp_mss() -> u32;
+    set_tclass_v6(class: u32) -> ();
+    tclass_v6() -> u32;
+    set_header_included_v4(on: bool) -> ();
+    header_included_v4() -> bool;
     set_tcp_congestion(name: &[u8]) -> ();
     tcp_congestion() -> Vec<u8>;
     join_multicast_v4(group: &Ipv4Addr, interface: &Ipv4Addr) -> ();
@@ -76,7 +89,9 @@ alike! {
     join_multicast_v6(group: &Ipv6Addr, interface: u32) -> ();
     leave_multicast_v6(group: &Ipv6Addr, interface: u32) -> ();
     set_multicast_if_v4(interface: &Ipv4Addr) -> ();
+    multicast_if_v4() -> Ipv4Addr;
     set_multicast_if_v6(interface: u32) -> ();
+    multicast_if_v6() -> u32;
     set_broadcast(on: bool) -> ();
     broadcast() -> bool;
     set_multicast_ttl_v4(hops: u32) -> ();
@@ -130,6 +145,38 @@ impl Sock {
 
     pub(crate) fn is_kernel(&self) -> bool {
         matches!(self, Sock::Kernel(_))
+    }
+
+    /// SO_DOMAIN.
+    pub(crate) fn domain(&self) -> io::Result<Domain> {
+        match self {
+            Sock::Kernel(socket) => {
+                let domains = [Domain::Inet, Domain::Inet6, Domain::Unix];
+                let theirs = socket.domain()?;
+                Ok(domains.into_iter().find(|of| domain(*of) == theirs).unwrap())
+            }
+            Sock::Ours(socket) => socket.domain(),
+        }
+    }
+
+    /// SO_TYPE.
+    pub(crate) fn r#type(&self) -> io::Result<Type> {
+        match self {
+            Sock::Kernel(socket) => {
+                let types = [Type::Stream, Type::Dgram, Type::SeqPacket, Type::Raw];
+                let theirs = socket.r#type()?;
+                Ok(types.into_iter().find(|of| kind(*of) == theirs).unwrap())
+            }
+            Sock::Ours(socket) => socket.r#type(),
+        }
+    }
+
+    /// SO_PROTOCOL.
+    pub(crate) fn protocol(&self) -> io::Result<Option<u8>> {
+        match self {
+            Sock::Kernel(socket) => Ok(socket.protocol()?.map(|protocol| u8::try_from(i32::from(protocol)).unwrap())),
+            Sock::Ours(socket) => Ok(socket.protocol()?.map(Protocol::number)),
+        }
     }
 
     pub(crate) fn bind(&self, address: SocketAddr) -> io::Result<()> {
@@ -271,7 +318,7 @@ impl Sock {
     }
 }
 
-fn std_address(address: &SockaddrStorage) -> Option<SocketAddr> {
+pub(crate) fn std_address(address: &SockaddrStorage) -> Option<SocketAddr> {
     let v4 = address.as_sockaddr_in().map(|address| SocketAddr::from(std::net::SocketAddrV4::from(*address)));
     v4.or_else(|| address.as_sockaddr_in6().map(|address| std::net::SocketAddrV6::from(*address).into()))
 }

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::ops::RangeInclusive;
 use std::process::Command;
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU16, Ordering};
@@ -99,7 +100,12 @@ impl Side {
 
     /// `socket(2)`. What blocks gives up after [`PATIENCE`].
     pub(crate) fn socket(&self, domain: Domain, kind: Type) -> Sock {
-        let socket = Sock::new(self.stack.as_ref(), domain, kind, None).unwrap();
+        self.socket_of(domain, kind, None)
+    }
+
+    /// The same, of this protocol.
+    pub(crate) fn socket_of(&self, domain: Domain, kind: Type, protocol: Option<u8>) -> Sock {
+        let socket = Sock::new(self.stack.as_ref(), domain, kind, protocol).unwrap();
         socket.set_read_timeout(Some(PATIENCE)).unwrap();
         socket.set_write_timeout(Some(PATIENCE)).unwrap();
         socket
@@ -128,6 +134,8 @@ pub(crate) const SILENCE: Duration = Duration::from_millis(60);
 
 /// Everybody's next port: below those that the kernel and we give ourselves.
 static PORT: AtomicU16 = AtomicU16::new(1100);
+
+static PROTOCOL: AtomicU16 = AtomicU16::new(0);
 
 fn config(v4: &str, v6: &str, mac: u8) -> Config {
     Config {
@@ -161,12 +169,12 @@ static TAP: LazyLock<[Side; 2]> = LazyLock::new(|| {
     [Side::new(Some(stack), "192.168.69.1", "fd69::1"), Side::new(None, "192.168.69.100", "fd69::100")]
 });
 
-static WIRE: LazyLock<[Side; 2]> = LazyLock::new(|| alone(Loopback::Wire));
-static FAST: LazyLock<[Side; 2]> = LazyLock::new(|| alone(Loopback::Fast));
+static WIRE: LazyLock<[Side; 2]> = LazyLock::new(|| both(Config { loopback: Loopback::Wire, ..Config::default() }));
+static FAST: LazyLock<[Side; 2]> = LazyLock::new(|| both(Config { loopback: Loopback::Fast, ..Config::default() }));
 
 /// A stack without a link, which is on both sides.
-fn alone(loopback: Loopback) -> [Side; 2] {
-    let stack = Stack::builder().config(Config { loopback, ..Config::default() }).loopback_only().unwrap();
+fn both(config: Config) -> [Side; 2] {
+    let stack = Stack::builder().config(config).loopback_only().unwrap();
     let side = Side::new(Some(stack), "127.0.0.1", "::1");
     [side.clone(), side]
 }
@@ -189,9 +197,26 @@ impl World {
         World { mode, family, server, client }
     }
 
+    /// A host whose sockets are given one of these ports, unless they choose: the kernel says it to each socket, by
+    /// [`Sock::limit_ports`]; ours is another stack.
+    pub(crate) fn with_ports(&self, ports: RangeInclusive<u16>) -> World {
+        let loopback = match self.mode {
+            Mode::Wire => Loopback::Wire,
+            Mode::Fast => Loopback::Fast,
+            _ => return self.clone(),
+        };
+        let [server, client] = both(Config { loopback, ephemeral_ports: ports, ..Config::default() });
+        World { server, client, ..*self }
+    }
+
     /// Whether there are no packets between the sides.
     pub(crate) fn is_joined(&self) -> bool {
         self.mode == Mode::Fast
+    }
+
+    /// Whether there is a link between the sides: Ethernet with an MTU of 1500.
+    pub(crate) fn has_link(&self) -> bool {
+        matches!(self.mode, Mode::Pair | Mode::TapServer | Mode::TapClient)
     }
 
     pub(crate) fn domain(&self) -> Domain {
@@ -244,9 +269,42 @@ impl World {
         }
     }
 
+    /// A neighbour that there is not, where there is a link.
+    pub(crate) fn nobody(&self) -> Option<SocketAddr> {
+        match (self.mode, self.family) {
+            (Mode::Pair, Family::V4) => Some("10.0.7.99:9".parse().unwrap()),
+            (Mode::Pair, Family::V6) => Some("[fd07::99]:9".parse().unwrap()),
+            (Mode::TapServer | Mode::TapClient, Family::V4) => Some("192.168.69.99:9".parse().unwrap()),
+            (Mode::TapServer | Mode::TapClient, Family::V6) => Some("[fd69::99]:9".parse().unwrap()),
+            _ => None,
+        }
+    }
+
     /// A port that nobody else is given.
     pub(crate) fn port(&self) -> u16 {
         PORT.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// A protocol of IP that nobody else is given meanwhile: one of those that IANA has not assigned.
+    pub(crate) fn protocol(&self) -> u8 {
+        148 + u8::try_from(PROTOCOL.fetch_add(1, Ordering::Relaxed) % 100).unwrap()
+    }
+
+    /// Two raw sockets for a protocol: the client's, the server's.
+    pub(crate) fn raw_pair(&self) -> (Sock, Sock, u8) {
+        let protocol = self.protocol();
+        let raw = |side: &Side| side.socket_of(self.domain(), Type::Raw, Some(protocol));
+        (raw(&self.client), raw(&self.server), protocol)
+    }
+
+    /// An ICMP echo socket of the client.
+    pub(crate) fn echo_client(&self) -> Sock {
+        self.client.socket_of(self.domain(), Type::Dgram, Some(self.icmp()))
+    }
+
+    /// ICMP or ICMPv6.
+    pub(crate) fn icmp(&self) -> u8 {
+        if self.family == Family::V4 { 1 } else { 58 }
     }
 
     pub(crate) fn tcp_client(&self) -> Sock {

@@ -338,6 +338,14 @@ impl Socket {
         Ok(block_on(poll_fn(|context| pipe.poll_connected(context)), deadline).unwrap_or(Err(late))?)
     }
 
+    /// How a connection that was begun has ended.
+    pub(super) fn poll_connected(&self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.inner.pipe.get() {
+            Some(Pipe::Stream(pipe)) => pipe.poll_connected(context).map_err(Into::into),
+            _ => Poll::Ready(Err(Error::NotConnected.into())),
+        }
+    }
+
     /// [`Socket::connect`] of a socket of messages, for async programs.
     pub(super) async fn connect_datagram(&self, peer: SocketAddr) -> io::Result<()> {
         self.inner.stack.call(Verb::Connect { socket: self.inner.handle, remote: peer.into() }).await?;
@@ -371,7 +379,8 @@ impl Socket {
                 if read {
                     pipe.shutdown_read();
                 }
-                if write {
+                // Where nobody has answered yet, either of the two gives the connection up (Linux: inet_shutdown).
+                if write || pipe.is_connecting() {
                     pipe.shutdown_write();
                 }
                 Ok(())

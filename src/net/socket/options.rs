@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::{Pipe, Socket, lock};
 use crate::error::Error;
 use crate::socket::{
-    CongestionControl, Keepalive, MtuDiscovery, OptionName, Outcome, QueuedError, SocketOption, TcpInfo, Verb,
+    CongestionControl, Domain, Keepalive, MtuDiscovery, OptionName, Outcome, QueuedError, SocketOption, TcpInfo, Verb,
 };
 
 /// Makes a setter and its getter of one option each.
@@ -121,7 +121,8 @@ impl Socket {
         if let Some(Pipe::Datagrams(pipe)) = self.inner.pipe.get() {
             match (option, self.get(option.name())?) {
                 (SocketOption::ReceiveBuffer(_), SocketOption::ReceiveBuffer(bytes)) => {
-                    pipe.set_receive_capacity(bytes);
+                    // As much again may wait in the stack.
+                    pipe.set_receive_capacity(bytes / 2);
                 }
                 (SocketOption::SendBuffer(_), SocketOption::SendBuffer(bytes)) => {
                     pipe.set_send_capacity(bytes);
@@ -137,6 +138,16 @@ impl Socket {
             Outcome::Option(option) => Ok(option),
             _ => Err(Error::InvalidInput.into()),
         }
+    }
+
+    /// IP_TTL, and of an IPv6 socket IPV6_UNICAST_HOPS as well.
+    pub(in crate::net) fn set_hops(&self, ttl: u32) -> io::Result<()> {
+        self.set_ttl_v4(ttl)?;
+        if self.inner.domain == Domain::Inet6 { self.set_unicast_hops_v6(ttl) } else { Ok(()) }
+    }
+
+    pub(in crate::net) fn hops(&self) -> io::Result<u32> {
+        if self.inner.domain == Domain::Inet6 { self.unicast_hops_v6() } else { self.ttl_v4() }
     }
 
     /// SO_RCVTIMEO: how long a read waits; `None`: for ever.
@@ -374,7 +385,7 @@ impl Socket {
     ///
     /// # Errors
     ///
-    /// `NotConnected` once the connection is over.
+    /// `NotConnected` if there is no connection, or none any more; errno ENOPROTOOPT if it is not TCP.
     pub fn info(&self) -> io::Result<TcpInfo> {
         match self.call(Verb::Info { socket: self.inner.handle })? {
             Outcome::Info(info) => Ok(*info),

@@ -55,7 +55,10 @@ impl Socket {
     /// The next time that something happens to what `interest` names, `waker` is woken.
     pub(in crate::net) fn watch(&self, waker: &Waker, interest: Interest) {
         if self.inner.pipe.get().is_none() {
-            lock(&self.inner.watchers).push(waker.clone());
+            let mut watchers = lock(&self.inner.watchers);
+            if !watchers.iter().any(|watcher| watcher.will_wake(waker)) {
+                watchers.push(waker.clone());
+            }
         }
         match self.inner.pipe.get() {
             Some(Pipe::Stream(pipe)) => pipe.watch(waker, interest),
@@ -74,5 +77,13 @@ impl Socket {
         let watchers = std::mem::take(&mut *lock(&self.inner.watchers));
         watchers.into_iter().for_each(Waker::wake);
         Ok(())
+    }
+}
+
+#[cfg(test)]
+impl Socket {
+    /// How many watch it until it has a pipe.
+    pub(in crate::net) fn watchers(&self) -> usize {
+        lock(&self.inner.watchers).len()
     }
 }

@@ -345,7 +345,12 @@ impl Socket {
                     self.inner.stack.tell(Verb::Disconnect { socket: self.inner.handle });
                     return Err(Error::ConnectionRefused);
                 }
-                sent => return sent,
+                sent => {
+                    if sent.is_ok() {
+                        letters.mailbox.note_sent(buffers.iter().map(|buffer| buffer.len()).sum());
+                    }
+                    return sent;
+                }
             }
         }
     }

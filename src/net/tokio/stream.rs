@@ -1,3 +1,4 @@
+use std::future::poll_fn;
 use std::io;
 use std::net::{Shutdown, SocketAddr};
 use std::pin::Pin;
@@ -22,8 +23,11 @@ impl TcpStream {
     ///
     /// As [`net::TcpStream::connect`].
     pub async fn connect(stack: &Stack, remote: SocketAddr) -> io::Result<TcpStream> {
-        let outcome = stack.call(Verb::OpenStream { local: None, remote }).await;
-        net::TcpStream::from_outcome(stack, outcome).map(TcpStream)
+        let outcome = stack.call(Verb::BeginStream { remote }).await;
+        // Held here: if nobody waits any more, dropping it ends the try.
+        let stream = net::TcpStream::from_outcome(stack, outcome)?;
+        poll_fn(|context| stream.0.poll_connected(context)).await?;
+        Ok(TcpStream(stream))
     }
 
     /// The peer's end.

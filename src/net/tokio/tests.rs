@@ -8,6 +8,8 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::timeout;
 
 use super::{TcpListener, TcpStream, UdpSocket};
+use crate::config::{Config, Limits};
+use crate::device::pair;
 use crate::net::Stack;
 
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -134,5 +136,22 @@ fn datagrams_can_be_tried_and_polled_as_well() {
         let mut whole = tokio::io::ReadBuf::new(&mut buffer);
         let from = std::future::poll_fn(|context| b.poll_recv_from(context, &mut whole)).await.unwrap();
         assert_eq!((from, whole.filled()), (a.local_addr().unwrap(), b"one".as_slice()));
+    });
+}
+
+#[test]
+fn a_connect_that_is_given_up_leaves_no_socket_behind() {
+    let limits = Limits { sockets: 4, ..Limits::default() };
+    let addresses = vec!["192.0.2.1/24".parse().unwrap()];
+    let (device, _silence) = pair(1500);
+    let stack = Stack::builder().config(Config { addresses, limits, ..Config::default() }).device(device).unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        stack.ready().await.unwrap();
+        for _ in 0..20 {
+            let connect = TcpStream::connect(&stack, "192.0.2.99:80".parse().unwrap());
+            let given_up = timeout(Duration::from_millis(2), connect).await.map(|done| done.map(|_| ()));
+            assert!(given_up.is_err(), "{given_up:?}");
+        }
     });
 }

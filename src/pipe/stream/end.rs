@@ -136,6 +136,16 @@ impl StreamEnd {
         }
     }
 
+    /// The next call is told this, once, and the connection goes on (SO_ERROR, with IP_RECVERR).
+    pub fn tell(&self, error: Error) {
+        if self.is_broken {
+            return;
+        }
+        self.link.set_passing_error(APPLICATION, error);
+        self.link.incoming(APPLICATION).readers.wake(None);
+        self.link.outgoing(APPLICATION).writers.wake(None);
+    }
+
     /// The connection is dead: both directions are over, and the next call is told why, once. If the peer had closed
     /// its direction before, nothing that could be read is missing: reading goes on to say so, and only writing
     /// fails, as on Linux.

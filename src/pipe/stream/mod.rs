@@ -108,9 +108,9 @@ impl Stream {
         Stream { link: Arc::clone(link), side }
     }
 
-    /// Both ends, if this one is joined to another application's.
-    pub fn both_ends(&self) -> Option<Joined> {
-        self.link.is_joined().then(|| Joined::new(Arc::clone(&self.link)))
+    /// What the engine keeps of this end and of the other, if it is joined to another application's.
+    pub fn both_ends(&self) -> Option<[Joined; 2]> {
+        self.link.is_joined().then(|| Joined::both(&self.link, self.side))
     }
 
     /// What the engine keeps of this end and of the other, where two are joined.
@@ -178,6 +178,7 @@ impl Stream {
 
     fn nothing_to_read(&self, is_over: bool) -> Result<usize> {
         if !is_over {
+            self.link.take_passing_error(self.side)?;
             return Err(Error::WouldBlock);
         }
         // Where nothing is missing, only those who write are told of a reset, as on Linux. Unix sockets tell readers.

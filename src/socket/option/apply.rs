@@ -1,6 +1,6 @@
 //! Options set and read, and what they change in the transport.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -79,6 +79,7 @@ impl Options {
         connection.set(TcpOption::Linger(self.linger));
         connection.set(TcpOption::Headers(self.headers()));
         connection.set(TcpOption::Congestion(self.congestion));
+        connection.set(TcpOption::ReceiveErrors(self.receive_errors));
     }
 
     /// Tells a UDP socket.
@@ -97,6 +98,7 @@ impl Options {
         transport.set_datagram_sharing(slot, self.sharing());
         let datagram = transport.datagram(slot);
         datagram.set_receive_errors(self.receive_errors);
+        datagram.set_receive_bound(self.buffer_bounds()[0]);
         datagram.set_headers(self.headers());
     }
 }
@@ -104,10 +106,17 @@ impl Options {
 impl Options {
     /// Tells an echo socket or a raw socket.
     pub(in crate::socket) fn apply_to_packet(&self, is_v4: bool, slot: usize, transport: &mut Transport) {
+        let headers = self.headers();
+        let Header { hop_limit, traffic_class, discovery } = if is_v4 { headers.v4 } else { headers.v6 };
+        let source = Some(self.multicast_interface).filter(|address| is_v4 && !address.is_unspecified());
         let options = PacketOptions {
-            hops: byte(if is_v4 { self.ttl } else { self.unicast_hops }),
+            hops: hop_limit,
             multicast_hops: byte(if is_v4 { self.multicast_ttl } else { self.multicast_hops }),
-            traffic_class: byte(if is_v4 { self.tos } else { self.traffic_class }),
+            multicast_loop: if is_v4 { self.multicast_loop } else { self.multicast_loop_v6 },
+            multicast_source: source.map(IpAddr::V4),
+            traffic_class,
+            discovery,
+            receive_buffer: self.buffer_bounds()[0],
             broadcast: self.broadcast,
             header_included: self.header_included,
             receive_errors: self.receive_errors,
@@ -199,6 +208,7 @@ fn peer(state: &State, transport: &mut Transport) -> Option<SocketAddr> {
     match *state {
         State::Stream { slot, .. } => transport.connection(slot).map(|connection| connection.remote()),
         State::Datagram { slot: Some(slot), .. } => transport.datagram(slot).peer(),
+        State::Packet { slot: Some(slot), .. } => transport.packet_peer(slot).map(|peer| SocketAddr::new(peer, 0)),
         _ => None,
     }
 }

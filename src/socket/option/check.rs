@@ -135,7 +135,7 @@ impl SocketOption {
             }
             SocketOption::TrafficClass(class) => class <= 255,
             SocketOption::MulticastInterface(address) => {
-                if !address.is_unspecified() && !below.ip.is_own(IpAddr::V4(address)) {
+                if !address.is_unspecified() && !below.ip.is_bindable(IpAddr::V4(address)) {
                     return Err(Error::AddressNotAvailable);
                 }
                 true
@@ -157,6 +157,8 @@ impl SocketOption {
                 SocketOption::ReceiveBuffer((2 * bytes.min(receive)).max(LEAST_RECEIVE))
             }
             SocketOption::SendBuffer(bytes) => SocketOption::SendBuffer((2 * bytes.min(send)).max(LEAST_SEND)),
+            // In milliseconds, of which 0 stands for the system's default (`tcp(7)`).
+            SocketOption::UserTimeout(span) => SocketOption::UserTimeout(span.filter(|span| span.as_millis() > 0)),
             SocketOption::DeferAccept(span) => SocketOption::DeferAccept(moment(syn_acks(span))),
             // `ip(7)` takes no more than the byte of it.
             SocketOption::Tos(class) if kind == Kind::Tcp => SocketOption::Tos(class & 0xff & !ECN),

@@ -1,13 +1,21 @@
 //! Two programs meet: listen, connect, socketpair.
 
-use super::{Recipient, Role, Unix, UnixAddress, UnixPipe};
+use super::{Connected, Recipient, Role, Unix, UnixAddress, UnixPipe};
 use crate::error::{Error, Result};
+use crate::observe::{Close, Time};
 use crate::pipe::{Accepts, Datagrams, Joined, Joint, Stream};
 use crate::socket::{Handle, Kind, Outcome, Sockets};
+use crate::transport::{Life, Transport};
 
 impl Sockets {
     /// `listen(2)`.
-    pub(in crate::socket) fn listen_unix(&mut self, socket: Handle, backlog: usize) -> Result<Outcome> {
+    pub(in crate::socket) fn listen_unix(
+        &mut self,
+        socket: Handle,
+        backlog: usize,
+        transport: &mut Transport,
+    ) -> Result<Outcome> {
+        let id = self.find(socket).ok_or(Error::BadDescriptor)?.id;
         let most = backlog.min(self.limits.backlog);
         let bell = self.doorbell.bell(socket.descriptor);
         let Unix { name, role, .. } = self.unix_mut(socket)?;
@@ -24,15 +32,23 @@ impl Sockets {
                 // One more than was asked for may wait, as on Linux: `set_most` counts those that wait already.
                 end.set_most(most);
                 *role = Role::Listening(end);
+                let name = name.get().to_string().into();
+                transport.note_life(Life::UnixBound { socket: id, name, backlog: Some(most) });
                 Ok(Outcome::UnixListener(queue))
             }
         }
     }
 
     /// `connect(2)`, as if it did not block.
-    pub(in crate::socket) fn connect_unix(&mut self, socket: Handle, name: &UnixAddress) -> Result<Outcome> {
+    pub(in crate::socket) fn connect_unix(
+        &mut self,
+        now: Time,
+        socket: Handle,
+        name: &UnixAddress,
+        transport: &mut Transport,
+    ) -> Result<Outcome> {
         let (kind, _) = self.unix(socket)?;
-        let other = self.of_kind(name, kind)?;
+        let other = self.of_kind(now, name, kind, transport)?;
         if kind == Kind::UnixDatagram {
             return self.connect_datagram(socket, other).map(Outcome::Recipient);
         }
@@ -52,35 +68,51 @@ impl Sockets {
             Role::Listening(_) | Role::Datagram { .. } => return Err(Error::InvalidInput),
         }
         let connecting = own.name.clone();
-        let mut accepted = self.open_unix(kind)?;
-        let (near, far, ends) = match self.join_unix(kind, [socket, accepted.handle]) {
+        let mut accepted = self.open_unix(now, kind, transport)?;
+        let (near, far, [own_end, far_end]) = match self.join_unix(kind, [socket, accepted.handle]) {
             Ok(joined) => joined,
             Err(error) => {
-                self.table.try_remove(accepted.handle.descriptor);
+                self.forget_unix(now, accepted.handle, Close::Aborted, transport);
                 return Err(error);
             }
         };
         // What is accepted has the listener's name, which stays the listener's.
         accepted.name = listening.clone();
         let far_side = self.unix_mut(accepted.handle)?;
-        (far_side.name, far_side.role) = (listening.clone(), Role::Connected(ends.clone()));
+        far_side.name = listening.clone();
+        far_side.role = Role::Connected(Connected { end: far_end, peer: socket, closer: None });
+        let peer = accepted.handle;
         accepted.peer = Some(connecting);
         accepted.pipe = Some(far);
-        self.unix_mut(socket)?.role = Role::Connected(ends);
+        self.unix_mut(socket)?.role = Role::Connected(Connected { end: own_end, peer, closer: None });
         if let Role::Listening(end) = &self.unix(other)?.1.role {
             end.deliver(accepted);
+            let (waiting, backlog) = (end.waiting(), end.most());
+            self.tell_met([socket, peer], Some((other, waiting, backlog)), transport);
         }
         Ok(Outcome::UnixConnected(near, listening))
     }
 
+    /// Tells the observer that two are connected, and through which listener with how many waiting of how many.
+    fn tell_met(&self, sockets: [Handle; 2], through: Option<(Handle, usize, usize)>, transport: &mut Transport) {
+        let [Some(socket), Some(peer)] = sockets.map(|socket| self.find(socket).map(|entry| entry.id)) else { return };
+        if let Some((listener, waiting, backlog)) = through
+            && let (Some(entry), Ok((_, unix))) = (self.find(listener), self.unix(listener))
+        {
+            let name = unix.name.get().to_string().into();
+            transport.note_life(Life::UnixAccepted { socket: peer, listener: entry.id, name, waiting, backlog });
+        }
+        transport.note_life(Life::Joined { socket, peer });
+    }
+
     /// Who has this name, if it is of this kind.
-    fn of_kind(&mut self, name: &UnixAddress, kind: Kind) -> Result<Handle> {
-        let other = self.look_up(name, kind)?;
+    fn of_kind(&mut self, now: Time, name: &UnixAddress, kind: Kind, transport: &mut Transport) -> Result<Handle> {
+        let other = self.look_up(now, name, kind, transport)?;
         if self.unix(other)?.0 == kind { Ok(other) } else { Err(Error::WrongType) }
     }
 
     /// Two pipes' ends of this kind.
-    fn join_unix(&self, kind: Kind, sockets: [Handle; 2]) -> Result<(UnixPipe, UnixPipe, Joined)> {
+    fn join_unix(&self, kind: Kind, sockets: [Handle; 2]) -> Result<(UnixPipe, UnixPipe, [Joined; 2])> {
         let bells = sockets.map(|socket| self.doorbell.bell(socket.descriptor));
         let (near, far, ends) = if kind == Kind::UnixStream {
             let (near, far) = Stream::joined(Joint::Unix, self.limits.pipe, &self.memory, bells)?;
@@ -95,9 +127,15 @@ impl Sockets {
     }
 
     /// `sendto(2)`: who has this name.
-    pub(in crate::socket) fn find_recipient(&mut self, socket: Handle, name: &UnixAddress) -> Result<Outcome> {
+    pub(in crate::socket) fn find_recipient(
+        &mut self,
+        now: Time,
+        socket: Handle,
+        name: &UnixAddress,
+        transport: &mut Transport,
+    ) -> Result<Outcome> {
         let (kind, _) = self.unix(socket)?;
-        let other = self.of_kind(name, kind)?;
+        let other = self.of_kind(now, name, kind, transport)?;
         self.recipient(other).map(Outcome::Recipient)
     }
 
@@ -149,12 +187,19 @@ impl Sockets {
     }
 
     /// `socketpair(2)`.
-    pub(in crate::socket) fn open_pair(&mut self, kind: Kind) -> Result<Outcome> {
+    pub(in crate::socket) fn open_pair(&mut self, now: Time, kind: Kind, transport: &mut Transport) -> Result<Outcome> {
         if !matches!(kind, Kind::UnixStream | Kind::UnixDatagram | Kind::UnixSeqPacket) {
             return Err(Error::NotSupported);
         }
-        let first = self.open_unix(kind)?;
-        let second = self.open_unix(kind).inspect_err(|_| self.remove_unix(first.handle.descriptor))?;
+        let first = self.open_unix(now, kind, transport)?;
+        let second = match self.open_unix(now, kind, transport) {
+            Ok(second) => second,
+            Err(error) => {
+                self.remove_unix(now, first.handle.descriptor, transport);
+                return Err(error);
+            }
+        };
+        let sockets = [first.handle, second.handle];
         // Dropped on an error, the two are closed.
         let mut pair = Box::new([first, second]);
         let [first, second] = &mut *pair;
@@ -169,12 +214,13 @@ impl Sockets {
                 }
             }
         } else {
-            let (near, far, ends) = self.join_unix(kind, [first.handle, second.handle])?;
-            for (one, pipe) in [(first, near), (second, far)] {
+            let (near, far, [near_end, far_end]) = self.join_unix(kind, sockets)?;
+            for (one, pipe, end, peer) in [(first, near, near_end, sockets[1]), (second, far, far_end, sockets[0])] {
                 one.pipe = Some(pipe);
-                self.unix_mut(one.handle)?.role = Role::Connected(ends.clone());
+                self.unix_mut(one.handle)?.role = Role::Connected(Connected { end, peer, closer: None });
             }
         }
+        self.tell_met(sockets, None, transport);
         Ok(Outcome::UnixPair(pair))
     }
 }

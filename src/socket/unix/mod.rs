@@ -25,7 +25,9 @@ use rand::rngs::StdRng;
 
 use super::{Address, Domain, Handle, Kind, Outcome, Sockets, State};
 use crate::error::{Error, Result};
-use crate::pipe::{AcceptEnd, Datagrams, Hold, HoldEnd, Joined, MailSlot, Mailbox, Stream};
+use crate::observe::{Close, SocketId, Summary, Time};
+use crate::pipe::{AcceptEnd, Carried, Datagrams, Hold, HoldEnd, Joined, MailSlot, Mailbox, Stream};
+use crate::transport::{Life, Transport};
 
 /// What a socket is called, as it and its peers see it: it may get its name after they have met.
 #[derive(Debug, Clone, Default)]
@@ -92,6 +94,7 @@ pub(super) struct Unix {
     name: UnixName,
     hold: HoldEnd,
     role: Role,
+    created: Time,
 }
 
 #[derive(Debug)]
@@ -99,14 +102,83 @@ enum Role {
     /// Bytes or sequenced packets, not connected.
     Idle,
     Listening(AcceptEnd<UnixSocket>),
-    Connected(Joined),
+    Connected(Connected),
     Datagram {
         slot: MailSlot<UnixName>,
         peer: Option<Handle>,
     },
 }
 
+/// One end of a connection.
+#[derive(Debug)]
+struct Connected {
+    end: Joined,
+    /// The other socket.
+    peer: Handle,
+    /// Who closed first.
+    closer: Option<Close>,
+}
+
 impl Unix {
+    /// What it has carried up to now.
+    pub(super) fn carried(&self) -> Carried {
+        match &self.role {
+            Role::Idle | Role::Listening(_) => Carried::default(),
+            Role::Connected(connected) => connected.end.carried(),
+            Role::Datagram { slot, .. } => slot.carried(),
+        }
+    }
+
+    /// What it is called.
+    pub(super) fn name(&self) -> UnixAddress {
+        self.name.get()
+    }
+
+    /// Whom it is connected to.
+    pub(super) fn peer(&self) -> Option<Handle> {
+        match &self.role {
+            Role::Idle | Role::Listening(_) => None,
+            Role::Connected(connected) => Some(connected.peer),
+            Role::Datagram { peer, .. } => *peer,
+        }
+    }
+
+    /// Of a listener: how many connections wait to be accepted, and how many may.
+    pub(super) fn queue(&self) -> Option<(usize, usize)> {
+        match &self.role {
+            Role::Listening(end) => Some((end.waiting(), end.most())),
+            _ => None,
+        }
+    }
+
+    /// The same for those who show it.
+    pub(super) fn summary(&self, now: Time) -> Summary {
+        let Carried { received, sent, .. } = self.carried();
+        Summary {
+            age: now - self.created,
+            bytes_in: received.bytes,
+            bytes_out: sent.bytes,
+            packets_in: received.messages,
+            packets_out: sent.messages,
+            retransmitted: 0,
+        }
+    }
+
+    /// For the observer: it is gone.
+    pub(super) fn closed(&self, now: Time, socket: SocketId, how: Close) -> Life {
+        Life::Closed { socket, how, summary: self.summary(now) }
+    }
+
+    /// How it ends, now that its program lets go of it.
+    fn end(&self) -> Close {
+        match &self.role {
+            Role::Connected(Connected { end, .. }) if end.is_dead() && end.carried().unread > 0 => Close::Aborted,
+            Role::Connected(Connected { end, .. }) if end.is_dead() => Close::Reset,
+            Role::Connected(Connected { closer, .. }) => closer.unwrap_or(Close::ByUs),
+            _ => Close::ByUs,
+        }
+    }
+
     /// Whether its program has let go, or is about to.
     fn is_dropped(&self) -> bool {
         self.hold.is_dropped() || matches!(&self.role, Role::Datagram { slot, .. } if slot.is_gone())
@@ -117,7 +189,7 @@ impl Unix {
         match &self.role {
             Role::Idle => {}
             Role::Listening(end) => end.finish(),
-            Role::Connected(ends) => ends.fail(Error::NetworkDown),
+            Role::Connected(connected) => connected.end.fail(Error::NetworkDown),
             Role::Datagram { slot, .. } => slot.stop(),
         }
     }
@@ -125,7 +197,7 @@ impl Unix {
 
 impl Sockets {
     /// `socket(2)`.
-    pub(super) fn open_unix(&mut self, kind: Kind) -> Result<UnixSocket> {
+    pub(super) fn open_unix(&mut self, now: Time, kind: Kind, transport: &mut Transport) -> Result<UnixSocket> {
         if self.table.len() >= self.limits.sockets {
             return Err(Error::TooManySockets);
         }
@@ -138,8 +210,10 @@ impl Sockets {
             }
             _ => (Role::Idle, None),
         };
-        let state = State::Unix(Box::new(Unix { name: name.clone(), hold: end, role }));
-        let handle = self.insert(Domain::Unix, kind, Arc::clone(&self.defaults), state);
+        let id = transport.new_id(kind.spoken());
+        let state = State::Unix(Box::new(Unix { name: name.clone(), hold: end, role, created: now }));
+        let handle = self.insert_as(id, Domain::Unix, kind, Arc::clone(&self.defaults), state);
+        transport.note_life(Life::Opened { socket: id, kind: kind.r#type().name() });
         Ok(UnixSocket { handle, kind, name, peer: None, pipe, hold })
     }
 
@@ -168,28 +242,38 @@ impl Sockets {
     }
 
     /// `bind(2)`. No name stands for any.
-    pub(super) fn bind_unix(&mut self, socket: Handle, name: UnixAddress, rng: &mut StdRng) -> Result<Outcome> {
+    pub(super) fn bind_unix(
+        &mut self,
+        now: Time,
+        socket: Handle,
+        name: UnixAddress,
+        transport: &mut Transport,
+        rng: &mut StdRng,
+    ) -> Result<Outcome> {
         name.check()?;
         let (kind, unix) = self.unix(socket)?;
         let is_unnamed = unix.name.is_unnamed();
         let known = unix.name.clone();
         let name = match name {
-            UnixAddress::Unnamed if !is_unnamed => known.get(),
+            UnixAddress::Unnamed if !is_unnamed => return Ok(Outcome::Address(Address::Unix(known.get()))),
             UnixAddress::Unnamed => self.names.take_any(kind, socket, rng)?,
             // As on Linux, where a path is made before its socket is looked at.
             UnixAddress::Path(_) if !is_unnamed => {
-                let is_taken = self.look_up(&name, kind).is_ok();
+                let is_taken = self.look_up(now, &name, kind, transport).is_ok();
                 return Err(if is_taken { Error::AddressInUse } else { Error::InvalidInput });
             }
             UnixAddress::Abstract(_) if !is_unnamed => return Err(Error::InvalidInput),
             _ => {
                 // Whoever had it may have let go of it already.
-                let _ = self.look_up(&name, kind);
+                let _ = self.look_up(now, &name, kind, transport);
                 self.names.take(&name, kind, socket)?;
                 name
             }
         };
         let _ = known.0.set(name.clone());
+        if let Some(id) = self.find(socket).map(|entry| entry.id) {
+            transport.note_life(Life::UnixBound { socket: id, name: name.to_string().into(), backlog: None });
+        }
         Ok(Outcome::Address(Address::Unix(name)))
     }
 
@@ -200,40 +284,69 @@ impl Sockets {
     }
 
     /// Who has this name. A program that has just let go of its socket has none any more.
-    fn look_up(&mut self, name: &UnixAddress, kind: Kind) -> Result<Handle> {
+    fn look_up(&mut self, now: Time, name: &UnixAddress, kind: Kind, transport: &mut Transport) -> Result<Handle> {
         let socket = self.names.find(name, kind)?;
         if !self.unix(socket)?.1.is_dropped() {
             return Ok(socket);
         }
-        self.remove_unix(socket.descriptor);
+        self.remove_unix(now, socket.descriptor, transport);
         self.names.find(name, kind)
     }
 
     /// Looks after a socket whose program has rung.
-    pub(super) fn answer_unix(&mut self, descriptor: usize) {
-        if let Some(State::Unix(unix)) = self.table.get(descriptor).map(|entry| &entry.state) {
-            if unix.hold.is_dropped() {
-                self.remove_unix(descriptor);
-            } else if let Role::Listening(end) = &unix.role {
-                end.answer();
+    pub(super) fn answer_unix(&mut self, now: Time, descriptor: usize, transport: &mut Transport) {
+        let Some(State::Unix(unix)) = self.table.get(descriptor).map(|entry| &entry.state) else { return };
+        if unix.hold.is_dropped() {
+            return self.remove_unix(now, descriptor, transport);
+        }
+        match &unix.role {
+            Role::Listening(end) => end.answer(),
+            Role::Connected(connected) => {
+                connected.end.answer();
+                if connected.end.has_closed() {
+                    self.note_closer(descriptor);
+                }
             }
+            Role::Idle | Role::Datagram { .. } => {}
+        }
+    }
+
+    /// One end of a connection has closed its direction: if it is the first, both remember it.
+    fn note_closer(&mut self, descriptor: usize) {
+        let Some(State::Unix(unix)) = self.table.get_mut(descriptor).map(|entry| &mut entry.state) else { return };
+        let Role::Connected(Connected { closer: closer @ None, peer, .. }) = &mut unix.role else { return };
+        *closer = Some(Close::ByUs);
+        let peer = *peer;
+        if let Ok(Unix { role: Role::Connected(peer), .. }) = self.unix_mut(peer) {
+            peer.closer.get_or_insert(Close::ByPeer);
         }
     }
 
     /// Forgets a socket that its program has let go of.
-    fn remove_unix(&mut self, descriptor: usize) {
+    fn remove_unix(&mut self, now: Time, descriptor: usize, transport: &mut Transport) {
+        self.note_closer(descriptor);
         let Some(entry) = self.table.try_remove(descriptor) else { return };
         let State::Unix(unix) = entry.state else { return };
-        let socket = Handle { descriptor, number: entry.number };
+        let socket = Handle { descriptor, number: entry.id.number };
+        transport.note_life(unix.closed(now, entry.id, unix.end()));
         self.names.give_back(&unix.name.get(), entry.kind, socket);
         if let Role::Listening(end) = unix.role {
             // Nobody has seen these, and nobody will (Linux: unix_release_sock).
             while let Some(waiting) = end.take() {
-                if let Ok((_, Unix { role: Role::Connected(ends), .. })) = self.unix(waiting.handle) {
-                    ends.fail(Error::ConnectionReset);
+                if let Ok((_, Unix { role: Role::Connected(connected), .. })) = self.unix(waiting.handle) {
+                    connected.end.fail(Error::ConnectionReset);
                 }
-                self.table.try_remove(waiting.handle.descriptor);
+                self.forget_unix(now, waiting.handle, Close::Aborted, transport);
             }
+        }
+    }
+
+    /// Forgets a socket that no program has seen.
+    fn forget_unix(&mut self, now: Time, socket: Handle, how: Close, transport: &mut Transport) {
+        if let Some(entry) = self.table.try_remove(socket.descriptor)
+            && let State::Unix(unix) = entry.state
+        {
+            transport.note_life(unix.closed(now, entry.id, how));
         }
     }
 }

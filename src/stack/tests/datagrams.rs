@@ -20,6 +20,25 @@ fn a_datagram_goes_there_and_an_answer_comes_back() {
 }
 
 #[test]
+fn what_was_sent_before_a_close_arrives_however_much_it_is() {
+    for to in [A, B] {
+        let mut net = Net::new();
+        let receiver = if to == A { net.bind_a(at("0.0.0.0", 7)) } else { net.bind_b(at("0.0.0.0", 7)) };
+        let sender = net.bind_b(at("0.0.0.0", 0));
+        // The neighbour is asked: only so many would wait for its answer.
+        sender.pipe.try_send(b"first", at(to, 7), None).unwrap();
+        net.settle();
+        for _ in 0..200 {
+            sender.pipe.try_send(b"x", at(to, 7), None).unwrap();
+        }
+        drop(sender);
+        net.settle();
+        let arrived = std::iter::from_fn(|| receiver.pipe.try_receive(&mut [0; 8]).ok()).count();
+        assert_eq!(arrived, 1 + 200);
+    }
+}
+
+#[test]
 fn a_port_that_nobody_has_is_told_to_a_connected_socket() {
     let mut net = Net::new();
     let b = net.bind_b(at("0.0.0.0", 0));

@@ -10,6 +10,7 @@ use super::wire::{Bench, segment};
 use super::*;
 use crate::error::Error;
 use crate::observe::Rule;
+use crate::socket::{Domain, Kind, SocketOption};
 use smoltcp::wire::TcpControl;
 
 /// A router's Destination Unreachable about the first bytes of `quoted`, an IP packet of A.
@@ -104,14 +105,35 @@ fn an_error_that_passed_is_forgotten_when_the_peer_acknowledges() {
     assert_eq!(stream.pipe.try_read(&mut [0; 1]), Err(Error::TimedOut));
 }
 
+/// `ip(7)`: Linux has no queue for these errors, and tells each by the next call.
+#[test]
+fn a_program_that_asked_for_it_is_told_of_every_error_once_and_its_connection_goes_on() {
+    let (mut bench, stream, sent) = sending();
+    bench.call(Verb::SetOption { socket: stream.handle, option: SocketOption::ReceiveErrors(true) }).unwrap();
+    for (code, error) in [(0, Error::NetworkUnreachable), (1, Error::HostUnreachable), (3, Error::ConnectionRefused)] {
+        bench.inject(&unreachable(code, 0, &sent[0]), Duration::ZERO);
+        assert!(stream.pipe.readiness().error);
+        assert_eq!(stream.pipe.try_read(&mut [0; 1]), Err(error), "code {code}");
+        assert_eq!(stream.pipe.try_read(&mut [0; 1]), Err(Error::WouldBlock));
+        assert!(matches!(bench.call(Verb::TakeQueuedError { socket: stream.handle }), Ok(Outcome::QueuedError(None))));
+    }
+    let seq = u32::from_be_bytes([sent[0][24], sent[0][25], sent[0][26], sent[0][27]]);
+    bench.send(&segment(TcpControl::None, 1001, Some(seq.wrapping_add(100))), Duration::ZERO);
+    assert_eq!(stream.pipe.try_write(b"more"), Ok(4));
+}
+
 /// A's SYN to a port of B that never answers.
 fn asking() -> (Bench, Vec<u8>) {
     let mut bench = Bench::new();
     bench.net.a.begin(Verb::OpenStream { local: None, remote: at(B, 7777) });
     bench.idle(Duration::from_millis(5));
-    let is_syn = |bytes: &[u8]| bytes[12..14] == [8, 0] && bytes[23] == 6 && bytes[47] == 2;
-    let syn = bench.net.a.seen.frames.iter().find(|(_, _, bytes, _)| is_syn(bytes)).unwrap().2[14..].to_vec();
+    let syn = syn_of_a(&bench);
     (bench, syn)
+}
+
+fn syn_of_a(bench: &Bench) -> Vec<u8> {
+    let is_syn = |bytes: &[u8]| bytes[12..14] == [8, 0] && bytes[23] == 6 && bytes[47] == 2;
+    bench.net.a.seen.frames.iter().find(|(_, _, bytes, _)| is_syn(bytes)).unwrap().2[14..].to_vec()
 }
 
 /// As on Linux, and as RFC 5461 §4.1 has it.
@@ -122,4 +144,21 @@ fn a_connect_is_told_at_once_what_the_router_says() {
         bench.inject(&unreachable(code, 0, &syn), Duration::from_millis(5));
         assert_eq!(bench.completion().unwrap().result.unwrap_err(), error);
     }
+}
+
+#[test]
+fn what_ended_a_connect_is_kept_with_all_that_is_known_of_it_for_whoever_asked() {
+    let mut bench = Bench::new();
+    let Ok(Outcome::Fresh(socket)) = bench.call(Verb::Open { domain: Domain::Inet, kind: Kind::Tcp }) else { panic!() };
+    bench.call(Verb::SetOption { socket, option: SocketOption::ReceiveErrors(true) }).unwrap();
+    let Ok(Outcome::Connecting(Some(pipe))) = bench.call(Verb::Connect { socket, remote: at(B, 7777).into() }) else {
+        panic!()
+    };
+    let syn = syn_of_a(&bench);
+    bench.inject(&unreachable(1, 0, &syn), Duration::from_millis(5));
+    assert_eq!(pipe.take_error(), Err(Error::HostUnreachable));
+    assert_eq!(pipe.take_error(), Ok(()), "once");
+    let Ok(Outcome::QueuedError(Some(error))) = bench.call(Verb::TakeQueuedError { socket }) else { panic!() };
+    assert_eq!((error.error, error.r#type, error.code), (Error::HostUnreachable, 3, 1));
+    assert_eq!((error.destination, error.offender), (at(B, 7777), Some("192.168.69.254".parse().unwrap())));
 }

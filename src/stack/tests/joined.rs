@@ -239,6 +239,31 @@ fn datagrams_go_from_queue_to_queue_and_the_addresses_are_those_of_packets() {
 }
 
 #[test]
+fn a_datagram_without_a_packet_is_seen_with_both_its_sockets_and_so_is_one_that_is_lost() {
+    let mut alone = Alone::new();
+    let (one, other) = (alone.0.bind_a(at("127.0.0.1", 5000)), alone.0.bind_a(at("127.0.0.1", 5001)));
+    one.pipe.try_send(b"hello", other.local, None).unwrap();
+    alone.0.settle();
+    let seen = |alone: &Alone| alone.0.a.events("Datagram").into_iter().cloned().collect::<Vec<_>>();
+    let id = |number| format!("SocketId {{ protocol: Udp, number: {number} }}");
+    let expected = format!(
+        "Datagram {{ socket: {}, peer: {}, source: 127.0.0.1:5000, destination: 127.0.0.1:5001, length: 5, rule: None }}",
+        id(1),
+        id(2)
+    );
+    assert_eq!(seen(&alone), [expected]);
+    for _ in 0..600 {
+        one.pipe.try_send(b"", other.local, None).unwrap();
+        alone.0.settle();
+    }
+    let lost = seen(&alone).iter().filter(|event| event.contains("rule: Some(UdpBufferFull)")).count() as u64;
+    assert!(lost > 0);
+    assert_eq!((seen(&alone).len(), lost), (601, alone.0.a.stack.counters().of(Rule::UdpBufferFull)));
+    drop((one, other));
+    alone.0.settle();
+}
+
+#[test]
 fn a_full_queue_loses_datagrams_by_name_and_a_connected_socket_hears_its_peer_only() {
     let mut alone = Alone::new();
     let (one, other) = (alone.0.bind_a(at("127.0.0.1", 0)), alone.0.bind_a(at("127.0.0.1", 0)));

@@ -117,6 +117,31 @@ fn a_connect_is_given_up_after_two_minutes() {
 }
 
 #[test]
+fn a_connect_that_nobody_waits_for_any_more_is_given_up_at_once() {
+    let mut bench = Bench::new();
+    let before = bench.net.a.stack.sockets();
+    bench.net.a.begin(Verb::BeginStream { remote: at(B, 7777) });
+    assert!(bench.idle(Duration::from_millis(1)).iter().all(|segment| segment.control == TcpControl::Syn));
+    let Ok(Outcome::Stream(stream)) = bench.completion().unwrap().result else { panic!() };
+    assert_eq!(bench.net.a.stack.sockets(), before + 1);
+    drop(stream);
+    assert!(bench.idle(Duration::from_secs(10)).is_empty(), "no SYN and no RST");
+    assert_eq!(bench.net.a.stack.sockets(), before);
+}
+
+#[test]
+fn shutting_down_a_connect_that_goes_on_gives_it_up() {
+    let mut bench = Bench::new();
+    bench.net.a.begin(Verb::BeginStream { remote: at(B, 7777) });
+    bench.idle(Duration::from_millis(1));
+    let Ok(Outcome::Stream(stream)) = bench.completion().unwrap().result else { panic!() };
+    assert_eq!(stream.pipe.try_connected(), Err(Error::WouldBlock));
+    stream.pipe.shutdown_write();
+    assert!(bench.idle(Duration::from_secs(10)).is_empty());
+    assert_eq!(stream.pipe.try_connected(), Err(Error::ConnectionReset));
+}
+
+#[test]
 fn closing_with_linger_at_zero_discards_what_is_unsent_and_resets() {
     let mut bench = Bench::new();
     let (stream, ours) = accepted(&mut bench);

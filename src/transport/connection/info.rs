@@ -16,7 +16,8 @@ pub struct TcpInfo {
     pub remote: SocketAddr,
     /// The state of the connection.
     pub state: TcpState,
-    /// Payload bytes in our largest segment: the smaller of the peer's MSS and what the link takes.
+    /// The MSS of our own segments, options included (RFC 9293 §3.7.1): the smaller of the peer's and what the way takes.
+    /// Timestamps take 12 bytes of it, which TCP_MAXSEG and Linux's `tcpi_snd_mss` leave out.
     pub send_mss: u16,
     /// The MSS that we announced.
     pub receive_mss: u16,

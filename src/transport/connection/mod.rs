@@ -105,6 +105,8 @@ pub struct Connection {
     pub(in crate::transport) reason: Option<Error>,
     /// An ICMP error that may pass: the reason if nothing more is heard (RFC 1122 §4.2.3.9).
     pub(in crate::transport) soft_error: Option<Error>,
+    /// Its program is told of them at once (IP_RECVERR).
+    pub(in crate::transport) wants_errors: bool,
     pub(in crate::transport) patience: Patience,
     /// SO_LINGER.
     linger: Option<Duration>,
@@ -144,6 +146,8 @@ pub enum TcpOption {
     Headers(Headers),
     /// TCP_CONGESTION, from the next acknowledgment on.
     Congestion(CongestionControl),
+    /// IP_RECVERR: its program is told of ICMP errors at once, although they may pass.
+    ReceiveErrors(bool),
 }
 
 /// What the peer said in its SYN and since.
@@ -215,6 +219,7 @@ impl Connection {
             ended: None,
             reason: None,
             soft_error: None,
+            wants_errors: false,
             patience: Patience::new(agreed.created),
             linger: None,
             sharing: Sharing::default(),
@@ -336,9 +341,13 @@ impl Connection {
         self.socket().may_send() && !self.is_closing
     }
 
-    /// Sends a FIN after what is in the send buffer.
+    /// Sends a FIN after what is in the send buffer. In SYN-SENT there is nobody to send it to (RFC 9293 §3.10.4), and
+    /// whoever waits for the connection is told what Linux tells (`tcp_disconnect`).
     pub fn close(&mut self) {
-        if self.may_send() {
+        if self.state() == TcpState::SynSent {
+            self.end(Close::Aborted, Error::ConnectionReset);
+            self.abort();
+        } else if self.may_send() {
             self.note_closer(Close::ByUs);
             if self.state() == TcpState::CloseWait {
                 self.is_closing = true;
@@ -373,6 +382,7 @@ impl Connection {
             TcpOption::Linger(linger) => self.linger = linger,
             TcpOption::Headers(headers) => self.agreed.header = headers.towards(self.agreed.remote.ip()),
             TcpOption::Congestion(control) => self.recovery.set_congestion_control(control),
+            TcpOption::ReceiveErrors(on) => self.wants_errors = on,
         }
     }
 

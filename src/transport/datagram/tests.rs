@@ -25,7 +25,7 @@ impl Bench {
     fn new() -> Bench {
         let id = SocketId { protocol: Protocol::Udp, number: 1 };
         let place = Place::one_family("0.0.0.0:7".parse().unwrap());
-        let socket = Datagram::new(id, place, 0, &Memory::new(usize::MAX), Time::ZERO);
+        let socket = Datagram::new(Holder { descriptor: 0, id }, place, &Memory::new(usize::MAX), Time::ZERO);
         Bench { interface: crate::transport::new_interface(1, Time::ZERO), socket }
     }
 

@@ -3,7 +3,7 @@
 use crate::error::Error;
 use crate::ip::{ErrorKind, IcmpError};
 use crate::observe::{Close, Fate, Rule, TcpState, Time};
-use crate::transport::{Below, Connection, FourTuple, Owner, Transport, segment_payload};
+use crate::transport::{Below, Connection, FourTuple, Notice, Owner, QueuedError, Transport, segment_payload};
 
 impl Transport {
     /// An ICMP error about a segment of ours.
@@ -11,7 +11,8 @@ impl Transport {
     /// Whoever can forge one must guess the 4-tuple and a sequence number that is on its way (RFC 5927 §4.1). One ends
     /// a connection that is only asked for, soft or not, as on Linux: a program would rather try the next address than
     /// wait for two minutes (RFC 5461 §4.1). In an established connection every one is taken for soft, because it may
-    /// pass (RFC 1122 §4.2.3.9, RFC 5927 §5.2): it becomes the reason if the connection dies of silence later.
+    /// pass (RFC 1122 §4.2.3.9, RFC 5927 §5.2): it becomes the reason if the connection dies of silence later. A program
+    /// that wants to know all the same is told, once, and its connection goes on (IP_RECVERR, `ip(7)`).
     pub(super) fn tcp_error(&mut self, now: Time, error: &IcmpError, below: &mut Below<'_>) -> Fate {
         let tuple = FourTuple { local: error.source, remote: error.destination };
         let slot = match self.tuples.get(&tuple) {
@@ -38,14 +39,21 @@ impl Transport {
             return fate;
         }
         let told = told(error.kind);
-        if connection.state() == TcpState::SynSent {
-            connection.end(Close::Unreachable, told);
-            let fate = fate(Rule::IcmpErrorDelivered, connection);
-            self.mark(slot);
-            return fate;
+        let is_asked_for = connection.state() == TcpState::SynSent;
+        if let Some(descriptor) = connection.descriptor().filter(|_| connection.wants_errors) {
+            // Linux: only what ends the wish for a connection is kept for MSG_ERRQUEUE (tcp_v4_err).
+            let queued = is_asked_for.then(|| QueuedError { error: told, ..QueuedError::of(error) });
+            let error = (!is_asked_for).then_some(told);
+            self.notices.push_back(Notice::Undelivered { descriptor, error, queued });
         }
-        connection.soft_error = Some(told);
-        fate(Rule::IcmpErrorDelivered, connection)
+        let fate = fate(Rule::IcmpErrorDelivered, connection);
+        if is_asked_for {
+            connection.end(Close::Unreachable, told);
+            self.mark(slot);
+        } else {
+            connection.soft_error = Some(told);
+        }
+        fate
     }
 }
 

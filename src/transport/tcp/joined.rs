@@ -11,11 +11,9 @@ use crate::transport::header::Header;
 use crate::transport::remnant::Remnant;
 use crate::transport::{Alarm, Bound, FourTuple, Life, Owner, Sharing, Transport};
 
-/// Both sockets of a joined connection, and who accepts it.
+/// The socket at the other end of a joined connection, and who accepts it.
 #[derive(Debug, Clone, Copy)]
 pub struct Joined {
-    /// The one that asked.
-    pub connector: SocketId,
     /// The one that is accepted.
     pub acceptor: SocketId,
     /// The listener's descriptor.
@@ -43,13 +41,13 @@ impl Transport {
         }
     }
 
-    /// Establishes it. `None` if [`Transport::can_join`] says no.
-    pub fn join(&mut self, ends: &Ends) -> Option<Joined> {
+    /// Establishes it for the socket that asks. `None` if [`Transport::can_join`] says no.
+    pub fn join(&mut self, ends: &Ends, connector: SocketId) -> Option<Joined> {
         if !self.can_join(ends) {
             return None;
         }
         let slot = self.joinable(ends)?;
-        let (connector, acceptor) = (self.new_id(Protocol::Tcp), self.new_id(Protocol::Tcp));
+        let acceptor = self.new_id(Protocol::Tcp);
         let Ends { local, remote, .. } = *ends;
         if let Some(&Owner::Remnant(slot)) = self.tuples.get(&FourTuple { local: remote, remote: local }) {
             self.forget_remnant(slot);
@@ -73,7 +71,7 @@ impl Transport {
             backlog: listener.backlog,
         });
         self.lives.push_back(Life::Joined { socket: connector, peer: acceptor });
-        Some(Joined { connector, acceptor, listener: listener.descriptor })
+        Some(Joined { acceptor, listener: listener.descriptor })
     }
 
     /// One end of a joined connection is over. Whoever closed first keeps its ends in TIME-WAIT, as after any other

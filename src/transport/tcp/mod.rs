@@ -5,10 +5,12 @@ mod icmp;
 mod joined;
 mod listen;
 mod remnant;
+mod unheld;
 mod upkeep;
 mod verbs;
 
 pub use joined::Joined;
+pub use unheld::{Shelf, Unheld};
 pub use upkeep::End;
 pub use verbs::Ends;
 

@@ -113,6 +113,8 @@ impl Transport {
         }
         let next = match connection.ended {
             Some(Close::Panicked | Close::Unreachable | Close::AddressGone) => Next::At(None),
+            // Nobody has answered the SYN: there is nobody to be told (RFC 9293 §3.10.4; Linux: tcp_need_reset).
+            Some(_) if connection.rcv_nxt().is_none() => Next::At(None),
             _ => connection.transmit(now, &mut self.interface, out),
         };
         let was_over = connection.was_over;

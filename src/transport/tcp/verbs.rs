@@ -12,7 +12,7 @@ use crate::transport::address::{leave_host, this_host};
 use crate::transport::connection::{Connection, TcpOption};
 use crate::transport::handshake::Listener;
 use crate::transport::{
-    Below, Bound, FourTuple, Life, Owner, Place, Sharing, Terms, Transport, isn, new_interface, segment_payload,
+    Below, Bound, FourTuple, Holder, Life, Owner, Place, Sharing, Terms, Transport, isn, new_interface, segment_payload,
 };
 
 /// Both ends of a connection that is to be.
@@ -61,15 +61,15 @@ impl Transport {
         self.ports.release(Protocol::Tcp, place, Bound::Reserved(descriptor));
     }
 
-    /// Lets the socket that `descriptor` has bound to `place` listen.
+    /// Lets the socket that `holder` has bound to `place` listen.
     ///
     /// # Errors
     ///
     /// [`Error::AddressInUse`] if another socket listens there.
-    pub fn listen(&mut self, place: Place, backlog: usize, terms: Terms, descriptor: usize) -> Result<usize> {
+    pub fn listen(&mut self, place: Place, backlog: usize, terms: Terms, holder: Holder) -> Result<usize> {
+        let Holder { descriptor, id } = holder;
         let slot = self.listeners.vacant_key();
         self.ports.listen(Protocol::Tcp, place, Bound::Reserved(descriptor), Bound::Listener(slot))?;
-        let id = self.new_id(Protocol::Tcp);
         let backlog = self.backlog(backlog);
         self.listeners.insert(Listener { id, place, backlog, waiting: 0, descriptor, terms, under_way: Vec::new() });
         self.lives.push_back(Life::Bound { socket: id, local: place.local, backlog: Some(backlog) });
@@ -90,6 +90,12 @@ impl Transport {
 
     fn backlog(&self, wanted: usize) -> usize {
         wanted.clamp(1, self.limits.backlog)
+    }
+
+    /// Where it listens, and how many may wait to be accepted.
+    pub fn listening(&self, slot: usize) -> (SocketAddr, usize) {
+        let listener = &self.listeners[slot];
+        (listener.place.local, listener.backlog)
     }
 
     /// Its name in the trace.
@@ -191,17 +197,16 @@ impl Transport {
         now: Time,
         ends: Ends,
         terms: &Terms,
-        descriptor: usize,
+        holder: Holder,
         below: &mut Below<'_>,
     ) -> Result<usize> {
         let Ends { local, remote, least_isn, .. } = ends;
-        let id = self.new_id(Protocol::Tcp);
-        let agreed = self.agree(id, (local, remote), now, least_isn, terms, below.ip);
+        let agreed = self.agree(holder.id, (local, remote), now, least_isn, terms, below.ip);
         let bytes = [terms.receive_bytes(&self.limits), terms.send_bytes(&self.limits)];
         let mut connection = Connection::new(self.memory.pair(bytes)?, agreed, TcpState::Closed);
         connection.set(TcpOption::Congestion(terms.congestion));
         connection.sharing = terms.sharing;
-        connection.descriptor = Some(descriptor);
+        connection.descriptor = Some(holder.descriptor);
         connection.narrow(segment_payload(below.ip.path_mtu(remote.ip()), remote));
         let mut interface = new_interface(isn::seed(agreed.isn), now);
         connection.connect(now, &mut interface, below.packets)?;

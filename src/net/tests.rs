@@ -1,0 +1,137 @@
+//! How stacks end, and what those are told who wait.
+
+use std::io::{ErrorKind, Read, Write};
+use std::net::SocketAddr;
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::thread;
+use std::time::Duration;
+
+use super::*;
+use crate::config::Config;
+use crate::device::{Device, pair};
+use crate::observe::{Depth, Observer, Record};
+
+/// Everything waits at most so long for what must come.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+fn at(address: &str) -> SocketAddr {
+    address.parse().unwrap()
+}
+
+/// Goes with its engine, and says so.
+struct Companion(Sender<()>);
+
+impl Observer for Companion {
+    fn depth(&self) -> Depth {
+        Depth::Nothing
+    }
+
+    fn observe(&mut self, _record: &Record<'_>) {}
+}
+
+impl Drop for Companion {
+    fn drop(&mut self) {
+        let _ = self.0.send(());
+    }
+}
+
+fn watched() -> (Builder, Receiver<()>) {
+    let (tell, told) = channel();
+    (Stack::builder().observer(Box::new(Companion(tell))), told)
+}
+
+fn host(address: &str, last: u8) -> Config {
+    let mac = format!("02:00:00:00:00:{last:02x}").parse().unwrap();
+    Config { addresses: vec![address.parse().unwrap()], mac, ..Config::default() }
+}
+
+fn two_hosts(device: impl Device + 'static, other: impl Device + 'static) -> (Stack, Stack, Receiver<()>) {
+    let (builder, gone) = watched();
+    let stack = builder.config(host("10.0.0.1/24", 1)).device(device).unwrap();
+    let peer = Stack::builder().config(host("10.0.0.2/24", 2)).device(other).unwrap();
+    stack.wait_ready().unwrap();
+    peer.wait_ready().unwrap();
+    (stack, peer, gone)
+}
+
+#[test]
+fn a_stack_that_nobody_holds_is_gone() {
+    let (builder, gone) = watched();
+    let stack = builder.loopback_only().unwrap();
+    let listener = TcpListener::bind(&stack, at("127.0.0.1:80")).unwrap();
+    let client = TcpStream::connect(&stack, at("127.0.0.1:80")).unwrap();
+    let names = UnixListener::bind(&stack, "/name").unwrap();
+    let udp = UdpSocket::bind(&stack, at("127.0.0.1:80")).unwrap();
+    drop(stack);
+    udp.send_to(b"still here", udp.local_addr().unwrap()).unwrap();
+    assert_eq!(udp.recv_from(&mut [0; 16]).unwrap().0, 10, "its sockets hold it");
+    drop((listener, client, names, udp));
+    gone.recv_timeout(PATIENCE).unwrap();
+}
+
+#[test]
+fn what_was_written_arrives_though_nobody_holds_the_stack_any_more() {
+    let (device, other) = pair(1500);
+    let (stack, peer, gone) = two_hosts(device, other);
+    let listener = TcpListener::bind(&peer, at("0.0.0.0:80")).unwrap();
+    let mut client = TcpStream::connect(&stack, at("10.0.0.2:80")).unwrap();
+    drop(stack);
+    let writer = thread::spawn(move || client.write_all(&[7; 200_000]).unwrap());
+    let (mut server, _) = listener.accept().unwrap();
+    let mut bytes = Vec::new();
+    server.read_to_end(&mut bytes).unwrap();
+    assert_eq!(bytes.len(), 200_000);
+    writer.join().unwrap();
+    drop(server);
+    gone.recv_timeout(PATIENCE).unwrap();
+}
+
+#[test]
+fn who_waits_is_told_when_the_future_that_runs_the_stack_is_dropped() {
+    let (device, _other) = pair(1500);
+    let (stack, run) = Stack::builder().drive(device).unwrap();
+    let (drop_it, dropped) = ::tokio::sync::oneshot::channel::<()>();
+    let driver = thread::spawn(move || {
+        let runtime = ::tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            ::tokio::select! {
+                _ = run => panic!("it was not asked to stop"),
+                _ = dropped => {}
+            }
+        });
+    });
+    let listener = TcpListener::bind(&stack, at("127.0.0.1:80")).unwrap();
+    let mut client = TcpStream::connect(&stack, at("127.0.0.1:80")).unwrap();
+    let _server = listener.accept().unwrap();
+    let udp = UdpSocket::bind(&stack, at("127.0.0.1:80")).unwrap();
+    let names = UnixListener::bind(&stack, "/name").unwrap();
+    let letters = UnixDatagram::bind(&stack, "/letters").unwrap();
+    let (tell, told) = channel();
+    let wait = |call: Box<dyn FnOnce() -> ErrorKind + Send>| {
+        let tell = tell.clone();
+        thread::spawn(move || tell.send(call()));
+    };
+    wait(Box::new(move || listener.accept().unwrap_err().kind()));
+    wait(Box::new(move || client.read(&mut [0]).unwrap_err().kind()));
+    wait(Box::new(move || udp.recv_from(&mut [0]).unwrap_err().kind()));
+    wait(Box::new(move || names.accept().unwrap_err().kind()));
+    wait(Box::new(move || letters.recv(&mut [0]).unwrap_err().kind()));
+    drop_it.send(()).unwrap();
+    for _ in 0..5 {
+        assert_eq!(told.recv_timeout(PATIENCE), Ok(ErrorKind::NetworkDown));
+    }
+    driver.join().unwrap();
+}
+
+#[test]
+fn a_poller_that_looks_often_at_a_new_socket_leaves_nothing_there() {
+    let stack = Stack::builder().loopback_only().unwrap();
+    let socket = Socket::new(&stack, Domain::Inet, Type::Stream, None).unwrap();
+    let poller = Poller::new();
+    poller.register(&socket, 1, Interest::Readable, Trigger::Level).unwrap();
+    let mut events = Vec::new();
+    for _ in 0..100 {
+        assert_eq!(poller.wait(&mut events, None).unwrap(), 1, "a hang-up");
+    }
+    assert_eq!(socket.watchers(), 1);
+}
