@@ -4,7 +4,6 @@ use std::fmt;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::Tracing;
 use super::filter::Sieve;
 use super::queue::Queue;
 use crate::observe::{Depth, Observer, Record};
@@ -50,12 +49,11 @@ impl Audience {
         DEPTHS.get(usize::from(self.shared.depth.load(Ordering::Relaxed))).copied().unwrap_or_default()
     }
 
-    /// Takes a seat: from the engine's next step on, what `tracing` asks for comes to the queue.
-    pub(super) fn sit(&self, tracing: Tracing, most: usize) -> Watching {
-        let Tracing { depth, filter, count } = tracing;
-        let queue = Arc::new(Queue::new(most, count));
+    /// Takes a seat: from the engine's next step on, what passes comes to the queue.
+    pub(super) fn sit(&self, depth: Depth, sieve: Sieve, queue: Queue) -> Watching {
+        let queue = Arc::new(queue);
         let mut seats = self.shared.lock();
-        seats.push(Seat { depth, sieve: Sieve::new(filter), queue: Arc::clone(&queue) });
+        seats.push(Seat { depth, sieve, queue: Arc::clone(&queue) });
         self.shared.measure(&seats);
         drop(seats);
         Watching { audience: self.clone(), queue }

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::place::{self, Place, Unavailable};
-use super::{Bound, Counted, Hello, Message, PROTOCOL, Request, Tracing};
+use super::{Bound, Counted, Hello, Listed, Message, PROTOCOL, Request, Tracing};
 
 /// How long an answer may take.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -156,8 +156,28 @@ impl Client {
     pub fn stats(&mut self) -> Result<Counted, Unanswered> {
         match self.ask(&Request::Stats)? {
             Message::Stats(counted) => Ok(counted),
-            other => Err(unexpected(other)),
+            other => Err(unexpected(&other)),
         }
+    }
+
+    /// The sockets there are, by age. `details`: with all that is known of each TCP connection.
+    ///
+    /// # Errors
+    ///
+    /// [`Unanswered::Broken`].
+    pub fn sockets(&mut self, details: bool) -> Result<Vec<Listed>, Unanswered> {
+        let mut all = Vec::new();
+        let mut message = self.ask(&Request::Sockets { details })?;
+        loop {
+            match message {
+                Message::Socket(listed) => all.push(listed),
+                Message::End => break,
+                other => return Err(unexpected(&other)),
+            }
+            message = self.next()?.ok_or_else(|| Unanswered::Broken("the daemon has ended".into()))?;
+        }
+        all.sort_by_key(|listed| listed.id.number);
+        Ok(all)
     }
 
     /// Every bound of the stack.
@@ -168,7 +188,7 @@ impl Client {
     pub fn limits(&mut self) -> Result<Vec<Bound>, Unanswered> {
         match self.ask(&Request::Limits)? {
             Message::Limits { limits } => Ok(limits),
-            other => Err(unexpected(other)),
+            other => Err(unexpected(&other)),
         }
     }
 
@@ -180,7 +200,7 @@ impl Client {
     pub fn trace(&mut self, tracing: Tracing) -> Result<(), Unanswered> {
         match self.ask(&Request::Trace(tracing))? {
             Message::Tracing => self.reader.get_ref().set_read_timeout(None).map_err(|error| broken(&error)),
-            other => Err(unexpected(other)),
+            other => Err(unexpected(&other)),
         }
     }
 
@@ -242,8 +262,8 @@ fn broken(error: &io::Error) -> Unanswered {
     })
 }
 
-fn unexpected(message: Message<'_>) -> Unanswered {
-    let line = serde_json::to_string(&message).unwrap_or_default();
+fn unexpected(message: &Message<'_>) -> Unanswered {
+    let line = serde_json::to_string(message).unwrap_or_default();
     Unanswered::Broken(format!("the daemon answers something else: {line}"))
 }
 

@@ -153,6 +153,11 @@ impl Sieve {
         Sieve { filter, followed: HashSet::new() }
     }
 
+    /// Whether it makes a difference which sockets there are.
+    pub(super) fn wants_introductions(&self) -> bool {
+        !self.filter.hosts.is_empty() || !self.filter.ports.is_empty()
+    }
+
     /// From here on this socket's events are told, if its addresses fit.
     pub(super) fn meet(&mut self, socket: SocketId, ends: [Option<SocketAddr>; 2]) {
         let ends = ends.map(|end| end.map(|end| (end.ip(), Some(end.port()))));

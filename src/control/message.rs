@@ -5,8 +5,9 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::Filter;
+use super::{Filter, Listed};
 use crate::config::Limits;
+use crate::engine::Usage;
 use crate::observe::{Counters, Depth, Record, Time};
 
 /// The version of the protocol. It changes when something that was there means something else; what is only added does
@@ -25,6 +26,12 @@ pub const PROTOCOL: u32 = 1;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "request", rename_all = "kebab-case")]
 pub enum Request {
+    /// The sockets there are. The answer is a [`Message::Socket`] for each, and [`Message::End`].
+    Sockets {
+        /// With all that is known of each TCP connection.
+        #[serde(default)]
+        details: bool,
+    },
     /// What has been counted. The answer is [`Message::Stats`].
     Stats,
     /// Every bound of the stack. The answer is [`Message::Limits`].
@@ -53,6 +60,8 @@ pub struct Tracing {
 pub enum Message<'a> {
     /// The first line, before anything was asked.
     Hello(Hello),
+    /// One of the answers to [`Request::Sockets`].
+    Socket(Listed),
     /// The answer to [`Request::Stats`].
     Stats(Counted),
     /// The answer to [`Request::Limits`].
@@ -147,15 +156,19 @@ pub struct Bound {
     pub value: u64,
     /// What it is when nobody chose.
     pub default: u64,
+    /// How much of it is used; `null` for those of one socket, of one peer or of one second, which have no total.
+    #[serde(default)]
+    pub used: Option<u64>,
 }
 
 impl Bound {
-    /// The bounds of a stack with these settings.
-    pub fn all(limits: &Limits) -> Vec<Bound> {
+    /// The bounds of a stack with these settings, of which so much is used.
+    pub fn all(limits: &Limits, usage: &Usage) -> Vec<Bound> {
         let rows = Limits::table().into_iter();
         rows.filter_map(|row| {
             let value = limits.get(&row.name)?;
-            Some(Bound { name: row.name, value, default: row.default })
+            let used = usage.of(&row.name);
+            Some(Bound { name: row.name, value, default: row.default, used })
         })
         .collect()
     }

@@ -14,6 +14,7 @@
 mod audience;
 mod client;
 mod filter;
+mod listed;
 mod message;
 mod packet;
 mod place;
@@ -26,6 +27,7 @@ mod tests;
 pub use audience::{Audience, Fanout};
 pub use client::{Client, Unanswered};
 pub use filter::{Filter, Kind};
+pub use listed::{Details, Family, Listed, Network, Pending};
 pub use message::{BadRequest, Bound, Counted, Hello, Message, PROTOCOL, Request, Tracing};
 pub use place::{Place, Taken, Unavailable};
 pub use server::{Served, Terms, serve};

@@ -9,9 +9,11 @@ use tokio::net::UnixStream;
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::time::{sleep, timeout};
 
-use super::queue::Told;
+use super::filter::Sieve;
+use super::queue::{Queue, Told};
 use super::server::Shared;
-use super::{Bound, Counted, Message, Request, Tracing};
+use super::{Bound, Counted, Listed, Message, Request, Tracing};
+use crate::engine::{Address, Page};
 
 /// The longest request.
 const LONGEST: u64 = 64 * 1024;
@@ -147,22 +149,55 @@ impl Conversation {
 
     async fn answer(&mut self, request: Request) -> io::Result<()> {
         match request {
+            Request::Sockets { details } => self.list(details).await,
             Request::Stats => {
                 let counters = self.shared.handle.counters().await;
                 let counted = Counted::new(self.shared.handle.now(), &counters);
                 self.out.say(&Message::Stats(counted)).await
             }
             Request::Limits => {
-                let limits = Bound::all(&self.shared.terms.limits);
+                let usage = self.shared.handle.latest().await.usage;
+                let limits = Bound::all(&self.shared.terms.limits, &usage);
                 self.out.say(&Message::Limits { limits }).await
             }
             Request::Trace(tracing) => self.trace(tracing).await,
         }
     }
 
+    /// Tells of each socket, part by part: the engine goes on between them, and waits for nobody.
+    async fn list(&mut self, details: bool) -> io::Result<()> {
+        let mut next = Some(Page::default());
+        while let Some(page) = next {
+            let Ok((rows, rest)) = self.shared.handle.sockets(page).await else { break };
+            let now = self.shared.handle.now();
+            for row in &rows {
+                self.out.say(&Message::Socket(Listed::new(row, now, details))).await?;
+            }
+            next = rest;
+        }
+        self.out.say(&Message::End).await
+    }
+
+    /// Tells a filter of the sockets that are there already.
+    async fn introduce(&self, sieve: &mut Sieve) {
+        let mut next = sieve.wants_introductions().then(Page::default);
+        while let Some(page) = next {
+            let Ok((rows, rest)) = self.shared.handle.sockets(page).await else { break };
+            for row in &rows {
+                let peer = row.peer.as_ref().and_then(Address::as_socket);
+                sieve.meet(row.id, [row.local.as_socket(), peer]);
+            }
+            next = rest;
+        }
+    }
+
     /// Tells what happens until it was enough, or the client says something else.
     async fn trace(&mut self, tracing: Tracing) -> io::Result<()> {
-        let watching = self.shared.audience.sit(tracing, self.shared.terms.limits.control_queue);
+        let Tracing { depth, filter, count } = tracing;
+        let mut sieve = Sieve::new(filter);
+        self.introduce(&mut sieve).await;
+        let queue = Queue::new(self.shared.terms.limits.control_queue, count);
+        let watching = self.shared.audience.sit(depth, sieve, queue);
         let queue = Arc::clone(&watching.queue);
         // An engine that sleeps looks who watches when it wakes.
         self.shared.handle.wake();

@@ -9,7 +9,7 @@ use crate::config::Mac;
 use crate::error::{Error, Result};
 use crate::observe::{Counters, Time};
 use crate::pipe::Doorbell;
-use crate::stack::{Awaited, Outcome, Verb};
+use crate::stack::{Awaited, Outcome, Page, SocketRow, Usage, Verb};
 
 /// What a handle tells the engine.
 #[derive(Debug)]
@@ -38,6 +38,8 @@ pub struct Status {
     pub awaited: Awaited,
     /// As of the last time somebody asked, or the end.
     pub counters: Counters,
+    /// The same.
+    pub usage: Usage,
 }
 
 #[derive(Debug)]
@@ -138,13 +140,30 @@ impl Handle {
 
     /// What the stack has counted up to now, or up to its end.
     pub async fn counters(&self) -> Counters {
+        self.latest().await.counters
+    }
+
+    /// What the stack has counted, and how much of its bounds is used, up to now or up to its end.
+    pub async fn latest(&self) -> Status {
         let mut status = self.status.clone();
         status.mark_unchanged();
         self.shared.wants_counters.store(true, Ordering::Release);
         self.doorbell.wake();
         // An error says that the engine has stopped: then the last figures are the final ones.
         let _ = status.changed().await;
-        status.borrow().counters.clone()
+        status.borrow().clone()
+    }
+
+    /// A part of the list of sockets, and where it goes on.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NetworkDown`] if the engine has stopped.
+    pub async fn sockets(&self, page: Page) -> Result<(Vec<SocketRow>, Option<Page>)> {
+        match self.call(Verb::List { page }).await? {
+            Outcome::List(rows, next) => Ok((rows, next)),
+            _ => Err(Error::NotSupported),
+        }
     }
 }
 

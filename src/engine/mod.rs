@@ -15,6 +15,8 @@ use tokio::sync::{oneshot, watch};
 
 pub use handle::{Command, Handle, Status};
 
+pub use crate::stack::{Address, Hold, Page, Sending, SocketRow, TcpInfo, Type, Usage, Way};
+
 use crate::config::Config;
 use crate::device::{self, Device, Unplugged};
 use crate::error::Result;
@@ -287,6 +289,7 @@ impl<D: Device + 'static> Engine<D> {
                 is_ready: self.stack.is_ready(),
                 duplicates: self.stack.duplicates().to_vec(),
                 counters: self.stack.counters().clone(),
+                usage: self.stack.usage(),
             };
             self.status.send_replace(status);
         }

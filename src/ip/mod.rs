@@ -127,6 +127,11 @@ impl Ip {
         }
     }
 
+    /// Destinations whose path is known to be narrow, bytes of incomplete datagrams, and groups.
+    pub fn usage(&self) -> (usize, usize, usize) {
+        (self.paths.len(), self.reassembly.bytes(), self.groups().count())
+    }
+
     /// Adds an address that is not in the settings, such as the link-local one; it starts tentative.
     pub fn add_address(&mut self, cidr: Cidr) {
         self.addresses.add(cidr);

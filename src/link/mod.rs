@@ -147,6 +147,11 @@ impl Link {
         self.mac
     }
 
+    /// How many neighbours are known or asked for, and bytes of packets that wait for them.
+    pub fn usage(&self) -> (usize, usize) {
+        (self.neighbours.len(), self.neighbours.waiting_bytes())
+    }
+
     /// The largest IP packet a frame may carry.
     pub fn mtu(&self) -> usize {
         self.mtu
