@@ -287,6 +287,16 @@ impl Event<'_> {
             }
             Event::Connected { socket, local, remote } => Event::Connected { socket, local, remote },
             Event::Joined { socket, peer } => Event::Joined { socket, peer },
+            Event::Datagram { socket, peer, source, destination, length, rule } => {
+                Event::Datagram { socket, peer, source, destination, length, rule }
+            }
+            Event::Opened { socket, kind } => Event::Opened { socket, kind: Cow::Owned(kind.into_owned()) },
+            Event::UnixBound { socket, name, backlog } => {
+                Event::UnixBound { socket, name: Cow::Owned(name.into_owned()), backlog }
+            }
+            Event::UnixAccepted { socket, listener, name, waiting, backlog } => {
+                Event::UnixAccepted { socket, listener, name: Cow::Owned(name.into_owned()), waiting, backlog }
+            }
             Event::Closed { socket, how, summary } => Event::Closed { socket, how, summary },
             Event::Datagram { socket, peer, source, destination, length, rule } => {
                 Event::Datagram { socket, peer, source, destination, length, rule }

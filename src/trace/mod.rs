@@ -53,20 +53,29 @@
 //! follows a newline by as much.
 
 mod arp;
+mod capture;
 mod checksum;
 mod dhcp;
 mod frame;
 mod icmp;
+mod ladder;
 mod layers;
 mod life;
+mod line;
 mod quantity;
 mod reason;
 mod summary;
 mod tcp;
 #[cfg(test)]
 mod tests;
+mod tree;
 
 use log::Level;
+
+pub use capture::Capture;
+pub use ladder::{Ladder, Rung};
+pub use line::{Line, Links, Tone};
+pub use tree::Tree;
 
 use crate::observe::{Depth, Direction, Event, Fate, Observer, Record};
 use frame::Frame;

@@ -1,6 +1,6 @@
 //! Whole lines, as a person reads them, and frames that no person sends.
 
-mod frames;
+pub(super) mod frames;
 
 use std::cell::RefCell;
 
@@ -35,7 +35,7 @@ fn connection() -> Fate {
     Fate { numbers: Some(NUMBERS), ..Fate::of(Ownership::FourTuple { socket: CONNECTION }) }
 }
 
-fn syn() -> Vec<u8> {
+pub(super) fn syn() -> Vec<u8> {
     let segment = TcpRepr {
         control: TcpControl::Syn,
         seq_number: TcpSeqNumber(2_000_000),
