@@ -281,33 +281,24 @@ impl Event<'_> {
             Event::Router { address, state } => Event::Router { address, state },
             Event::Lease { address, server, state } => Event::Lease { address, server, state },
             Event::Neighbour { address, state } => Event::Neighbour { address, state },
+            Event::Datagram { socket, peer, source, destination, length, rule } => {
+                Event::Datagram { socket, peer, source, destination, length, rule }
+            }
+            Event::Opened { socket, kind } => Event::Opened { socket, kind: Cow::Owned(kind.into_owned()) },
+            Event::UnixBound { socket, name, backlog } => {
+                Event::UnixBound { socket, name: Cow::Owned(name.into_owned()), backlog }
+            }
+            Event::UnixAccepted { socket, listener, name, waiting, backlog } => {
+                let name = Cow::Owned(name.into_owned());
+                Event::UnixAccepted { socket, listener, name, waiting, backlog }
+            }
             Event::Bound { socket, local, backlog } => Event::Bound { socket, local, backlog },
             Event::Accepted { socket, listener, listening, local, remote, waiting, backlog } => {
                 Event::Accepted { socket, listener, listening, local, remote, waiting, backlog }
             }
             Event::Connected { socket, local, remote } => Event::Connected { socket, local, remote },
             Event::Joined { socket, peer } => Event::Joined { socket, peer },
-            Event::Datagram { socket, peer, source, destination, length, rule } => {
-                Event::Datagram { socket, peer, source, destination, length, rule }
-            }
-            Event::Opened { socket, kind } => Event::Opened { socket, kind: Cow::Owned(kind.into_owned()) },
-            Event::UnixBound { socket, name, backlog } => {
-                Event::UnixBound { socket, name: Cow::Owned(name.into_owned()), backlog }
-            }
-            Event::UnixAccepted { socket, listener, name, waiting, backlog } => {
-                Event::UnixAccepted { socket, listener, name: Cow::Owned(name.into_owned()), waiting, backlog }
-            }
             Event::Closed { socket, how, summary } => Event::Closed { socket, how, summary },
-            Event::Datagram { socket, peer, source, destination, length, rule } => {
-                Event::Datagram { socket, peer, source, destination, length, rule }
-            }
-            Event::Opened { socket, kind } => Event::Opened { socket, kind: Cow::Owned(kind.into_owned()) },
-            Event::UnixBound { socket, name, backlog } => {
-                Event::UnixBound { socket, name: Cow::Owned(name.into_owned()), backlog }
-            }
-            Event::UnixAccepted { socket, listener, name, waiting, backlog } => {
-                Event::UnixAccepted { socket, listener, name: Cow::Owned(name.into_owned()), waiting, backlog }
-            }
             Event::Call { socket, call } => Event::Call { socket, call },
             Event::State { socket, from, to } => Event::State { socket, from, to },
             Event::Delivered { socket, bytes } => Event::Delivered { socket, bytes },
@@ -331,17 +322,20 @@ pub struct Fate {
     pub states: Option<(TcpState, TcpState)>,
     /// Where the connection's sequence numbers begin, for numbers a person can read.
     pub numbers: Option<Numbers>,
+    /// What it leaves because of, while it is on its way down. Once it is told, that is its record's cause.
+    #[serde(skip)]
+    pub cause: Option<EventId>,
 }
 
 impl Fate {
     /// A frame that no socket owns, for this reason.
     pub const fn nobody(rule: Rule) -> Fate {
-        Fate { owner: None, rule: Some(rule), states: None, numbers: None }
+        Fate { owner: None, rule: Some(rule), states: None, numbers: None, cause: None }
     }
 
     /// A frame of this socket.
     pub const fn of(owner: Ownership) -> Fate {
-        Fate { owner: Some(owner), rule: None, states: None, numbers: None }
+        Fate { owner: Some(owner), rule: None, states: None, numbers: None, cause: None }
     }
 }
 

@@ -100,6 +100,11 @@ impl Trail {
         NonZeroU64::new(self.last).map(EventId)
     }
 
+    /// The same, if somebody looks as closely as that: who does not is not told the event either.
+    pub fn number_at(&mut self, depth: Depth) -> Option<EventId> {
+        if self.shows(depth) { self.number() } else { None }
+    }
+
     /// What happens from here on happens because of this. Gives what it was before.
     pub fn because_of(&mut self, cause: Option<EventId>) -> Option<EventId> {
         std::mem::replace(&mut self.cause, cause)
@@ -128,6 +133,20 @@ impl Trail {
         let id = self.number()?;
         observer.observe(&Record { id, cause: self.cause, at, event });
         Some(id)
+    }
+
+    /// The same for an event that has a cause of its own.
+    pub fn tell_for(
+        &mut self,
+        at: Time,
+        cause: Option<EventId>,
+        event: Event<'_>,
+        observer: &mut dyn Observer,
+    ) -> Option<EventId> {
+        let before = self.because_of(cause);
+        let id = self.tell(at, event, observer);
+        self.because_of(before);
+        id
     }
 
     /// The same for an event that has its number already, and its cause.

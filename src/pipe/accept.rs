@@ -3,6 +3,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 
+use super::deed::Deed;
 use super::waiters::Waiters;
 use super::{Bell, lock};
 use crate::error::{Error, Result};
@@ -77,6 +78,7 @@ impl<T> Accepts<T> {
             Some(connection) => {
                 drop(queue);
                 self.shared.connectors.wake(None);
+                self.bell.note(Deed::Accept);
                 self.bell.ring();
                 Ok(connection)
             }
@@ -87,6 +89,7 @@ impl<T> Accepts<T> {
 
     /// Does not listen any more: whoever waits to accept is told, and so is the stack.
     pub fn shut_down(&self) {
+        self.bell.note(Deed::ShutdownRead);
         lock(&self.shared.queue).shut = true;
         self.shared.acceptors.wake(None);
         self.shared.connectors.wake(None);
@@ -123,6 +126,7 @@ impl<T> Accepts<T> {
 
 impl<T> Drop for Accepts<T> {
     fn drop(&mut self) {
+        self.bell.note(Deed::Close);
         lock(&self.shared.queue).dropped = true;
         self.shared.connectors.wake(None);
         self.bell.ring();

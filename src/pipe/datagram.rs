@@ -5,6 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 
+use super::deed::Deed;
 use super::link::{Counted, Joined, Joint, Link, Side, Tally};
 use super::readiness::{Interest, Readiness};
 use super::{Bell, lock};
@@ -222,6 +223,7 @@ impl<A: Clone> Datagrams<A> {
         let received = Received { count, length: bytes.len(), addresses: addresses.clone() };
         drop(queue);
         if !peek {
+            self.link.note(self.side, Deed::Read(count));
             incoming.writers.wake(self.link.bell(self.side));
         }
         Ok(Some(received))
@@ -252,6 +254,7 @@ impl<A: Clone> Datagrams<A> {
         }
         queue.push(addresses, gather(buffers, length));
         drop(queue);
+        self.link.note(self.side, Deed::Write(length));
         outgoing.readers.wake(None);
         self.link.ring_stack(self.side);
         if self.link.is_joined() && self.link.is_gone(self.side.other()) && !lock(&outgoing.queue).datagrams.is_empty()
@@ -317,11 +320,13 @@ impl<A: Clone> Datagrams<A> {
 
     /// Nothing more will be sent; what waits still is.
     pub fn shutdown_write(&self) {
+        self.link.note(self.side, Deed::ShutdownWrite);
         self.link.shut_down_write(self.side);
     }
 
     /// Nothing more will be received.
     pub fn shutdown_read(&self) {
+        self.link.note(self.side, Deed::ShutdownRead);
         self.link.shut_down_read(self.side);
     }
 
@@ -450,6 +455,7 @@ pub(super) fn gather(buffers: &[IoSlice<'_>], length: usize) -> Box<[u8]> {
 
 impl<A> Drop for Datagrams<A> {
     fn drop(&mut self) {
+        self.link.note(self.side, Deed::Close);
         self.link.drop_end(self.side, || lock(&self.link.incoming(self.side).queue).datagrams.is_empty());
     }
 }

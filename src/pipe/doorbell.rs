@@ -4,6 +4,7 @@ use std::task::Waker;
 
 use atomic_waker::AtomicWaker;
 
+use super::deed::{Deed, Deeds};
 use super::lock;
 
 /// Tells the engine which sockets need it, and wakes it if it sleeps.
@@ -28,6 +29,7 @@ struct Shared {
     rung: Mutex<Vec<usize>>,
     waiting: AtomicBool,
     engine: AtomicWaker,
+    deeds: Deeds,
 }
 
 impl Doorbell {
@@ -54,6 +56,31 @@ impl Doorbell {
         self.shared.waiting.load(Ordering::Acquire)
     }
 
+    /// From here on, or no longer, what programs do at their ends is kept until [`Doorbell::take_deeds`], and every deed
+    /// wakes the engine: somebody looks.
+    pub fn want_deeds(&self, is_wanted: bool) {
+        self.shared.deeds.want(is_wanted);
+    }
+
+    /// Appends what programs have done, each with the descriptor of its socket, in the order in which they did it. Gives
+    /// how many deeds are missing at the end, because too many waited.
+    ///
+    /// ```
+    /// use tapsock::{memory::Memory, pipe::{Deed, Doorbell, Stream}};
+    /// let doorbell = Doorbell::default();
+    /// let (application, _stack) = Stream::new(1024, &Memory::new(1 << 20), doorbell.bell(7))?;
+    /// application.try_write(b"nobody looks")?;
+    /// doorbell.want_deeds(true);
+    /// application.try_write(b"hello")?;
+    /// let mut deeds = Vec::new();
+    /// assert_eq!(doorbell.take_deeds(&mut deeds), 0);
+    /// assert_eq!(deeds, [(7, Deed::Write(5))]);
+    /// # Ok::<(), tapsock::error::Error>(())
+    /// ```
+    pub fn take_deeds(&self, deeds: &mut Vec<(usize, Deed)>) -> u64 {
+        self.shared.deeds.take(deeds)
+    }
+
     /// Appends the descriptors that rang, each once. Their bells can ring again after [`Bell::reset`].
     pub fn answer(&self, rung: &mut Vec<usize>) {
         if self.shared.waiting.swap(false, Ordering::AcqRel) {
@@ -75,6 +102,14 @@ impl Bell {
     pub fn ring(&self) {
         if !self.rung.swap(true, Ordering::AcqRel) {
             lock(&self.doorbell.shared.rung).push(self.descriptor);
+            self.doorbell.wake();
+        }
+    }
+
+    /// Keeps for the engine what the program has done, if somebody looks.
+    pub(super) fn note(&self, deed: Deed) {
+        if self.doorbell.shared.deeds.is_wanted() {
+            self.doorbell.shared.deeds.push(self.descriptor, deed);
             self.doorbell.wake();
         }
     }

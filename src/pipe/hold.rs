@@ -2,6 +2,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::Bell;
+use super::deed::Deed;
 
 /// A program's hold on a socket that has no pipe to the stack: dropped, the stack is told.
 #[derive(Debug)]
@@ -26,6 +27,7 @@ impl Hold {
 
 impl Drop for Hold {
     fn drop(&mut self) {
+        self.bell.note(Deed::Close);
         self.is_dropped.store(true, Ordering::Release);
         self.bell.ring();
     }

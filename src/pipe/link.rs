@@ -4,6 +4,7 @@ use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll, Waker};
 
 use super::Bell;
+use super::deed::Deed;
 use super::readiness::{Interest, Readiness};
 use super::waiters::Waiters;
 use crate::error::{Error, Result};
@@ -275,6 +276,13 @@ impl<Q> Link<Q> {
     pub(super) fn ring(&self, side: Side) {
         if let Some(bell) = self.bell(side) {
             bell.ring();
+        }
+    }
+
+    /// What the program at this end has done, for whoever looks.
+    pub(super) fn note(&self, side: Side, deed: Deed) {
+        if let Some(bell) = self.bell(side) {
+            bell.note(deed);
         }
     }
 

@@ -15,6 +15,7 @@
 //! | `joined` | connections to sockets of this very stack, without packets |
 //! | `list` | the list of sockets |
 //! | `packet` | echo and raw sockets |
+//! | `seen` | what an observer is told of calls |
 //! | `service` | bytes between pipes and the transport |
 //! | `unix` | Unix-domain sockets |
 //!
@@ -28,6 +29,7 @@ mod list;
 mod open;
 mod option;
 mod packet;
+mod seen;
 mod service;
 mod unix;
 mod verb;

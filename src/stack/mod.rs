@@ -4,6 +4,8 @@
 //! The engine drives it with a device and a clock; tests drive it in virtual time; both see the same machine.
 
 mod autoconf;
+mod causes;
+mod follow;
 mod loopback;
 mod send;
 mod show;
@@ -18,6 +20,7 @@ use rand::{Rng, SeedableRng};
 
 use crate::config::{Cidr, Config};
 use autoconf::Autoconf;
+use causes::Causes;
 use loopback::Loopback;
 
 use crate::ip::{Ip, Packets, Verdict};
@@ -30,7 +33,7 @@ pub use usage::Usage;
 
 use crate::link::{Link, NeighbourMessage, Received};
 use crate::memory::Memory;
-use crate::observe::{Cast, Counters, Depth, Direction, Event, Fate, Observer, Rule, Time, Trail};
+use crate::observe::{Cast, Counters, Depth, Direction, Event, Fate, Observer, Rule, Time, TimerKind, Trail};
 use crate::pipe::Doorbell;
 use crate::socket::Sockets;
 use crate::transport::{Below, Transport};
@@ -66,6 +69,7 @@ pub struct Stack {
     loopback: Loopback,
     counters: Counters,
     trail: Trail,
+    causes: Causes,
     rng: StdRng,
     autoconf: Autoconf,
     duplicates: Vec<(IpAddr, crate::config::Mac)>,
@@ -95,6 +99,7 @@ impl Stack {
             loopback: Loopback::default(),
             counters: Counters::default(),
             trail: Trail::default(),
+            causes: Causes::default(),
             rng,
             autoconf: Autoconf::new(&config),
             duplicates: Vec::new(),
@@ -165,6 +170,7 @@ impl Stack {
         observer: &mut dyn Observer,
     ) -> Step {
         self.trail.set_depth(observer.depth());
+        self.follow();
         self.transport.watch_datagrams(self.trail.shows(Depth::Frame));
         if !self.is_begun {
             self.is_begun = true;
@@ -178,20 +184,35 @@ impl Stack {
         }
         let sent = out.len();
         self.link.poll(now, out);
+        self.show_timed_frames(now, TimerKind::Neighbour, (sent, out), observer);
+        let sent = out.len();
         self.poll_autoconf(now, out);
-        self.show_frames(now, sent, out, observer);
+        self.show_timed_frames(now, TimerKind::Autoconfiguration, (sent, out), observer);
         self.take_link_notices(now, out, observer);
+        let waiting = self.packets.len();
         self.ip.poll(now, &mut self.packets);
+        self.follow_timed_packets(now, TimerKind::Reassembly, waiting, observer);
         self.count_given_up();
         self.transport.poll(now, &mut self.packets);
+        self.follow_timers(now, observer);
         self.sockets.poll(now);
         for call in calls.drain(..) {
+            let called = self.follows().then(|| self.begin_call(now, &call, observer));
             let mut below = Below { ip: &mut self.ip, packets: &mut self.packets };
             self.sockets.call(now, call, &mut self.transport, &mut below, &mut self.rng);
+            if let Some(called) = called {
+                self.end_call(now, &called, observer);
+            }
+        }
+        self.sockets.hear();
+        if self.follows() {
+            self.follow_deeds(now, observer);
         }
         let mut below = Below { ip: &mut self.ip, packets: &mut self.packets };
         self.sockets.answer(now, &mut self.transport, &mut below, &mut self.rng);
+        let waiting = self.packets.len();
         self.ip.poll_groups(now, &mut self.packets);
+        self.follow_timed_packets(now, TimerKind::Group, waiting, observer);
         self.take_transport_notices(now);
         self.flush(now, out, observer);
         let has_more = self.service(now, out, observer);
@@ -199,6 +220,7 @@ impl Stack {
         self.take_link_notices(now, out, observer);
         self.autoconf.settle(!self.is_linked || !self.config.addresses.is_empty());
         self.show_lives(now, observer);
+        self.follow_returns(now, observer);
         let below = [self.link.deadline(), self.ip.deadline(), self.ip.group_deadline()];
         let above = [self.transport.deadline(), self.sockets.deadline(), self.autoconf.deadline()];
         let deadline = below.into_iter().chain(above).flatten().min();
@@ -213,6 +235,7 @@ impl Stack {
     /// Ends every connection with a RST and tells every program, because the stack stops.
     pub fn shut_down(&mut self, now: Time, out: &mut Frames, observer: &mut dyn Observer) {
         self.trail.set_depth(observer.depth());
+        self.follow();
         self.transport.shut_down(now, &mut self.packets);
         self.flush(now, out, observer);
         // Every program is told anyway.
@@ -243,7 +266,7 @@ impl Stack {
     fn receive(&mut self, now: Time, frame: &[u8], out: &mut Frames, observer: &mut dyn Observer) {
         self.counters.frames_in += 1;
         self.counters.bytes_in += frame.len() as u64;
-        let id = self.trail.number();
+        let id = self.trail.number_at(Depth::Frame);
         self.trail.because_of(id);
         let sent = out.len();
         let fate = match self.link.receive(now, frame, out) {
@@ -255,9 +278,11 @@ impl Stack {
         }
         let event = Event::Frame { direction: Direction::In, bytes: frame.into(), fate };
         self.trail.tell_as(id, (now, None), event, observer);
+        self.trail.tell_notes(observer);
         self.show_frames(now, sent, out, observer);
         self.take_link_notices(now, out, observer);
         self.take_transport_notices(now);
+        self.blame(0);
         self.flush(now, out, observer);
         self.show_lives(now, observer);
         self.trail.because_of(None);
@@ -291,6 +316,9 @@ impl Stack {
         let verdict = match verdict {
             Ok(Verdict::Heard(heard)) => {
                 raw = self.transport.receive_raw(&heard.packet);
+                if let (Some(Fate { owner: Some(owner), rule: None, .. }), true) = (raw, self.follows()) {
+                    self.follow_delivered(now, owner.socket(), heard.packet.bytes.len());
+                }
                 self.ip.receive_heard(now, heard, raw.is_some(), &mut self.packets)
             }
             verdict => verdict,
@@ -316,7 +344,11 @@ impl Stack {
         match verdict {
             Ok(Verdict::Transport(packet)) => {
                 let mut below = Below { ip: &mut self.ip, packets: &mut self.packets };
-                self.transport.receive(now, packet, &mut below)
+                let fate = self.transport.receive(now, packet, &mut below);
+                if self.follows() {
+                    self.follow_in(now, packet, &fate);
+                }
+                fate
             }
             Ok(Verdict::Neighbour(packet)) => {
                 let Some(out) = frames else { return Fate::nobody(Rule::LoopbackNeighbour) };
@@ -331,7 +363,11 @@ impl Stack {
             }
             Ok(Verdict::Error(error)) => {
                 let mut below = Below { ip: &mut self.ip, packets: &mut self.packets };
-                self.transport.receive_error(now, error, &mut below)
+                let fate = self.transport.receive_error(now, error, &mut below);
+                if self.follows() {
+                    self.follow_error(&fate, self.trail.cause());
+                }
+                fate
             }
             Ok(Verdict::Taken) => UNCLAIMED,
             // What was put together once is not put together again, and what was shown is not shown again.
@@ -384,18 +420,26 @@ impl Stack {
         out: &mut Frames,
         observer: &mut dyn Observer,
     ) {
+        let before = if self.follows() { self.begin_service(slot) } else { None };
         let mut below = Below { ip: &mut self.ip, packets: &mut self.packets };
-        self.sockets.service(now, slot, descriptor, &mut self.transport, &mut below);
+        let delivered = self.sockets.service(now, slot, descriptor, &mut self.transport, &mut below);
         for _ in 0..self.transport.take_panics() {
             self.counters.count(Rule::TcpPanicked);
         }
+        match &before {
+            Some(before) => self.follow_service(now, before, delivered, observer),
+            None => self.follow_timers(now, observer),
+        }
         self.take_transport_notices(now);
         self.flush(now, out, observer);
+        if let Some(before) = before {
+            self.end_service(now, before.socket, observer);
+        }
     }
 }
 
 /// Of a packet that only raw sockets want.
-const UNCLAIMED: Fate = Fate { owner: None, rule: None, states: None, numbers: None };
+const UNCLAIMED: Fate = Fate { owner: None, rule: None, states: None, numbers: None, cause: None };
 
 /// Whether the rule says that nobody but raw sockets wants the packet.
 fn is_unwanted(rule: Option<Rule>) -> bool {

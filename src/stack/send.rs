@@ -20,8 +20,17 @@ impl Stack {
         let mut packets = std::mem::take(&mut self.packets);
         let mut batch = Batch::new(&self.loopback);
         packets.retain_mut(|packet, fate, form| {
-            let outgoing = Outgoing { packet, fate, form };
-            let rule = match self.send(now, &outgoing, out) {
+            if self.follows() {
+                fate.cause = self.follow_out(now, packet, fate, observer);
+            }
+            let first = out.len();
+            let outgoing = Outgoing { packet, fate: *fate, form };
+            let sent = self.send(now, &outgoing, out);
+            if let Some(cause) = fate.cause {
+                // A question to a neighbour, too.
+                out.because_of(first, cause);
+            }
+            let rule = match sent {
                 Ok(Sent::ByLink) => return false,
                 Ok(Sent::ToOurselves) => match self.send_local(now, (packet, fate, form), &mut batch, observer) {
                     Ok(is_kept) => return is_kept,

@@ -2,7 +2,7 @@
 
 use super::Stack;
 use crate::link::Frames;
-use crate::observe::{Direction, Event, Observer, Time};
+use crate::observe::{Direction, Event, Fate, Observer, Time};
 use crate::transport::Life;
 
 impl Stack {
@@ -11,8 +11,9 @@ impl Stack {
         for (bytes, &fate) in out.iter_from(first) {
             self.counters.frames_out += 1;
             self.counters.bytes_out += bytes.len() as u64;
+            let (cause, fate) = (fate.cause.or(self.trail.cause()), Fate { cause: None, ..fate });
             let event = Event::Frame { direction: Direction::Out, bytes: bytes.into(), fate };
-            self.trail.tell(now, event, observer);
+            self.trail.tell_for(now, cause, event, observer);
         }
     }
 
@@ -22,11 +23,11 @@ impl Stack {
         while let Some(life) = self.transport.next_life() {
             let event = match life {
                 Life::Opened { socket, kind } => Event::Opened { socket, kind: kind.into() },
-                Life::UnixBound { socket, name, backlog } => {
-                    Event::UnixBound { socket, name: String::from(name).into(), backlog }
+                Life::UnixBound { socket, ref name, backlog } => {
+                    Event::UnixBound { socket, name: (&**name).into(), backlog }
                 }
-                Life::UnixAccepted { socket, listener, name, waiting, backlog } => {
-                    Event::UnixAccepted { socket, listener, name: String::from(name).into(), waiting, backlog }
+                Life::UnixAccepted { socket, listener, ref name, waiting, backlog } => {
+                    Event::UnixAccepted { socket, listener, name: (&**name).into(), waiting, backlog }
                 }
                 Life::Datagram { socket, peer, source, destination, length, rule } => {
                     Event::Datagram { socket, peer, source, destination, length, rule }
@@ -39,7 +40,13 @@ impl Stack {
                 Life::Joined { socket, peer } => Event::Joined { socket, peer },
                 Life::Closed { socket, how, summary } => Event::Closed { socket, how, summary },
             };
-            self.trail.tell(now, event, observer);
+            if self.follows() {
+                let cause = self.cause_of(&life);
+                let id = self.trail.tell_for(now, cause, event, observer);
+                self.note_life(&life, id);
+            } else {
+                self.trail.tell(now, event, observer);
+            }
         }
     }
 }

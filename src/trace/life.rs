@@ -15,7 +15,8 @@ pub(super) struct Life<'a>(&'a Event<'a>);
 
 impl<'a> Life<'a> {
     pub(super) fn of(event: &'a Event<'a>) -> Option<Life<'a>> {
-        (event.depth() == Depth::Life || matches!(event, Event::Datagram { .. })).then_some(Life(event))
+        let is_shown = event.depth() == Depth::Life || matches!(event, Event::Datagram { .. });
+        is_shown.then_some(Life(event))
     }
 
     pub(super) fn target(&self) -> &'static str {

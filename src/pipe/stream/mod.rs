@@ -15,6 +15,7 @@ use std::sync::atomic::Ordering;
 use std::task::{Context, Poll, Waker};
 
 use super::Bell;
+use super::deed::Deed;
 use super::link::{Joined, Joint, Link, Side};
 use super::readiness::{Interest, Readiness};
 use super::ring::Ring;
@@ -152,6 +153,7 @@ impl Stream {
         let room = reader.room();
         drop(reader);
         if count > 0 {
+            self.link.note(self.side, Deed::Read(count));
             if room >= incoming.queue.capacity() / LOW_WATER {
                 incoming.writers.wake(self.link.bell(self.side));
             }
@@ -238,6 +240,7 @@ impl Stream {
         if count == 0 {
             return Err(Error::WouldBlock);
         }
+        link.note(side, Deed::Write(count));
         outgoing.readers.wake(None);
         if is_first || !link.is_joined() {
             // The stack takes the bytes; between two applications it only sees to it that the memory is given back.
@@ -364,11 +367,13 @@ impl Stream {
 
     /// Nothing more will be written; what is in the ring is still sent, then a FIN.
     pub fn shutdown_write(&self) {
+        self.link.note(self.side, Deed::ShutdownWrite);
         self.link.shut_down_write(self.side);
     }
 
     /// Nothing more will be read.
     pub fn shutdown_read(&self) {
+        self.link.note(self.side, Deed::ShutdownRead);
         self.link.shut_down_read(self.side);
     }
 }
@@ -381,6 +386,7 @@ impl fmt::Debug for Stream {
 
 impl Drop for Stream {
     fn drop(&mut self) {
+        self.link.note(self.side, Deed::Close);
         if self.link.joint() == Some(Joint::Tcp) && self.link.is_abortive(self.side) {
             self.link.reset(self.side);
         }

@@ -206,6 +206,7 @@ impl Stack {
             for notice in notices {
                 self.take_link_notice(now, notice, out);
             }
+            self.trail.tell_notes(observer);
             self.show_frames(now, sent, out, observer);
             sent = out.len();
         }
@@ -236,13 +237,16 @@ impl Stack {
                 if state == Neighbour::Failed {
                     self.ip.demote_gateway(address);
                 }
-                self.autoconf.news.push(Event::Neighbour { address, state });
+                self.causes.neighbour = self.trail.note(now, Event::Neighbour { address, state });
             }
             Notice::Undelivered { packet, .. } => {
                 self.counters.count(Rule::NeighbourFailed);
                 if let Some(error) = self.ip.undelivered(&packet) {
                     let mut below = Below { ip: &mut self.ip, packets: &mut self.packets };
-                    self.transport.receive_error(now, &error, &mut below);
+                    let fate = self.transport.receive_error(now, &error, &mut below);
+                    if self.follows() {
+                        self.follow_error(&fate, self.causes.neighbour);
+                    }
                 }
             }
         }

@@ -2,6 +2,7 @@
 
 mod autoconf;
 mod bounds;
+mod causes;
 mod connections;
 mod cookies;
 mod datagrams;
@@ -44,26 +45,40 @@ use crate::socket::{Call, DatagramSocket, ListenerSocket, Outcome, StreamSocket,
 use crate::stack::Stack;
 
 /// What a host's observer has seen.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Seen {
+    depth: Depth,
     frames: Vec<(Time, Direction, Vec<u8>, Fate)>,
     /// On the loopback.
     packets: Vec<(Direction, Vec<u8>, Fate)>,
+    /// The life of addresses, sockets and neighbours, and datagrams without a packet.
     events: Vec<String>,
+    /// Everything, where a test wants it.
+    records: Option<Vec<Record<'static>>>,
+}
+
+impl Default for Seen {
+    fn default() -> Seen {
+        Seen { depth: Depth::Frame, frames: Vec::new(), packets: Vec::new(), events: Vec::new(), records: None }
+    }
 }
 
 impl Observer for Seen {
     fn depth(&self) -> Depth {
-        Depth::Frame
+        self.depth
     }
 
     fn observe(&mut self, record: &Record<'_>) {
+        if let Some(records) = &mut self.records {
+            records.push(record.clone().into_owned());
+        }
         match &record.event {
             Event::Frame { direction, bytes, fate } => {
                 self.frames.push((record.at, *direction, bytes.to_vec(), *fate));
             }
             Event::Loopback { direction, bytes, fate } => self.packets.push((*direction, bytes.to_vec(), *fate)),
-            other => self.events.push(format!("{other:?}")),
+            other if matches!(other.depth(), Depth::Life | Depth::Frame) => self.events.push(format!("{other:?}")),
+            _ => {}
         }
     }
 }
@@ -78,6 +93,10 @@ struct Host {
     deadline: Option<Time>,
     next_ticket: u64,
     doorbell: Doorbell,
+    /// Every frame that it sent, where a test wants them.
+    wire: Option<Vec<Vec<u8>>>,
+    /// What it sends is lost.
+    is_mute: bool,
 }
 
 impl Host {
@@ -93,6 +112,8 @@ impl Host {
             deadline: Some(Time::ZERO),
             next_ticket: 0,
             doorbell,
+            wire: None,
+            is_mute: false,
         }
     }
 
@@ -113,8 +134,13 @@ impl Host {
             let step = self.stack.step(now, taken.iter().map(Vec::as_slice), &mut self.calls, &mut out, &mut self.seen);
             self.deadline = step.deadline;
             for (frame, _) in out.iter() {
+                if let Some(wire) = &mut self.wire {
+                    wire.push(frame.to_vec());
+                }
                 // A full link loses what is sent into it.
-                self.device.transmit(now, frame, Offload::None).unwrap();
+                if !self.is_mute {
+                    self.device.transmit(now, frame, Offload::None).unwrap();
+                }
             }
             out.clear();
             if !step.has_more {

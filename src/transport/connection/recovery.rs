@@ -73,6 +73,8 @@ pub(super) struct Recovery {
     /// Since when the peer's window is closed, or the last probe of it, and how many probes there were.
     closed_since: Option<Time>,
     window_probes: u32,
+    /// The timer that went off last, for whoever looks.
+    fired: Option<TimerKind>,
 }
 
 /// Losses are being repaired.
@@ -128,7 +130,13 @@ impl Recovery {
             undo: None,
             closed_since: None,
             window_probes: 0,
+            fired: None,
         }
+    }
+
+    /// Takes the timer that went off last.
+    pub(super) fn take_fired(&mut self) -> Option<TimerKind> {
+        self.fired.take()
     }
 
     /// What both SYNs agreed on.
@@ -363,6 +371,7 @@ impl Recovery {
         self.probe = None;
         self.look_at = None;
         self.is_urgent = true;
+        self.fired = Some(TimerKind::Retransmission);
     }
 
     /// Does what time demands.
@@ -371,6 +380,7 @@ impl Recovery {
             return;
         }
         if self.look_at.is_some_and(|at| at <= now) {
+            self.fired = Some(TimerKind::Reordering);
             self.look(now, false);
         }
         if self.timeout_at() <= now {
@@ -381,6 +391,7 @@ impl Recovery {
                 self.on_timeout(now);
             }
         } else if self.probe_at().is_some_and(|at| at <= now) {
+            self.fired = Some(TimerKind::TailLoss);
             self.probe = self.board.tail(self.mss);
             self.probed = Some(self.nxt);
             self.running_since = now;
@@ -415,6 +426,7 @@ impl Recovery {
         if is_due {
             self.closed_since = Some(now);
             self.window_probes += 1;
+            self.fired = Some(TimerKind::ZeroWindow);
         }
         is_due
     }
