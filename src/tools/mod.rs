@@ -4,6 +4,7 @@
 //! - `traceroute`: which routers a packet passes.
 //! - `nc`: a socket from a shell.
 //! - `bench`: how fast this machine moves bytes from one socket to another.
+//! - `why`: the reason that a trace has named.
 //! - `host`: whom a person means.
 //! - `report`: what an ICMP error says about a packet of ours.
 
@@ -13,6 +14,7 @@ pub mod nc;
 pub mod ping;
 mod report;
 pub mod traceroute;
+pub mod why;
 
 pub use host::Family;
 
