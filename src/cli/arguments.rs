@@ -55,6 +55,16 @@ pub enum Command {
     /// Measure this machine
     #[command(subcommand)]
     Bench(Bench),
+    /// Explain the rule that a trace, a log or a counter has named
+    ///
+    /// Each drop, reset, challenge, retransmission, probe and error has one: a sentence, an example, and the section of the
+    /// RFC that it follows. Without a name all are listed; the beginning of a name, such as tcp.challenge, stands for all
+    /// that begin with it. The same as a page: docs/rules.md.
+    #[command(after_help = "For example:\n  tapsock why tcp.rst.closed-port")]
+    Why {
+        /// The rule, or the beginning of its name
+        rule: Option<String>,
+    },
     /// List the bounds of the stack, with their defaults and what happens at each
     ///
     /// Each can be set by 'tapsock daemon --limit NAME=VALUE'.

@@ -71,6 +71,11 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Bench(arguments) => {
             explained(0, || crate::tools::bench::loopback(arguments.into(), say).map(|()| Ended::Asked))
         }
+        Command::Why { rule } => explained(0, || {
+            let text = crate::tools::why::explain(rule.as_deref())?;
+            let _ = io::stdout().lock().write_all(text.as_bytes());
+            Ok(Ended::Asked)
+        }),
         Command::Limits => {
             let _ = io::stdout().lock().write_all(list_of_limits().as_bytes());
             ExitCode::SUCCESS

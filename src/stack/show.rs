@@ -11,6 +11,9 @@ impl Stack {
         for (bytes, &fate) in out.iter_from(first) {
             self.counters.frames_out += 1;
             self.counters.bytes_out += bytes.len() as u64;
+            if let Some(rule) = fate.rule {
+                self.counters.count_sent(rule);
+            }
             let (cause, fate) = (fate.cause.or(self.trail.cause()), Fate { cause: None, ..fate });
             let event = Event::Frame { direction: Direction::Out, bytes: bytes.into(), fate };
             self.trail.tell_for(now, cause, event, observer);

@@ -5,6 +5,7 @@
 //! - `nc`: a socket from a shell.
 //! - `trace`: what happens in a running daemon.
 //! - `bench`: how fast this machine moves bytes from one socket to another.
+//! - `why`: the reason that a trace has named.
 //! - `host`: whom a person means.
 //! - `report`: what an ICMP error says about a packet of ours.
 
@@ -15,6 +16,7 @@ pub mod ping;
 mod report;
 pub mod trace;
 pub mod traceroute;
+pub mod why;
 
 pub use host::Family;
 
