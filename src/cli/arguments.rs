@@ -8,6 +8,7 @@ use std::time::Duration;
 use clap::{ArgAction, Args, Parser, Subcommand};
 
 use super::look::Trace;
+use super::manual::{Completions, Manual};
 use super::nc::{Bench, Nc};
 use super::tools::{Ping, Traceroute};
 use crate::config::{Chosen, Cidr, Config, Invalid, Limits, Loopback, Mac, Size};
@@ -19,7 +20,7 @@ use crate::daemon::{Attachment, Service, Settings, UnknownService};
 /// program. The kernel sees it as another host behind the interface tap0: ping it, curl it, and read what became of
 /// every packet.
 #[derive(Debug, Parser)]
-#[command(name = "tapsock", version, after_help = EXAMPLES)]
+#[command(name = "tapsock", version = env!("TAPSOCK_VERSION"), after_help = EXAMPLES)]
 pub struct Arguments {
     /// What to do.
     #[command(subcommand)]
@@ -69,6 +70,11 @@ pub enum Command {
     ///
     /// Each can be set by 'tapsock daemon --limit NAME=VALUE'.
     Limits,
+    /// Print what makes a shell complete these arguments
+    Completions(Completions),
+    /// Print the man page
+    #[command(name = "man")]
+    Manual(Manual),
 }
 
 const EXAMPLES: &str = "\

@@ -3,6 +3,7 @@
 //! - [`arguments`]: what can be typed, and the help that teaches it.
 //! - [`tools`]: the same for ping and traceroute; [`nc`]: for nc and bench.
 //! - [`look`]: for what looks into a running daemon: trace.
+//! - [`manual`]: the man page and the completions of shells.
 //! - [`exit`]: the one map of exit codes.
 //! - [`logging`]: what is written to stderr, and how.
 //! - [`stderr`]: how it is written without ever waiting for whoever reads.
@@ -11,6 +12,7 @@ pub mod arguments;
 pub mod exit;
 pub mod logging;
 pub mod look;
+pub mod manual;
 pub mod nc;
 pub mod stderr;
 pub mod tools;
@@ -80,6 +82,23 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
             let _ = io::stdout().lock().write_all(list_of_limits().as_bytes());
             ExitCode::SUCCESS
         }
+        Command::Completions(arguments) => {
+            let _ = manual::write_completions(arguments.shell, &mut io::stdout().lock());
+            ExitCode::SUCCESS
+        }
+        Command::Manual(arguments) => match arguments.dir {
+            None => {
+                let _ = manual::write_page(&mut io::stdout().lock());
+                ExitCode::SUCCESS
+            }
+            Some(dir) => explained(0, || match manual::write_pages(&dir) {
+                Ok(()) => Ok(Ended::Asked),
+                Err(error) => Err(Failure::Mistake(format!(
+                    "the pages cannot be written into {}: {error}; make the directory first",
+                    dir.display()
+                ))),
+            }),
+        },
     }
 }
 
