@@ -5,13 +5,16 @@ use std::time::Duration;
 use tapsock::error::Error;
 
 use super::check::{eventually, fails, pending};
-use super::world::World;
+use super::world::{Family, Mode, World};
 use super::{Bodies, bodies};
 
 pub(crate) const BODIES: Bodies = bodies![
     a_port_where_nobody_listens_refuses,
     a_refused_socket_may_try_again,
     a_network_that_no_route_leads_to_is_unreachable,
+    nobody_connects_to_a_group,
+    port_0_refuses,
+    the_unspecified_address_is_this_host,
     a_connect_within_its_time_is_like_any_other,
     a_connect_gives_up_after_its_time,
     the_write_timeout_limits_connect_as_well,
@@ -44,6 +47,42 @@ fn a_network_that_no_route_leads_to_is_unreachable(world: &World) {
         let socket = side.socket(world.domain(), tapsock::net::Type::Stream);
         fails(socket.connect(world.nowhere()), Error::NetworkUnreachable);
     }
+}
+
+fn nobody_connects_to_a_group(world: &World) {
+    let groups = match world.family {
+        Family::V4 => ["239.1.2.3:9", "255.255.255.255:9"],
+        Family::V6 => ["[ff05::9]:9", "[ff02::1]:9"],
+    };
+    for side in [&world.server, &world.client] {
+        for group in groups {
+            let socket = side.socket(world.domain(), tapsock::net::Type::Stream);
+            fails(socket.connect(group.parse().unwrap()), Error::NetworkUnreachable);
+        }
+    }
+}
+
+fn port_0_refuses(world: &World) {
+    if world.mode == Mode::TapServer {
+        // Ours does not answer a segment to port 0, which no host sends in earnest; the kernel would wait for long.
+        return;
+    }
+    fails(world.tcp_client().connect(world.server_at(0)), Error::ConnectionRefused);
+}
+
+fn the_unspecified_address_is_this_host(world: &World) {
+    let listener = world.tcp_server();
+    let port = world.port();
+    listener.bind(world.wildcard(port)).unwrap();
+    listener.listen(1).unwrap();
+    let client = world.server.socket(world.domain(), tapsock::net::Type::Stream);
+    client.connect(world.wildcard(port)).unwrap();
+    let peer = client.peer_addr().unwrap();
+    assert!(peer.ip().is_loopback() && peer.port() == port, "{peer}");
+    assert_eq!(listener.accept().unwrap().1, client.local_addr().unwrap());
+    let client = world.server.socket(world.domain(), tapsock::net::Type::Dgram);
+    client.connect(world.wildcard(port)).unwrap();
+    assert_eq!(client.peer_addr().unwrap(), peer);
 }
 
 fn a_connect_within_its_time_is_like_any_other(world: &World) {

@@ -11,7 +11,7 @@ pub use transfer::Flags;
 
 use std::future::poll_fn;
 use std::io;
-use std::net::{Shutdown, SocketAddr};
+use std::net::{IpAddr, Ipv6Addr, Shutdown, SocketAddr};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::{Context, Poll, Waker};
@@ -330,6 +330,14 @@ impl Socket {
         }
         // Which address it got is known to the engine, and asked of it when somebody wants to know.
         *lock(&self.inner.addresses) = Addresses { local: None, peer: Some(remote) };
+        if remote.ip().to_canonical().is_unspecified() {
+            // This host: by IPv4 it is reached at the very address that it is reached from.
+            let ip = match remote.ip() {
+                IpAddr::V6(address) if address.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+                _ => self.local_addr()?.inet()?.ip(),
+            };
+            lock(&self.inner.addresses).peer = Some(SocketAddr::new(ip, remote.port()));
+        }
         Ok(())
     }
 
@@ -385,14 +393,16 @@ impl Socket {
                 }
                 Ok(())
             }
-            Some(Pipe::Datagrams(pipe)) if lock(&self.inner.addresses).peer.is_some() => {
+            Some(Pipe::Datagrams(pipe)) => {
                 if read {
                     pipe.shutdown_read();
                 }
                 if write {
                     pipe.shutdown_write();
                 }
-                Ok(())
+                // Whoever waits is woken all the same (Linux: inet_shutdown).
+                let peer = lock(&self.inner.addresses).peer;
+                Ok(peer.map(|_| ()).ok_or(Error::NotConnected)?)
             }
             // It does not listen any more, whoever waits to accept is told, and it may listen again.
             Some(Pipe::Accepts(queue)) if read => {
