@@ -1,10 +1,12 @@
 //! What can be typed after the subcommands that look into a running daemon.
 
+use std::io::{self, IsTerminal};
 use std::net::IpAddr;
+use std::path::PathBuf;
 
 use clap::Args;
 
-use crate::tools::trace::{self, Depth, Filter, Kind, SocketId, Tracing};
+use crate::tools::trace::{self, Depth, Filter, Form, Kind, SocketId, Tracing};
 
 /// Which daemon.
 #[derive(Debug, Args)]
@@ -55,8 +57,30 @@ pub struct Trace {
     pub count: Option<u64>,
 
     /// One JSON object a line: docs/control.md
-    #[arg(long, required = true)]
+    #[arg(long, conflicts_with_all = ["tree", "ladder"])]
     pub json: bool,
+
+    /// Draw each event below the one that caused it
+    #[arg(long, conflicts_with = "ladder")]
+    pub tree: bool,
+
+    /// Draw each connection as a sequence diagram: the peer on the left, the stack on the right
+    #[arg(long)]
+    pub ladder: bool,
+
+    /// Write the packets into this file too, as pcapng with a comment on each; - is stdout. Without one of the forms
+    /// above, nothing else is written
+    #[arg(short, long = "write", value_name = "FILE.pcapng")]
+    pub write: Option<PathBuf>,
+
+    /// Write made-up packets, marked as such, for what went by the fast loopback and had none
+    #[arg(long, requires = "write")]
+    pub synthesise_loopback: bool,
+}
+
+/// Whether stdout is a terminal whose user has nothing against colours (no-color.org).
+fn has_colours() -> bool {
+    io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
 }
 
 fn depth(text: &str) -> Result<Depth, String> {
@@ -76,9 +100,24 @@ fn socket(text: &str) -> Result<SocketId, String> {
 
 impl From<Trace> for trace::Trace {
     fn from(arguments: Trace) -> trace::Trace {
-        let Trace { looked, depth, hosts, ports, protocols, sockets, rules, drops, count, json: _ } = arguments;
+        let Trace { looked, depth, hosts, ports, protocols, sockets, rules, drops, count, .. } = arguments;
         let filter = Filter { hosts, ports, protocols, sockets, rules, drops };
-        trace::Trace { name: looked.name, tracing: Tracing { depth, filter, count } }
+        let form = match (arguments.json, arguments.tree, arguments.ladder) {
+            (true, _, _) => Some(Form::Json),
+            (_, true, _) => Some(Form::Tree),
+            (_, _, true) => Some(Form::Ladder),
+            _ => arguments.write.is_none().then_some(Form::Lines),
+        };
+        // A diagram is made of frames, and so is a file.
+        let depth = if arguments.ladder || arguments.write.is_some() { depth.max(Depth::Frame) } else { depth };
+        trace::Trace {
+            name: looked.name,
+            tracing: Tracing { depth, filter, count },
+            form,
+            colour: form != Some(Form::Json) && has_colours(),
+            file: arguments.write,
+            synthesise: arguments.synthesise_loopback,
+        }
     }
 }
 
@@ -108,7 +147,12 @@ mod tests {
         let filter = r#"{"hosts":["fd69::1"],"ports":[80,81],"protocols":["tcp"],"sockets":["tcp#3"],"rules":["tcp.rst"],"drops":true}"#;
         assert_eq!(serde_json::to_string(&asked.tracing.filter).unwrap(), filter);
         assert_eq!((asked.tracing.depth, asked.tracing.count), (Depth::Call, Some(5)));
+        let form = |line: &str| trace(line).unwrap().form;
+        assert_eq!([form(""), form("--tree"), form("-w x")], [Some(Form::Lines), Some(Form::Tree), None]);
+        assert_eq!(trace("--depth call --ladder").unwrap().tracing.depth, Depth::Frame);
         for (mistake, sentence) in [
+            ("--json --tree", "cannot be used with"),
+            ("--synthesise-loopback", "--write"),
             ("--json --depth all", "there are life, call"),
             ("--json --proto ftp", "there is no protocol 'ftp'"),
             ("--json --socket tcp3", "write it like tcp#3"),
