@@ -196,6 +196,10 @@ impl Stack {
         self.transport.poll(now, &mut self.packets);
         self.follow_timers(now, observer);
         self.sockets.poll(now);
+        // What programs wrote, shut down or closed before they called comes before the call: a port that was given back
+        // is free.
+        let mut below = Below { ip: &mut self.ip, packets: &mut self.packets };
+        self.sockets.answer(now, &mut self.transport, &mut below, &mut self.rng);
         for call in calls.drain(..) {
             let called = self.follows().then(|| self.begin_call(now, &call, observer));
             let mut below = Below { ip: &mut self.ip, packets: &mut self.packets };
