@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
 use arbitrary::Arbitrary;
-use tapsock::socket::{SocketOption, Verb};
+use tapsock::socket::{Page, SocketOption, Verb};
 
 use crate::craft::{self, ACK, FIN, PEER, RST, STACK, SYN, UDP};
 use crate::world::World;
@@ -464,6 +464,7 @@ fn program(world: &mut World, action: &Action) -> Vec<Vec<u8>> {
             };
             world.call(Verb::SetOption { socket, option });
             world.call(Verb::Info { socket });
+            world.call(Verb::List { page: Page::default() });
         }
         9 => {
             let remote = SocketAddr::new(PEER.ip(v6), 9000 + u16::from(action.whom));

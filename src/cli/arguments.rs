@@ -93,6 +93,7 @@ What to see:
   -vv               and all its layers and checksums
   RUST_LOG=tapsock::socket=info,tapsock::packet=debug tapsock daemon
                     chooses by topic: socket, address, neighbour, device, packet, layers
+  kill -USR1 PID    and the list of all sockets
 
 Exit codes: 0 after Ctrl-C or SIGTERM, 1 if something broke, 2 if something must be set right first.";
 

@@ -82,8 +82,8 @@
 //! ```
 //!
 //! A socket lives in the engine; what a program holds is its end of the pipe. [`TcpStream::info`] is a plain snapshot of
-//! what lies behind it, and [`Stack::sockets`] the list of all sockets there are. Programs to read and to change are in `examples/`; what a socket is at all, in
-//! `docs/what-is-a-socket.md`.
+//! what lies behind it, and [`Stack::sockets`] the list of all sockets there are. Programs to read and to change are in
+//! `examples/`; what a socket is at all, in `docs/what-is-a-socket.md`.
 
 mod address;
 mod builder;

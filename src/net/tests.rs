@@ -124,6 +124,43 @@ fn who_waits_is_told_when_the_future_that_runs_the_stack_is_dropped() {
 }
 
 #[test]
+fn the_list_of_sockets_counts_what_went_by_in_every_family() {
+    let stack = Stack::builder().loopback_only().unwrap();
+    let letters = UnixDatagram::bind(&stack, "/letters").unwrap();
+    let writer = UnixDatagram::unbound(&stack).unwrap();
+    for _ in 0..3 {
+        writer.send_to(b"four", "/letters").unwrap();
+    }
+    letters.recv(&mut [0; 2]).unwrap();
+    let (near, far) = UnixStream::pair(&stack).unwrap();
+    (&near).write_all(b"hello").unwrap();
+    let (one, other) = (at("127.0.0.1:1"), at("127.0.0.1:2"));
+    let (one, other) = (UdpSocket::bind(&stack, one).unwrap(), UdpSocket::bind(&stack, other).unwrap());
+    one.send_to(b"datagram", other.local_addr().unwrap()).unwrap();
+    other.recv_from(&mut [0; 8]).unwrap();
+    let rows = stack.wait_sockets().unwrap();
+    let carried: Vec<_> = rows
+        .iter()
+        .map(|row| {
+            let sum = row.summary;
+            (row.id.to_string(), row.recv_q, [sum.bytes_in, sum.packets_in, sum.bytes_out, sum.packets_out])
+        })
+        .collect();
+    let expected = [
+        ("unix#1", 8, [4, 1, 0, 0]),
+        ("unix#2", 0, [0, 0, 12, 3]),
+        ("unix#3", 0, [0, 0, 5, 0]),
+        ("unix#4", 5, [0, 0, 0, 0]),
+        ("udp#5", 0, [0, 0, 8, 1]),
+        ("udp#6", 0, [8, 1, 0, 0]),
+    ];
+    assert_eq!(carried, expected.map(|(name, unread, sums)| (name.to_owned(), unread, sums)));
+    stack.shut_down();
+    assert_eq!(stack.wait_sockets().unwrap_err().kind(), ErrorKind::NetworkDown);
+    drop((letters, writer, near, far, one, other));
+}
+
+#[test]
 fn a_poller_that_looks_often_at_a_new_socket_leaves_nothing_there() {
     let stack = Stack::builder().loopback_only().unwrap();
     let socket = Socket::new(&stack, Domain::Inet, Type::Stream, None).unwrap();

@@ -402,10 +402,17 @@ fn move_bytes(
     // A program that drops its end says first that it is gone, then that it writes no more: if the latter is seen, so is
     // the former, and no FIN goes out before the RST.
     let is_writing_over = end.is_writing_over();
+    let is_shut = end.is_reading_over() && !end.is_full() && connection.has_closed() && !end.is_dropped();
+    if is_shut && connection.unread() > 0 {
+        // Data that comes after the program has shut down both directions (RFC 1122 §4.2.2.13, Linux: TCPAbortOnData).
+        end.fail(Error::ConnectionReset);
+        connection.abort();
+        return Hold::Keep;
+    }
     let mut is_discarded = false;
     connection.receive(|bytes| {
         // Asked before: a program may read these bytes and drop its end at once.
-        is_discarded |= end.is_reading_over() && !bytes.is_empty();
+        is_discarded |= end.is_dropped() && !bytes.is_empty();
         end.deliver_within(bytes, most_unread)
     });
     let is_dropped = end.is_dropped();

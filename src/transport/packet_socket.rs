@@ -226,16 +226,13 @@ impl PacketSocket {
         }
         let bound = Some(self.place.local.ip()).filter(|address| !address.is_unspecified());
         let destination = this_host(SocketAddr::new(peer, 0), bound).ip();
-        let hop = hop(below.ip, bound, destination)?;
+        let is_multicast = destination.is_multicast();
+        let source = source.or(bound).or(self.options.multicast_source.filter(|_| is_multicast));
+        let hop = hop(below.ip, source, destination)?;
         if bound.is_some_and(|bound| !below.ip.is_group(bound) && !below.ip.is_usable(bound)) {
             return Err(Error::AddressNotAvailable);
         }
-        let is_multicast = destination.is_multicast();
-        let source = source
-            .or(bound)
-            .or(self.options.multicast_source.filter(|_| is_multicast))
-            .filter(|address| below.ip.is_usable(*address))
-            .unwrap_or(hop.source);
+        let source = source.filter(|address| below.ip.is_usable(*address)).unwrap_or(hop.source);
         if source.is_ipv4() != self.is_v4 {
             return Err(Error::FamilyNotSupported);
         }

@@ -197,10 +197,13 @@ impl Transport {
         let socket = &mut self.datagrams[slot];
         let bound = Some(socket.local.ip()).filter(|address| !address.is_unspecified());
         let peer = this_host(peer, bound);
+        let is_group = below.ip.is_group(peer.ip());
+        let bound = bound.or(socket.options.towards(peer.ip()).source.filter(|_| is_group));
         let hop = hop(below.ip, bound, peer.ip())?;
-        leave_host(bound.unwrap_or(hop.source), hop)?;
+        let source = bound.unwrap_or(hop.source);
+        leave_host(source, hop)?;
         socket.remote = Some(peer);
-        socket.local.set_ip(bound.unwrap_or(hop.source));
+        socket.local.set_ip(source);
         Ok(())
     }
 
@@ -256,18 +259,15 @@ impl Transport {
         let local = socket.local;
         let bound = Some(local.ip()).filter(|address| !address.is_unspecified());
         let peer = this_host(peer, bound);
-        let hop = hop(below.ip, bound, peer.ip())?;
+        let is_group = below.ip.is_group(peer.ip());
+        let group = socket.options.towards(peer.ip());
+        let source = source.or(bound).or(group.source.filter(|_| is_group));
+        let hop = hop(below.ip, source, peer.ip())?;
         // The address it was bound to may have been taken away since.
         if bound.is_some_and(|bound| !below.ip.is_group(bound) && !below.ip.is_usable(bound)) {
             return Err(Error::AddressNotAvailable);
         }
-        let is_group = below.ip.is_group(peer.ip());
-        let group = socket.options.towards(peer.ip());
-        let source = source
-            .or(bound)
-            .or(group.source.filter(|_| is_group))
-            .filter(|address| below.ip.is_usable(*address))
-            .unwrap_or(hop.source);
+        let source = source.filter(|address| below.ip.is_usable(*address)).unwrap_or(hop.source);
         if source.is_ipv4() != peer.is_ipv4() {
             return Err(Error::FamilyNotSupported);
         }
@@ -348,8 +348,8 @@ impl Transport {
 }
 
 /// The first step of a datagram's way. From a loopback address a multicast group is the loopback's, as on Linux.
-pub(super) fn hop(ip: &Ip, bound: Option<IpAddr>, peer: IpAddr) -> Result<Hop> {
-    match bound {
+pub(super) fn hop(ip: &Ip, source: Option<IpAddr>, peer: IpAddr) -> Result<Hop> {
+    match source {
         Some(source) if source.is_loopback() && peer.is_multicast() => {
             Ok(Hop { next_hop: peer, source, is_local: true })
         }

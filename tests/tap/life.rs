@@ -1,12 +1,12 @@
 //! How a daemon lives and ends.
 
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::process::Stdio;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use crate::host::{Host, URLS, command, daemon, finish, run, script, tap_up};
+use crate::host::{Host, URLS, command, daemon, finish, run, script, shell, tap_up};
 use crate::namespace::alone;
 
 #[test]
@@ -35,6 +35,32 @@ fn a_signal_closes_the_connections_that_are_open() {
             Err(error) => error.kind() == std::io::ErrorKind::ConnectionReset,
         };
         assert!(told, "{end:?}");
+    });
+}
+
+#[test]
+fn a_question_by_signal_is_answered_with_the_list_of_sockets_and_it_goes_on() {
+    alone(|| {
+        let host = Host::start(&["--services", "echo"]);
+        let mut stream = TcpStream::connect("192.168.69.1:7").unwrap();
+        let mut echo = [0; 5];
+        stream.write_all(b"hello").unwrap();
+        stream.read_exact(&mut echo).unwrap();
+        shell(&format!("kill -USR1 {}", host.pid())).well();
+        let (deadline, own) = (Instant::now() + Duration::from_secs(10), stream.local_addr().unwrap().to_string());
+        let is_listed = |log: &str| {
+            let has = |words: &[&str]| log.lines().any(|line| words.iter().all(|word| line.contains(word)));
+            has(&["LISTEN", ":7"]) && has(&["UNCONN", "udp#"]) && has(&["ESTABLISHED", "192.168.69.1:7", &own])
+        };
+        while !is_listed(&host.log()) {
+            assert!(Instant::now() < deadline, "{}", host.log());
+            sleep(Duration::from_millis(20));
+        }
+        stream.write_all(b"again").unwrap();
+        stream.read_exact(&mut echo).unwrap();
+        assert_eq!(&echo, b"again");
+        drop(stream);
+        host.stop("INT");
     });
 }
 

@@ -26,6 +26,7 @@ pub(crate) const BODIES: Bodies = bodies![
     peek_leaves_the_message_there,
     trunc_tells_the_whole_length,
     a_connected_socket_can_be_shut_down,
+    shutting_an_unconnected_socket_down_fails_and_has_its_effect,
     a_refusal_is_told_to_a_connected_socket_once,
     an_unconnected_socket_is_told_nothing,
     the_largest_message_passes_and_a_larger_one_is_refused,
@@ -170,6 +171,19 @@ fn a_connected_socket_can_be_shut_down(world: &World) {
     fails(client.send(b"x"), Error::BrokenPipe);
     client.shutdown(Shutdown::Read).unwrap();
     assert_eq!(client.recv(&mut [0; 1]).unwrap(), 0);
+}
+
+fn shutting_an_unconnected_socket_down_fails_and_has_its_effect(world: &World) {
+    let (server, address) = world.udp_server();
+    fails(server.shutdown(Shutdown::Read), Error::NotConnected);
+    assert_eq!(server.recv(&mut [0; 1]).unwrap(), 0, "whoever waits is told");
+    // What comes later is there to be read.
+    world.udp_client().send_to(b"late", address).unwrap();
+    eventually("the late one", || server.recv(&mut [0; 8]).unwrap() == 4);
+    server.set_nonblocking(true).unwrap();
+    fails(server.recv(&mut [0; 1]), Error::WouldBlock);
+    fails(server.shutdown(Shutdown::Write), Error::NotConnected);
+    fails(server.send_to(b"x", address), Error::BrokenPipe);
 }
 
 fn a_refusal_is_told_to_a_connected_socket_once(world: &World) {

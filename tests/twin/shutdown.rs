@@ -7,7 +7,7 @@ use std::time::Duration;
 use tapsock::error::Error;
 use tapsock::net::Type;
 
-use super::check::{eventually, fails};
+use super::check::{eventually, fails, pending};
 use super::world::{SILENCE, World};
 use super::{Bodies, bodies};
 
@@ -17,7 +17,9 @@ pub(crate) const BODIES: Bodies = bodies![
     the_other_direction_goes_on,
     a_server_answers_after_the_end_of_the_question,
     reading_after_shutdown_is_the_end,
-    bytes_after_shutting_down_reading_may_come,
+    bytes_after_shutting_down_reading_come_all_the_same,
+    who_writes_to_someone_who_does_not_read_is_held_back,
+    bytes_after_shutting_down_both_are_answered_with_a_reset,
     shutting_down_reading_wakes_who_reads,
     what_was_there_before_shutting_down_reading_can_be_read,
     shutdown_of_both_is_both,
@@ -83,19 +85,37 @@ fn reading_after_shutdown_is_the_end(world: &World) {
     }
 }
 
-fn bytes_after_shutting_down_reading_may_come(world: &World) {
+fn bytes_after_shutting_down_reading_come_all_the_same(world: &World) {
+    for turn in [false, true] {
+        let (client, server) = world.connected();
+        let (reader, writer) = if turn { (client, server) } else { (server, client) };
+        reader.shutdown(Shutdown::Read).unwrap();
+        assert_eq!(reader.recv(&mut [0; 1]).unwrap(), 0);
+        writer.send_all(b"x").unwrap();
+        eventually("a byte", || reader.recv(&mut [0; 1]).unwrap() == 1);
+        // It does not wait for one.
+        assert_eq!(reader.recv(&mut [0; 1]).unwrap(), 0);
+    }
+}
+
+fn who_writes_to_someone_who_does_not_read_is_held_back(world: &World) {
     let (client, server) = world.connected();
     server.shutdown(Shutdown::Read).unwrap();
+    client.set_write_timeout(Some(SILENCE)).unwrap();
+    let chunk = vec![7; 64 * 1024];
+    let held_back = (0..2000).find_map(|_| client.send(&chunk).err());
+    fails(Err::<(), _>(held_back.unwrap()), Error::WouldBlock);
+}
+
+fn bytes_after_shutting_down_both_are_answered_with_a_reset(world: &World) {
+    let (client, server) = world.connected();
+    client.shutdown(Shutdown::Both).unwrap();
     assert_eq!(server.recv(&mut [0; 1]).unwrap(), 0);
-    client.send_all(b"x").unwrap();
-    if server.is_kernel() || world.is_joined() {
-        // Linux goes on to receive, and gives what comes; so do joined pipes, where the bytes take no room of the stack.
-        eventually("a byte", || server.recv(&mut [0; 1]).unwrap() == 1);
-    } else {
-        // POSIX lets us disable what follows: a direction that is over stays so, and nothing fills up that nobody reads.
-        thread::sleep(SILENCE);
-        assert_eq!(server.recv(&mut [0; 1]).unwrap(), 0);
-    }
+    server.send_all(b"is anybody there?").unwrap();
+    eventually("the RST", || server.send(b"x").is_err());
+    fails(server.send(b"x"), Error::BrokenPipe);
+    // Who did not want to hear is told that there was something.
+    eventually("the error", || pending(client.take_error()) == Some(Error::ConnectionReset));
 }
 
 fn shutting_down_reading_wakes_who_reads(world: &World) {

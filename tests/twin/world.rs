@@ -11,6 +11,7 @@ use std::time::Duration;
 use tapsock::config::{Config, Loopback, Mac};
 use tapsock::net::{Domain, Stack, Type};
 
+use super::check::eventually;
 use super::sock::Sock;
 
 /// Which sockets talk to which.
@@ -166,8 +167,23 @@ static TAP: LazyLock<[Side; 2]> = LazyLock::new(|| {
     assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
     let stack = Stack::builder().config(config("192.168.69.1", "fd69::1", 1)).tap("tap0").unwrap();
     assert_eq!(stack.wait_ready().unwrap(), []);
+    await_kernel();
     [Side::new(Some(stack), "192.168.69.1", "fd69::1"), Side::new(None, "192.168.69.100", "fd69::100")]
 });
+
+/// Frames are lost until the kernel has noticed that somebody has opened the TAP, and it sends nothing to groups of IPv6
+/// until it knows that its link-local address is nobody else's.
+fn await_kernel() {
+    let stack = "192.168.69.1:9".parse().unwrap();
+    eventually("an answer of the stack", || {
+        let call = std::net::TcpStream::connect_timeout(&stack, Duration::from_millis(100));
+        call.is_err_and(|error| error.kind() == std::io::ErrorKind::ConnectionRefused)
+    });
+    let index = nix::net::if_::if_nametoindex("tap0").unwrap();
+    let group = std::net::SocketAddrV6::new("ff02::9999".parse().unwrap(), 9, 0, index);
+    let socket = std::net::UdpSocket::bind("[::]:0").unwrap();
+    eventually("a link-local address of the kernel", || socket.send_to(b"", group).is_ok());
+}
 
 static WIRE: LazyLock<[Side; 2]> = LazyLock::new(|| both(Config { loopback: Loopback::Wire, ..Config::default() }));
 static FAST: LazyLock<[Side; 2]> = LazyLock::new(|| both(Config { loopback: Loopback::Fast, ..Config::default() }));

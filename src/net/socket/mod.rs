@@ -385,14 +385,16 @@ impl Socket {
                 }
                 Ok(())
             }
-            Some(Pipe::Datagrams(pipe)) if lock(&self.inner.addresses).peer.is_some() => {
+            Some(Pipe::Datagrams(pipe)) => {
                 if read {
                     pipe.shutdown_read();
                 }
                 if write {
                     pipe.shutdown_write();
                 }
-                Ok(())
+                // Whoever waits is woken all the same (Linux: inet_shutdown).
+                let peer = lock(&self.inner.addresses).peer;
+                Ok(peer.map(|_| ()).ok_or(Error::NotConnected)?)
             }
             // It does not listen any more, whoever waits to accept is told, and it may listen again.
             Some(Pipe::Accepts(queue)) if read => {

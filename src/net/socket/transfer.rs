@@ -229,9 +229,11 @@ impl Socket {
     /// One message; `None` when the program has said that it reads nothing more.
     fn receive(&self, buffers: &mut [IoSliceMut<'_>], flags: Flags) -> Result<Option<Received<Addresses>>> {
         let (pipe, peek) = (self.datagrams()?, flags.contains(Flags::PEEK));
-        wait(self.does_not_wait(flags), &self.inner.read_timeout, |context| {
+        let received = wait(self.does_not_wait(flags), &self.inner.read_timeout, |context| {
             pipe.poll_receive_message(context, buffers, peek)
-        })
+        })?;
+        // Linux: who does not wait is not told that its own direction is shut down.
+        if received.is_none() && self.does_not_wait(flags) { Err(Error::WouldBlock) } else { Ok(received) }
     }
 
     /// `readv(2)`: fills the buffers one after the other.

@@ -3,7 +3,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::task::{Context, Poll, ready};
 
-use super::TcpStream;
+use super::{TcpStream, poll_fairly};
 use crate::net::{self, BACKLOG, Stack};
 use crate::socket::Verb;
 
@@ -46,7 +46,7 @@ impl TcpListener {
 
     /// [`TcpListener::accept`] for those who poll by hand.
     pub fn poll_accept(&self, context: &mut Context<'_>) -> Poll<io::Result<(TcpStream, SocketAddr)>> {
-        let (socket, peer) = ready!(self.0.0.poll_accept(context))?;
+        let (socket, peer) = ready!(poll_fairly(context, |context| self.0.0.poll_accept(context)))?;
         Poll::Ready(Ok((TcpStream::from_std(socket.into()), peer.inet()?)))
     }
 

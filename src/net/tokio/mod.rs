@@ -53,3 +53,18 @@ pub use unix::{UnixDatagram, UnixListener, UnixStream};
 
 #[cfg(test)]
 mod tests;
+
+use std::task::{Context, Poll, ready};
+
+use ::tokio::task::coop;
+
+/// Lets the other tasks of the thread run after so many calls that had nothing to wait for, as tokio's own sockets do: a
+/// peer on a thread of its own may never let a reader find nothing.
+fn poll_fairly<T>(context: &mut Context<'_>, poll: impl FnOnce(&mut Context<'_>) -> Poll<T>) -> Poll<T> {
+    let turn = ready!(coop::poll_proceed(context));
+    let done = poll(context);
+    if done.is_ready() {
+        turn.made_progress();
+    }
+    done
+}

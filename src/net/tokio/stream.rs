@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
+use super::poll_fairly;
 use super::tcp::{self, OwnedReadHalf, OwnedWriteHalf, ReadHalf, WriteHalf};
 use crate::error::Error;
 use crate::net::{self, Flags, Keepalive, Stack, TcpInfo};
@@ -158,13 +159,13 @@ impl TcpStream {
     }
 
     pub(super) fn poll_read_shared(&self, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        let count = ready!(self.0.0.poll_recv(context, buffer.initialize_unfilled()))?;
+        let count = ready!(poll_fairly(context, |context| self.0.0.poll_recv(context, buffer.initialize_unfilled())))?;
         buffer.advance(count);
         Poll::Ready(Ok(()))
     }
 
     pub(super) fn poll_write_shared(&self, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        self.0.0.poll_send(context, bytes)
+        poll_fairly(context, |context| self.0.0.poll_send(context, bytes))
     }
 
     pub(super) fn shutdown_write(&self) -> io::Result<()> {

@@ -2,12 +2,14 @@
 
 use std::future::Future;
 use std::io::ErrorKind;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::timeout;
 
-use super::{TcpListener, TcpStream, UdpSocket};
+use super::{TcpListener, TcpStream, UdpSocket, UnixStream};
 use crate::config::{Config, Limits};
 use crate::device::pair;
 use crate::net::Stack;
@@ -153,5 +155,24 @@ fn a_connect_that_is_given_up_leaves_no_socket_behind() {
             let given_up = timeout(Duration::from_millis(2), connect).await.map(|done| done.map(|_| ()));
             assert!(given_up.is_err(), "{given_up:?}");
         }
+    });
+}
+
+#[test]
+fn a_reader_who_always_finds_something_lets_others_have_a_turn() {
+    run(|stack| async move {
+        let (mut left, mut right) = UnixStream::pair(&stack).await.unwrap();
+        left.write_all(&[7; 10_000]).await.unwrap();
+        let turn = Arc::new(AtomicBool::new(false));
+        let other = tokio::spawn({
+            let turn = Arc::clone(&turn);
+            async move { turn.store(true, Ordering::Relaxed) }
+        });
+        let mut read = 0;
+        while !turn.load(Ordering::Relaxed) {
+            read += right.read(&mut [0]).await.unwrap();
+            assert!(read < 10_000, "it was never asked to wait");
+        }
+        other.await.unwrap();
     });
 }

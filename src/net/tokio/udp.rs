@@ -5,6 +5,7 @@ use std::task::{Context, Poll, ready};
 
 use tokio::io::ReadBuf;
 
+use super::poll_fairly;
 use crate::error::Error;
 use crate::net::{self, Flags, Stack};
 use crate::socket::{SocketOption, Verb};
@@ -88,7 +89,7 @@ impl UdpSocket {
     ///
     /// As [`net::UdpSocket::recv_from`].
     pub async fn recv_to(&self, buffer: &mut [u8]) -> io::Result<(usize, SocketAddr, Option<IpAddr>)> {
-        poll_fn(|context| self.0.0.poll_recv_to(context, buffer)).await
+        poll_fn(|context| poll_fairly(context, |context| self.0.0.poll_recv_to(context, buffer))).await
     }
 
     /// As [`net::UdpSocket::recv`].
@@ -115,7 +116,7 @@ impl UdpSocket {
     ///
     /// As [`net::UdpSocket::send_to`].
     pub async fn send_from(&self, bytes: &[u8], peer: SocketAddr, local: Option<IpAddr>) -> io::Result<usize> {
-        poll_fn(|context| self.0.0.poll_send_from(context, bytes, peer, local)).await
+        poll_fn(|context| poll_fairly(context, |context| self.0.0.poll_send_from(context, bytes, peer, local))).await
     }
 
     /// As [`net::UdpSocket::send`].
@@ -162,7 +163,8 @@ impl UdpSocket {
 
     /// [`UdpSocket::recv_from`] for those who poll by hand.
     pub fn poll_recv_from(&self, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<SocketAddr>> {
-        let (count, peer, _) = ready!(self.0.0.poll_recv_to(context, buffer.initialize_unfilled()))?;
+        let (count, peer, _) =
+            ready!(poll_fairly(context, |context| self.0.0.poll_recv_to(context, buffer.initialize_unfilled())))?;
         buffer.advance(count);
         Poll::Ready(Ok(peer))
     }
@@ -177,7 +179,7 @@ impl UdpSocket {
 
     /// [`UdpSocket::send_to`] for those who poll by hand.
     pub fn poll_send_to(&self, context: &mut Context<'_>, bytes: &[u8], peer: SocketAddr) -> Poll<io::Result<usize>> {
-        self.0.0.poll_send_from(context, bytes, peer, None)
+        poll_fairly(context, |context| self.0.0.poll_send_from(context, bytes, peer, None))
     }
 
     /// Whom it is connected to.

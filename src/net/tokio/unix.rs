@@ -8,6 +8,7 @@ use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
+use super::poll_fairly;
 use crate::net::unix::{as_unix, named};
 use crate::net::{self, BACKLOG, Domain, SockAddr, Socket, Stack, Type};
 
@@ -52,7 +53,7 @@ impl UnixListener {
 
     /// [`UnixListener::accept`] for those who poll by hand.
     pub fn poll_accept(&self, context: &mut Context<'_>) -> Poll<io::Result<(UnixStream, SocketAddr)>> {
-        let (socket, peer) = ready!(self.0.0.poll_accept(context))?;
+        let (socket, peer) = ready!(poll_fairly(context, |context| self.0.0.poll_accept(context)))?;
         Poll::Ready(Ok((UnixStream(socket.into()), as_unix(&peer)?)))
     }
 
@@ -159,7 +160,7 @@ impl UnixStream {
 
 impl AsyncRead for UnixStream {
     fn poll_read(self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        let count = ready!(self.0.0.poll_recv(context, buffer.initialize_unfilled()))?;
+        let count = ready!(poll_fairly(context, |context| self.0.0.poll_recv(context, buffer.initialize_unfilled())))?;
         buffer.advance(count);
         Poll::Ready(Ok(()))
     }
@@ -167,7 +168,7 @@ impl AsyncRead for UnixStream {
 
 impl AsyncWrite for UnixStream {
     fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &[u8]) -> Poll<io::Result<usize>> {
-        self.0.0.poll_send(context, buffer)
+        poll_fairly(context, |context| self.0.0.poll_send(context, buffer))
     }
 
     fn poll_flush(self: Pin<&mut Self>, _context: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -231,7 +232,9 @@ impl UnixDatagram {
     /// As [`net::UnixDatagram::recv_from`].
     pub async fn recv_from(&self, buffer: &mut [u8]) -> io::Result<(usize, SocketAddr)> {
         let mut buffers = [IoSliceMut::new(buffer)];
-        let received = poll_fn(|context| self.0.0.poll_receive_unix(context, &mut buffers, false)).await?;
+        let received =
+            poll_fn(|context| poll_fairly(context, |context| self.0.0.poll_receive_unix(context, &mut buffers, false)))
+                .await?;
         let (count, from) = received.map(|received| (received.count, received.addresses)).unwrap_or_default();
         Ok((count, as_unix(&from.into())?))
     }

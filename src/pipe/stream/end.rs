@@ -13,6 +13,8 @@ pub struct StreamEnd {
     link: Arc<Link<Ring>>,
     /// The application was told, or will be, what the connection died of.
     is_broken: bool,
+    /// Not all that was to be delivered last had room.
+    is_full: bool,
 }
 
 /// What is on the other side.
@@ -20,7 +22,7 @@ const APPLICATION: Side = Side::Left;
 
 impl StreamEnd {
     pub(super) fn new(link: Arc<Link<Ring>>) -> StreamEnd {
-        StreamEnd { link, is_broken: false }
+        StreamEnd { link, is_broken: false, is_full: false }
     }
 
     /// Looks after the socket: what the application does from here on rings again.
@@ -55,9 +57,10 @@ impl StreamEnd {
     }
 
     /// Puts received bytes into the ring and says how many fitted. If not all did, reading rings the bell.
-    /// Bytes for an application that does not read any more are accepted and discarded.
+    /// Bytes for an application that is gone are accepted and discarded; one that has only said that it does not read any
+    /// more may still read what comes, as on Linux.
     pub fn deliver(&mut self, bytes: &[u8]) -> usize {
-        if self.is_reading_over() {
+        if self.is_dropped() {
             return bytes.len();
         }
         let incoming = self.link.incoming(APPLICATION);
@@ -70,16 +73,18 @@ impl StreamEnd {
         if count > 0 {
             incoming.readers.wake(None);
         }
+        self.is_full = count < bytes.len();
         count
     }
 
     /// [`StreamEnd::deliver`], as long as no more than `most` bytes wait to be read.
     pub fn deliver_within(&mut self, bytes: &[u8], most: usize) -> usize {
         let room = most.saturating_sub(self.unread());
-        if bytes.len() <= room || self.is_reading_over() {
+        if bytes.len() <= room || self.is_dropped() {
             return self.deliver(bytes);
         }
         let count = self.deliver(&bytes[..room]);
+        self.is_full = true;
         self.link.incoming(APPLICATION).writers.register_bell();
         // The reader may have made room between the lines above.
         let room = most.saturating_sub(self.unread()).min(bytes.len() - count);
@@ -180,6 +185,11 @@ impl StreamEnd {
     /// Whether the application has said that it will not read any more.
     pub fn is_reading_over(&self) -> bool {
         self.link.incoming(APPLICATION).shut.load(Ordering::Acquire)
+    }
+
+    /// Whether bytes that came before still wait for room.
+    pub fn is_full(&self) -> bool {
+        self.is_full
     }
 
     /// Whether the application has dropped its end.

@@ -1,7 +1,7 @@
 //! Connections in all the ways in which they can end, at random: whatever programs do and peers send, in the end nothing
 //! is left of them, and every call has been answered once.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
@@ -11,8 +11,8 @@ use super::icmp::unreachable;
 use super::wire::{Answer, frame, here_is_b, segment};
 use super::*;
 use crate::config::Cidr;
-use crate::observe::{NoObserver, Rule};
-use crate::socket::SocketOption;
+use crate::observe::{NoObserver, Rule, TcpState};
+use crate::socket::{Page, SocketOption, SocketRow};
 use crate::stack::{Lifetime, Origin};
 
 /// What a peer knows of a connection.
@@ -118,6 +118,7 @@ impl World {
                 match completion.result {
                     Ok(Outcome::Stream(stream)) => self.streams.push(stream),
                     Ok(Outcome::Listener(listener)) => self.listener = Some(listener),
+                    Ok(Outcome::List(rows, _)) => check_list(&rows),
                     _ => {}
                 }
             }
@@ -299,6 +300,9 @@ impl World {
     }
 
     fn act(&mut self) {
+        if self.rounds.is_multiple_of(8) {
+            self.call(Verb::List { page: Page::default() });
+        }
         match self.rng.random_range(0..20) {
             0..6 => {
                 self.program();
@@ -374,6 +378,17 @@ impl World {
                 }
             }
             self.step(&frames);
+        }
+    }
+}
+
+/// Whatever happens: a program's socket has one row, and no two connections have the same ends.
+fn check_list(rows: &[SocketRow]) {
+    let (mut names, mut ends) = (HashSet::new(), HashSet::new());
+    for row in rows {
+        assert!(!row.is_held || names.insert(row.id), "twice: {row:?} in {rows:#?}");
+        if let (true, Some(peer)) = (row.state != TcpState::Closed, &row.peer) {
+            assert!(ends.insert((&row.local, peer)), "the same ends: {row:?} in {rows:#?}");
         }
     }
 }

@@ -359,6 +359,11 @@ impl Connection {
         }
     }
 
+    /// Whether the program writes no more, and everything it wrote has been handed over.
+    pub fn has_closed(&self) -> bool {
+        matches!(self.state(), TcpState::FinWait1 | TcpState::FinWait2)
+    }
+
     /// Sends a RST and forgets everything. In TIME-WAIT the peer has nothing to hear (RFC 9293 §3.10.5), and what is
     /// unread is forgotten.
     pub fn abort(&mut self) {
