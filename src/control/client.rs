@@ -170,7 +170,7 @@ impl Client {
         let mut message = self.ask(&Request::Sockets { details })?;
         loop {
             match message {
-                Message::Socket(listed) => all.push(listed),
+                Message::Socket(listed) => all.push(*listed),
                 Message::End => break,
                 other => return Err(unexpected(&other)),
             }

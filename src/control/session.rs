@@ -171,7 +171,7 @@ impl Conversation {
             let Ok((rows, rest)) = self.shared.handle.sockets(page).await else { break };
             let now = self.shared.handle.now();
             for row in &rows {
-                self.out.say(&Message::Socket(Listed::new(row, now, details))).await?;
+                self.out.say(&Message::Socket(Box::new(Listed::new(row, now, details)))).await?;
             }
             next = rest;
         }

@@ -144,7 +144,7 @@ impl fmt::Display for NoFilter {
 
 impl std::error::Error for NoFilter {}
 
-fn no_filter<T>(sentence: String) -> Result<T, NoFilter> {
+fn no_filter<T>(sentence: &str) -> Result<T, NoFilter> {
     Err(NoFilter(format!("{sentence}; write it like: state established dport = :443 or sport = :80")))
 }
 
@@ -177,7 +177,7 @@ impl Filter {
             let name = parser.next("a state")?;
             let Some(states) = States::named(&name.to_lowercase()) else {
                 let names = STATES.map(|(_, name)| name).join(", ");
-                return no_filter(format!(
+                return no_filter(&format!(
                     "there is no state '{name}'; there are {names}, all, connected, synchronized, bucket and big"
                 ));
             };
@@ -191,7 +191,7 @@ impl Filter {
             filter.expression = Some(parser.or()?);
         }
         match parser.peek() {
-            Some(token) => no_filter(format!("'{token}' does not fit here")),
+            Some(token) => no_filter(&format!("'{token}' does not fit here")),
             None => Ok(filter),
         }
     }
@@ -243,7 +243,7 @@ impl Parser {
                 self.at += 1;
                 Ok(token.clone())
             }
-            None => no_filter(format!("{what} is missing at the end")),
+            None => no_filter(&format!("{what} is missing at the end")),
         }
     }
 
@@ -269,14 +269,14 @@ impl Parser {
     fn not(&mut self) -> Result<Expression, NoFilter> {
         self.depth += 1;
         if self.depth > DEEPEST {
-            return no_filter("this is nested too deeply".into());
+            return no_filter("this is nested too deeply");
         }
         let expression = if self.take(&["not", "!"]) {
             Expression::Not(Box::new(self.not()?))
         } else if self.take(&["("]) {
             let inner = self.or()?;
             if !self.take(&[")"]) {
-                return no_filter("a ')' is missing".into());
+                return no_filter("a ')' is missing");
             }
             inner
         } else {
@@ -293,7 +293,7 @@ impl Parser {
             "dport" => (Side::Destination, true),
             "src" => (Side::Source, false),
             "dst" => (Side::Destination, false),
-            _ => return no_filter(format!("'{word}' is none of sport, dport, src and dst")),
+            _ => return no_filter(&format!("'{word}' is none of sport, dport, src and dst")),
         };
         let comparison = self.comparison();
         let value = self.next("what to compare with")?;
@@ -301,13 +301,13 @@ impl Parser {
             let digits = value.rsplit(':').next().unwrap_or_default();
             return match digits.parse() {
                 Ok(port) => Ok(Expression::Port(side, comparison, port)),
-                Err(_) => no_filter(format!("'{value}' is no port")),
+                Err(_) => no_filter(&format!("'{value}' is no port")),
             };
         }
         let is_equal = match comparison {
             Comparison::Equal => true,
             Comparison::NotEqual => false,
-            _ => return no_filter(format!("an address is not larger or smaller than '{value}'")),
+            _ => return no_filter(&format!("an address is not larger or smaller than '{value}'")),
         };
         host(side, is_equal, &value)
     }
@@ -344,7 +344,7 @@ fn host(side: Side, is_equal: bool, value: &str) -> Result<Expression, NoFilter>
             _ => (value.to_owned(), None),
         },
     };
-    let wrong = || no_filter(format!("'{value}' is no address"));
+    let wrong = || no_filter(&format!("'{value}' is no address"));
     let port = match port {
         None | Some("" | "*") => None,
         Some(port) => match port.parse() {

@@ -36,7 +36,7 @@ pub(super) fn write(ss: &Ss, pid: u32, sockets: &[&Listed], out: &mut dyn Write)
     hidden[NETID] = matches!(ss.kinds[..], [Kind::Tcp | Kind::Udp]);
     hidden[STATE] = ss.filter.states.is_some_and(|states| states.is_single());
     if let Some(heads) = heads {
-        line(&heads, if ss.processes { "Process" } else { "" }, &widths, &hidden, out)?;
+        line(&heads, "Process", &widths, &hidden, out)?;
     }
     for row in &rows {
         line(&row.cells, &row.rest, &widths, &hidden, out)?;

@@ -64,7 +64,7 @@ fn shown(ss: &Ss) -> String {
 fn the_columns_are_those_of_ss() {
     let all = shown(&Ss { all: true, ..Ss::default() });
     let expected = "\
-Netid State     Recv-Q Send-Q Local Address:Port   Peer Address:Port
+Netid State     Recv-Q Send-Q Local Address:Port   Peer Address:Port  Process
 tcp   LISTEN    0      128          0.0.0.0:80          0.0.0.0:*
 tcp   ESTAB     17     0       192.168.69.1:80   192.168.69.100:43210
 tcp   ESTAB     0      0          [fd69::1]:22      [fd69::100]:5
