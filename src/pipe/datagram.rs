@@ -331,8 +331,9 @@ impl<A: Clone> Datagrams<A> {
         let (is_reading_over, is_writing_over) = (link.is_reading_over(side), link.is_writing_over(side));
         let error = link.error(side).is_some();
         Readiness {
-            readable: is_reading_over || error || self.next_length().is_some(),
-            writable: is_writing_over || error || lock(&link.outgoing(side).queue).has_room(0),
+            // An error is told as such (Linux: datagram_poll).
+            readable: is_reading_over || self.next_length().is_some(),
+            writable: is_writing_over || lock(&link.outgoing(side).queue).has_room(0),
             hang_up: is_reading_over && is_writing_over,
             error,
         }

@@ -185,6 +185,10 @@ impl Stack {
         self.count_given_up();
         self.transport.poll(now, &mut self.packets);
         self.sockets.poll(now);
+        // What programs wrote, shut down or closed before they called comes before the call: a port that was given back
+        // is free.
+        let mut below = Below { ip: &mut self.ip, packets: &mut self.packets };
+        self.sockets.answer(now, &mut self.transport, &mut below, &mut self.rng);
         for call in calls.drain(..) {
             let mut below = Below { ip: &mut self.ip, packets: &mut self.packets };
             self.sockets.call(now, call, &mut self.transport, &mut below, &mut self.rng);

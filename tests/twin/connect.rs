@@ -1,23 +1,29 @@
 //! `connect(2)`: how it ends, at once or later.
 
+use std::net::Shutdown;
 use std::time::Duration;
 
 use tapsock::error::Error;
 
 use super::check::{eventually, fails, pending};
-use super::world::World;
+use super::world::{Family, Mode, World};
 use super::{Bodies, bodies};
 
 pub(crate) const BODIES: Bodies = bodies![
     a_port_where_nobody_listens_refuses,
     a_refused_socket_may_try_again,
     a_network_that_no_route_leads_to_is_unreachable,
+    nobody_connects_to_a_group,
+    port_0_refuses,
+    the_unspecified_address_is_this_host,
     a_connect_within_its_time_is_like_any_other,
     a_connect_gives_up_after_its_time,
     the_write_timeout_limits_connect_as_well,
     a_non_blocking_connect_is_in_progress_and_ends_by_itself,
     a_non_blocking_connect_that_is_refused_says_so_in_so_error,
     a_connect_under_way_is_already_in_progress,
+    the_next_connect_tells_how_one_that_was_in_progress_ended,
+    what_is_not_connected_cannot_be_shut_down_or_read,
     a_connected_socket_is_connected_already,
     a_listener_is_connected_already,
     an_address_of_the_other_family_is_refused,
@@ -44,6 +50,42 @@ fn a_network_that_no_route_leads_to_is_unreachable(world: &World) {
         let socket = side.socket(world.domain(), tapsock::net::Type::Stream);
         fails(socket.connect(world.nowhere()), Error::NetworkUnreachable);
     }
+}
+
+fn nobody_connects_to_a_group(world: &World) {
+    let groups = match world.family {
+        Family::V4 => ["239.1.2.3:9", "255.255.255.255:9"],
+        Family::V6 => ["[ff05::9]:9", "[ff02::1]:9"],
+    };
+    for side in [&world.server, &world.client] {
+        for group in groups {
+            let socket = side.socket(world.domain(), tapsock::net::Type::Stream);
+            fails(socket.connect(group.parse().unwrap()), Error::NetworkUnreachable);
+        }
+    }
+}
+
+fn port_0_refuses(world: &World) {
+    if world.mode == Mode::TapServer {
+        // Ours does not answer a segment to port 0, which no host sends in earnest; the kernel would wait for long.
+        return;
+    }
+    fails(world.tcp_client().connect(world.server_at(0)), Error::ConnectionRefused);
+}
+
+fn the_unspecified_address_is_this_host(world: &World) {
+    let listener = world.tcp_server();
+    let port = world.port();
+    listener.bind(world.wildcard(port)).unwrap();
+    listener.listen(1).unwrap();
+    let client = world.server.socket(world.domain(), tapsock::net::Type::Stream);
+    client.connect(world.wildcard(port)).unwrap();
+    let peer = client.peer_addr().unwrap();
+    assert!(peer.ip().is_loopback() && peer.port() == port, "{peer}");
+    assert_eq!(listener.accept().unwrap().1, client.local_addr().unwrap());
+    let client = world.server.socket(world.domain(), tapsock::net::Type::Dgram);
+    client.connect(world.wildcard(port)).unwrap();
+    assert_eq!(client.peer_addr().unwrap(), peer);
 }
 
 fn a_connect_within_its_time_is_like_any_other(world: &World) {
@@ -119,6 +161,45 @@ fn a_connect_under_way_is_already_in_progress(world: &World) {
     late.set_nonblocking(true).unwrap();
     fails(late.connect(address), Error::InProgress);
     fails(late.connect(address), Error::AlreadyInProgress);
+}
+
+fn the_next_connect_tells_how_one_that_was_in_progress_ended(world: &World) {
+    let (listener, address) = world.listener();
+    let client = world.tcp_client();
+    client.set_nonblocking(true).unwrap();
+    fails(client.connect(address), Error::InProgress);
+    listener.accept().unwrap();
+    eventually("the connection", || client.peer_addr().is_ok());
+    client.connect(address).unwrap();
+    fails(client.connect(address), Error::AlreadyConnected);
+
+    let refused = world.tcp_client();
+    refused.set_nonblocking(true).unwrap();
+    let nobody = world.server_at(world.port());
+    fails(refused.connect(nobody), Error::InProgress);
+    eventually("the refusal", || match refused.connect(nobody) {
+        Err(error) if error.raw_os_error() == Some(Error::AlreadyInProgress.errno()) => false,
+        told => {
+            fails(told, Error::ConnectionRefused);
+            true
+        }
+    });
+    fails(refused.connect(nobody), Error::InProgress);
+    eventually("an error", || pending(refused.take_error()).is_some());
+    fails(refused.connect(address), Error::ConnectionAborted);
+    refused.set_nonblocking(false).unwrap();
+    refused.connect(address).unwrap();
+}
+
+fn what_is_not_connected_cannot_be_shut_down_or_read(world: &World) {
+    let refused = world.tcp_client();
+    fails(refused.connect(world.server_at(world.port())), Error::ConnectionRefused);
+    fails(refused.recv(&mut [0; 1]), Error::NotConnected);
+    fails(refused.send(b"x"), Error::BrokenPipe);
+    fails(refused.shutdown(Shutdown::Both), Error::NotConnected);
+    let (listener, _) = world.listener();
+    listener.shutdown(Shutdown::Read).unwrap();
+    fails(listener.shutdown(Shutdown::Read), Error::NotConnected);
 }
 
 fn a_connected_socket_is_connected_already(world: &World) {

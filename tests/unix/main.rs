@@ -6,6 +6,13 @@
 // Clippy excuses the functions marked #[test] only, and not what they are made of.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+// Both suites ask the same sockets; each has methods that the other has no use for.
+#[allow(dead_code)]
+#[path = "../twin/check.rs"]
+mod check;
+#[allow(dead_code)]
+#[path = "../twin/sock.rs"]
+mod sock;
 mod world;
 
 mod asynchronous;

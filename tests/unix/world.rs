@@ -1,8 +1,7 @@
 //! Sockets of the kernel or of ours, behind the same methods, and names for them.
 
-use std::fmt::Debug;
-use std::io::{self, IoSlice, Read};
-use std::net::Shutdown;
+use std::io;
+use std::ops::Deref;
 use std::os::fd::OwnedFd;
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
@@ -11,9 +10,13 @@ use std::time::Duration;
 
 use tapsock::config::Config;
 use tapsock::error::Error;
-use tapsock::net::{Domain, Protocol, SockAddr, Socket, Stack, Type};
+use tapsock::net::{Domain, SockAddr, Socket, Stack, Type};
 use tapsock::socket::UnixAddress;
 use tempfile::TempDir;
+
+pub(crate) use super::check::fails;
+use super::check::pending;
+use super::sock::{self, Sock::Kernel, Sock::Ours};
 
 /// What must come is waited for at most so long.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(15);
@@ -97,15 +100,11 @@ impl World {
     }
 
     pub(crate) fn try_socket(&self, r#type: Type, protocol: Option<u8>) -> io::Result<Sock> {
-        match self {
-            World::Kernel(_) => {
-                let protocol = protocol.map(|number| socket2::Protocol::from(i32::from(number)));
-                socket2::Socket::new(socket2::Domain::UNIX, kind(r#type), protocol).map(Sock::Kernel)
-            }
-            World::Ours(stack) => {
-                Socket::new(stack, Domain::Unix, r#type, protocol.map(Protocol::from)).map(Sock::Ours)
-            }
-        }
+        let stack = match self {
+            World::Kernel(_) => None,
+            World::Ours(stack) => Some(stack),
+        };
+        sock::Sock::new(stack, Domain::Unix, r#type, protocol).map(Sock)
     }
 
     /// What blocks gives up after [`PATIENCE`].
@@ -134,13 +133,12 @@ impl World {
     pub(crate) fn try_pair(&self, domain: Domain, r#type: Type) -> io::Result<[Sock; 2]> {
         match self {
             World::Kernel(_) => {
-                let domain = if domain == Domain::Unix { socket2::Domain::UNIX } else { socket2::Domain::IPV4 };
-                let (left, right) = socket2::Socket::pair(domain, kind(r#type), None)?;
-                Ok([Sock::Kernel(left), Sock::Kernel(right)])
+                let (left, right) = socket2::Socket::pair(sock::domain(domain), sock::kind(r#type), None)?;
+                Ok([left, right].map(sock::Sock::Kernel).map(Sock))
             }
             World::Ours(stack) => {
                 let (left, right) = Socket::pair(stack, domain, r#type, None)?;
-                Ok([Sock::Ours(left), Sock::Ours(right)])
+                Ok([left, right].map(sock::Sock::Ours).map(Sock))
             }
         }
     }
@@ -150,46 +148,16 @@ impl World {
     }
 }
 
-fn kind(kind: Type) -> socket2::Type {
-    match kind {
-        Type::Stream => socket2::Type::STREAM,
-        Type::Dgram => socket2::Type::DGRAM,
-        Type::SeqPacket => socket2::Type::SEQPACKET,
-        Type::Raw => socket2::Type::RAW,
-    }
-}
-
+/// A socket with names for addresses; what has nothing to do with names is as in tests/twin.
 #[derive(Debug)]
-pub(crate) enum Sock {
-    Kernel(socket2::Socket),
-    Ours(Socket),
-}
+pub(crate) struct Sock(sock::Sock);
 
-/// Methods that have the same name and the same types at both.
-macro_rules! alike {
-    ($($name:ident($($argument:ident: $type:ty),*) -> $result:ty;)*) => {
-        impl Sock {
-            $(pub(crate) fn $name(&self $(, $argument: $type)*) -> io::Result<$result> {
-                match self {
-                    Sock::Kernel(socket) => socket.$name($($argument),*),
-                    Sock::Ours(socket) => socket.$name($($argument),*),
-                }
-            })*
-        }
-    };
-}
+impl Deref for Sock {
+    type Target = sock::Sock;
 
-alike! {
-    listen(backlog: i32) -> ();
-    shutdown(how: Shutdown) -> ();
-    take_error() -> Option<io::Error>;
-    set_nonblocking(nonblocking: bool) -> ();
-    is_listener() -> bool;
-    send(bytes: &[u8]) -> usize;
-    send_vectored(buffers: &[IoSlice<'_>]) -> usize;
-    set_read_timeout(timeout: Option<Duration>) -> ();
-    set_write_timeout(timeout: Option<Duration>) -> ();
-    set_tcp_nodelay(on: bool) -> ();
+    fn deref(&self) -> &sock::Sock {
+        &self.0
+    }
 }
 
 impl Sock {
@@ -200,77 +168,69 @@ impl Sock {
     }
 
     pub(crate) fn bind(&self, name: &Name) -> io::Result<()> {
-        match self {
-            Sock::Kernel(socket) => socket.bind(&name.kernel()),
-            Sock::Ours(socket) => socket.bind(&name.ours()),
+        match &self.0 {
+            Kernel(socket) => socket.bind(&name.kernel()),
+            Ours(socket) => socket.bind(&name.ours()),
         }
     }
 
     pub(crate) fn bind_inet(&self, address: std::net::SocketAddr) -> io::Result<()> {
-        match self {
-            Sock::Kernel(socket) => socket.bind(&address.into()),
-            Sock::Ours(socket) => socket.bind(&address.into()),
-        }
+        self.0.bind(address)
     }
 
     pub(crate) fn connect(&self, name: &Name) -> io::Result<()> {
-        match self {
-            Sock::Kernel(socket) => socket.connect(&name.kernel()),
-            Sock::Ours(socket) => socket.connect(&name.ours()),
+        match &self.0 {
+            Kernel(socket) => socket.connect(&name.kernel()),
+            Ours(socket) => socket.connect(&name.ours()),
         }
     }
 
     pub(crate) fn accept(&self) -> io::Result<(Sock, Name)> {
-        let (socket, peer) = match self {
-            Sock::Kernel(socket) => {
-                socket.accept().map(|(socket, peer)| (Sock::Kernel(socket), Name::of_kernel(&peer)))
-            }
-            Sock::Ours(socket) => socket.accept().map(|(socket, peer)| (Sock::Ours(socket), Name::of_ours(&peer))),
+        let (socket, peer) = match &self.0 {
+            Kernel(socket) => socket.accept().map(|(socket, peer)| (Kernel(socket), Name::of_kernel(&peer))),
+            Ours(socket) => socket.accept().map(|(socket, peer)| (Ours(socket), Name::of_ours(&peer))),
         }?;
-        Ok((socket.patient(), peer))
+        Ok((Sock(socket).patient(), peer))
     }
 
     pub(crate) fn local_addr(&self) -> io::Result<Name> {
-        match self {
-            Sock::Kernel(socket) => Ok(Name::of_kernel(&socket.local_addr()?)),
-            Sock::Ours(socket) => Ok(Name::of_ours(&socket.local_addr()?)),
+        match &self.0 {
+            Kernel(socket) => Ok(Name::of_kernel(&socket.local_addr()?)),
+            Ours(socket) => Ok(Name::of_ours(&socket.local_addr()?)),
         }
     }
 
     pub(crate) fn peer_addr(&self) -> io::Result<Name> {
-        match self {
-            Sock::Kernel(socket) => Ok(Name::of_kernel(&socket.peer_addr()?)),
-            Sock::Ours(socket) => Ok(Name::of_ours(&socket.peer_addr()?)),
+        match &self.0 {
+            Kernel(socket) => Ok(Name::of_kernel(&socket.peer_addr()?)),
+            Ours(socket) => Ok(Name::of_ours(&socket.peer_addr()?)),
         }
     }
 
     pub(crate) fn send_to(&self, bytes: &[u8], name: &Name) -> io::Result<usize> {
-        match self {
-            Sock::Kernel(socket) => socket.send_to(bytes, &name.kernel()),
-            Sock::Ours(socket) => socket.send_to(bytes, &name.ours()),
+        match &self.0 {
+            Kernel(socket) => socket.send_to(bytes, &name.kernel()),
+            Ours(socket) => socket.send_to(bytes, &name.ours()),
         }
     }
 
     /// What one call gives that has room for `room` bytes.
     pub(crate) fn recv(&self, room: usize) -> io::Result<Vec<u8>> {
         let mut buffer = vec![0; room];
-        let count = match self {
-            Sock::Kernel(socket) => (&*socket).read(&mut buffer)?,
-            Sock::Ours(socket) => socket.recv(&mut buffer)?,
-        };
+        let count = self.0.recv(&mut buffer)?;
         buffer.truncate(count);
         Ok(buffer)
     }
 
     pub(crate) fn recv_from(&self, room: usize) -> io::Result<(Vec<u8>, Name)> {
-        match self {
-            Sock::Kernel(socket) => {
+        match &self.0 {
+            Kernel(socket) => {
                 let mut buffer = vec![0; room];
                 let same = UnixDatagram::from(OwnedFd::from(socket.try_clone()?));
                 let (count, from) = same.recv_from(&mut buffer)?;
                 Ok((buffer[..count].to_vec(), Name::of_std(&from)))
             }
-            Sock::Ours(socket) => {
+            Ours(socket) => {
                 let mut buffer = vec![0; room];
                 let (count, from) = socket.recv_from(&mut buffer)?;
                 Ok((buffer[..count].to_vec(), Name::of_ours(&from)))
@@ -279,32 +239,13 @@ impl Sock {
     }
 
     /// SO_TYPE and SO_PROTOCOL.
-    pub(crate) fn what(&self) -> (Type, Option<i32>) {
-        match self {
-            Sock::Kernel(socket) => {
-                let types = [Type::Stream, Type::Dgram, Type::SeqPacket, Type::Raw];
-                let theirs = socket.r#type().unwrap();
-                let protocol = socket.protocol().unwrap().map(i32::from);
-                (types.into_iter().find(|of| kind(*of) == theirs).unwrap(), protocol)
-            }
-            Sock::Ours(socket) => {
-                (socket.r#type().unwrap(), socket.protocol().unwrap().map(|protocol| protocol.number().into()))
-            }
-        }
+    pub(crate) fn what(&self) -> (Type, Option<u8>) {
+        (self.r#type().unwrap(), self.protocol().unwrap())
     }
 
     /// What SO_ERROR had to say.
     #[track_caller]
     pub(crate) fn pending(&self) -> Option<Error> {
-        self.take_error().unwrap().map(|error| Error::from_errno(error.raw_os_error().unwrap()).unwrap())
-    }
-}
-
-/// The call failed, with this errno.
-#[track_caller]
-pub(crate) fn fails<T: Debug>(result: io::Result<T>, error: Error) {
-    match result {
-        Ok(value) => panic!("it gave {value:?} instead of {error:?}"),
-        Err(got) => assert_eq!(got.raw_os_error(), Some(error.errno()), "it gave {got:?} instead of {error:?}"),
+        pending(self.take_error())
     }
 }

@@ -150,6 +150,44 @@ impl Socket {
         if self.inner.domain == Domain::Inet6 { self.unicast_hops_v6() } else { self.ttl_v4() }
     }
 
+    /// Sets an option for those who do not wait: the stack is told, in the order of the calls.
+    pub(in crate::net) fn tell_option(&self, option: SocketOption) {
+        self.inner.stack.tell(Verb::SetOption { socket: self.inner.handle, option });
+    }
+
+    /// Sets an option and waits for the answer, for async programs.
+    pub(in crate::net) async fn set_option(&self, option: SocketOption) -> io::Result<()> {
+        self.inner.stack.call(Verb::SetOption { socket: self.inner.handle, option }).await?;
+        Ok(())
+    }
+
+    /// Reads an option, for async programs.
+    pub(in crate::net) async fn ask_option(&self, name: OptionName) -> io::Result<SocketOption> {
+        match self.inner.stack.call(Verb::GetOption { socket: self.inner.handle, name }).await? {
+            Outcome::Option(option) => Ok(option),
+            _ => Err(Error::InvalidInput.into()),
+        }
+    }
+
+    pub(in crate::net) fn tell_hops(&self, ttl: u32) -> io::Result<()> {
+        if !(1..=255).contains(&ttl) {
+            return Err(Error::InvalidInput.into());
+        }
+        self.tell_option(SocketOption::Ttl(ttl));
+        if self.inner.domain == Domain::Inet6 {
+            self.tell_option(SocketOption::UnicastHops(ttl));
+        }
+        Ok(())
+    }
+
+    pub(in crate::net) async fn ask_hops(&self) -> io::Result<u32> {
+        let is_v6 = self.inner.domain == Domain::Inet6;
+        match self.ask_option(if is_v6 { OptionName::UnicastHops } else { OptionName::Ttl }).await? {
+            SocketOption::Ttl(hops) | SocketOption::UnicastHops(hops) => Ok(hops),
+            _ => Err(Error::InvalidInput.into()),
+        }
+    }
+
     /// SO_RCVTIMEO: how long a read waits; `None`: for ever.
     ///
     /// # Errors

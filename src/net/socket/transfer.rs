@@ -82,7 +82,7 @@ fn partial(count: usize, last: Result<()>) -> Result<usize> {
 impl Socket {
     fn stream(&self) -> Result<&Stream> {
         match self.inner.pipe.get() {
-            Some(Pipe::Stream(pipe)) => Ok(pipe),
+            Some(Pipe::Stream(pipe)) if !self.has_failed() => Ok(pipe),
             // `unix_stream_read_generic` in Linux.
             _ if self.inner.unix.is_some() => Err(Error::InvalidInput),
             _ => Err(Error::NotConnected),
@@ -353,8 +353,8 @@ impl Socket {
         let buffers = &[IoSlice::new(bytes)];
         match self.inner.pipe.get() {
             _ if self.has_unix_messages() => Ok(self.send_unix(buffers, Some(address), self.is_nonblocking())?),
-            Some(_) if self.inner.unix.is_some() => Err(Error::AlreadyConnected.into()),
-            None if self.inner.unix.is_some() => Err(Error::NotSupported.into()),
+            Some(Pipe::Stream(_)) if self.inner.unix.is_some() => Err(Error::AlreadyConnected.into()),
+            _ if self.inner.unix.is_some() => Err(Error::NotSupported.into()),
             Some(Pipe::Datagrams(_)) => {
                 Ok(self.send_message(buffers, address.inet()?, local, self.is_nonblocking())?)
             }
@@ -393,6 +393,30 @@ impl Socket {
             Ok(pipe) => pipe.poll_read(context, buffer).map_err(Into::into),
             Err(error) => Poll::Ready(Err(error.into())),
         }
+    }
+
+    /// [`Socket::peek`] of a stream, for those who poll by hand.
+    pub fn poll_peek(&self, context: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
+        match self.stream() {
+            Ok(pipe) => pipe.poll_peek(context, buffer).map_err(Into::into),
+            Err(error) => Poll::Ready(Err(error.into())),
+        }
+    }
+
+    /// [`Socket::peek_from`] of a datagram, for those who poll by hand.
+    pub fn poll_peek_from(
+        &self,
+        context: &mut Context<'_>,
+        buffer: &mut [u8],
+    ) -> Poll<io::Result<(usize, SocketAddr)>> {
+        let pipe = match self.datagrams() {
+            Ok(pipe) => pipe,
+            Err(error) => return Poll::Ready(Err(error.into())),
+        };
+        pipe.poll_receive_message(context, &mut [IoSliceMut::new(buffer)], true).map(|peeked| {
+            let received = peeked?.ok_or(Error::BrokenPipe)?;
+            Ok((received.count, received.addresses.peer))
+        })
     }
 
     /// [`Socket::send`] of a stream, for those who poll by hand.

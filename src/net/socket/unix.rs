@@ -323,13 +323,13 @@ impl Socket {
             None => None,
         };
         loop {
+            if letters.is_sending_over.load(Ordering::Acquire) {
+                return Err(Error::BrokenPipe);
+            }
             let to = match name {
                 Some(name) => self.find(letters, name).await?,
                 None => lock(&letters.peer).clone().ok_or(Error::NotConnected)?,
             };
-            if letters.is_sending_over.load(Ordering::Acquire) {
-                return Err(Error::BrokenPipe);
-            }
             letters.mailbox.take_error()?;
             let unix = self.unix()?;
             let sent = if waits {

@@ -181,7 +181,12 @@ impl Unix {
 
     /// Whether its program has let go, or is about to.
     fn is_dropped(&self) -> bool {
-        self.hold.is_dropped() || matches!(&self.role, Role::Datagram { slot, .. } if slot.is_gone())
+        self.hold.is_dropped()
+            || match &self.role {
+                Role::Datagram { slot, .. } => slot.is_gone(),
+                Role::Listening(end) => end.is_dropped(),
+                Role::Idle | Role::Connected(_) => false,
+            }
     }
 
     /// The stack stops.

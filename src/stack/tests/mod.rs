@@ -20,7 +20,6 @@ mod loopback;
 mod loss;
 mod memory;
 mod options;
-mod packet_options;
 mod panics;
 mod patience;
 mod raw;

@@ -121,3 +121,17 @@ fn a_udp_socket_that_was_not_bound_is_bound_by_its_first_datagram() {
     let (count, from, _) = a.pipe.try_receive(&mut buffer).unwrap();
     assert_eq!((count, from), (4, at("::ffff:192.168.69.100", 9)));
 }
+
+#[test]
+fn what_a_program_closes_is_closed_for_its_next_call() {
+    let mut net = Net::new();
+    for _ in 0..2 {
+        // Not settled in between.
+        drop(net.listen_a(at("0.0.0.0", 80), 16));
+        drop(net.bind_a(at("0.0.0.0", 80)));
+    }
+    let listener = net.listen_a(at("0.0.0.0", 80), 16);
+    listener.queue.shut_down();
+    let connect = net.call_a(Verb::OpenStream { local: None, remote: at("127.0.0.1", 80) });
+    assert_eq!(connect.map(|_| ()), Err(Error::ConnectionRefused));
+}

@@ -144,8 +144,13 @@ impl Transport {
         }
         let bound = local.map(|local| local.ip()).filter(|address| !address.is_unspecified());
         let remote = this_host(remote, bound);
-        if remote.port() == 0 || below.ip.is_group(remote.ip()) {
-            return Err(Error::AddressNotAvailable);
+        if remote.port() == 0 {
+            // Nobody can listen there, and every host says so.
+            return Err(Error::ConnectionRefused);
+        }
+        if below.ip.is_group(remote.ip()) {
+            // As Linux has it (tcp_v4_connect, tcp_v6_connect): no route of TCP's leads to several hosts.
+            return Err(Error::NetworkUnreachable);
         }
         let hop = below.ip.route(remote.ip()).map_err(|_| Error::NetworkUnreachable)?;
         let address = bound.unwrap_or(hop.source);
