@@ -194,6 +194,9 @@ impl Conversation {
     /// Tells what happens until it was enough, or the client says something else.
     async fn trace(&mut self, tracing: Tracing) -> io::Result<()> {
         let Tracing { depth, filter, count } = tracing;
+        if let Err(error) = filter.validate() {
+            return self.out.say(&Message::Error { error }).await;
+        }
         let mut sieve = Sieve::new(filter);
         self.introduce(&mut sieve).await;
         let queue = Queue::new(self.shared.terms.limits.control_queue, count);

@@ -196,6 +196,10 @@ fn whoever_asks_is_answered_and_whoever_watches_sees_what_happens() {
     assert!(records.iter().any(|record| matches!(record.event, Event::Loopback { .. })));
     // The same conversation goes on.
     assert_eq!(client.stats().unwrap().loopback_packets, 6);
+    let long = Filter { ports: (0..65).collect(), ..Filter::default() };
+    let refused = client.trace(Tracing { filter: long, ..depth(Depth::Frame) }).unwrap_err();
+    assert!(refused.to_string().contains("at most 64 entries"), "{refused}");
+    assert_eq!(client.stats().unwrap().loopback_packets, 6);
 }
 
 #[test]

@@ -29,8 +29,7 @@ pub fn run(trace: Trace, out: &mut dyn Write) -> Result<(), Failure> {
     let mut client = Client::connect(trace.name.as_deref())?;
     client.trace(trace.tracing)?;
     let mut out = BufWriter::new(out);
-    loop {
-        let Some(line) = client.next_line()? else { break };
+    while let Some(line) = client.next_line()? {
         // A record is written as it came, without the word that says that it is one.
         let written = match line.strip_prefix(RECORD) {
             Some(rest) => writeln!(out, "{{{rest}"),
