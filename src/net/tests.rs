@@ -124,6 +124,32 @@ fn who_waits_is_told_when_the_future_that_runs_the_stack_is_dropped() {
 }
 
 #[test]
+fn a_drop_on_the_thread_that_runs_the_stack_does_not_linger() {
+    let (device, _other) = pair(1500);
+    let (stack, run) = Stack::builder().drive(device).unwrap();
+    let (give, given) = ::tokio::sync::oneshot::channel::<TcpStream>();
+    let (tell, told) = channel();
+    let driver = thread::spawn(move || {
+        let runtime = ::tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            ::tokio::select! {
+                _ = run => panic!("it was not asked to stop"),
+                stream = given => drop(stream),
+            }
+        });
+        tell.send(()).unwrap();
+    });
+    let listener = TcpListener::bind(&stack, at("127.0.0.1:80")).unwrap();
+    let mut client = TcpStream::connect(&stack, at("127.0.0.1:80")).unwrap();
+    let _server = listener.accept().unwrap();
+    client.as_ref().set_linger(Some(Duration::from_secs(3600))).unwrap();
+    client.write_all(b"unread").unwrap();
+    give.send(client).unwrap();
+    assert_eq!(told.recv_timeout(PATIENCE), Ok(()));
+    driver.join().unwrap();
+}
+
+#[test]
 fn the_list_of_sockets_counts_what_went_by_in_every_family() {
     let stack = Stack::builder().loopback_only().unwrap();
     let letters = UnixDatagram::bind(&stack, "/letters").unwrap();

@@ -19,6 +19,7 @@ mod accept;
 mod datagram;
 mod doorbell;
 mod hold;
+mod joined;
 mod link;
 mod mailbox;
 mod readiness;
@@ -28,13 +29,14 @@ pub mod wait;
 mod waiters;
 
 pub use accept::{AcceptEnd, Accepts, Vacancy};
-pub use datagram::{Addresses, DatagramEnd, Datagrams, HeaderFields, Received};
+pub use datagram::{Addresses, DatagramEnd, Datagrams, HeaderFields, MOST_DATAGRAMS, Received};
 pub use doorbell::{Bell, Doorbell};
 pub use hold::{Hold, HoldEnd};
-pub use link::{Carried, Joined, Joint, Tally};
+pub use joined::{Carried, JoinedEnd, Tally};
+pub use link::Joint;
 pub use mailbox::{MailSlot, Mailbox};
 pub use readiness::{Interest, Readiness};
-pub use stream::{JoinedEnd, Stream, StreamEnd};
+pub use stream::{Stream, StreamEnd};
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 

@@ -69,6 +69,7 @@
 //! | `joined` | connections to sockets of this very stack, without packets |
 //! | `list` | the list of sockets |
 //! | `packet` | echo and raw sockets |
+//! | `resting` | memory of joined connections that are idle |
 //! | `service` | bytes between pipes and the transport |
 //! | `unix` | Unix-domain sockets |
 //!
@@ -82,6 +83,7 @@ mod list;
 mod open;
 mod option;
 mod packet;
+mod resting;
 mod service;
 mod unix;
 mod verb;
@@ -121,6 +123,7 @@ pub struct Sockets {
     limits: Limits,
     mode: Mode,
     loopback: Loopback,
+    resting: resting::Resting,
     names: unix::Names,
     /// What a socket has that was told nothing: one record for all of them.
     defaults: Arc<Options>,
@@ -138,6 +141,8 @@ struct Descriptor {
     /// Errors that its program asked for and has not fetched (IP_RECVERR), the oldest first.
     errors: VecDeque<QueuedError>,
     state: State,
+    /// The memory of its rings is looked after.
+    is_resting: bool,
 }
 
 /// What a socket is at present, with its slot in the transport and the stack's end of its pipe.
@@ -212,6 +217,7 @@ impl Sockets {
             limits: config.limits.clone(),
             mode: config.loopback,
             loopback: Loopback::default(),
+            resting: resting::Resting::default(),
             names: unix::Names::default(),
             defaults: Arc::new(Options::default()),
         }
@@ -241,8 +247,9 @@ impl Sockets {
 
     /// The same with the name that the socket has already.
     fn insert_as(&mut self, id: SocketId, domain: Domain, kind: Kind, options: Arc<Options>, state: State) -> Handle {
+        let (bound, errors) = (None, VecDeque::new());
         let descriptor =
-            self.table.insert(Descriptor { id, domain, kind, options, bound: None, errors: VecDeque::new(), state });
+            self.table.insert(Descriptor { id, domain, kind, options, bound, errors, state, is_resting: false });
         Handle { descriptor, number: id.number }
     }
 

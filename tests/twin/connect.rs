@@ -6,7 +6,7 @@ use std::time::Duration;
 use tapsock::error::Error;
 
 use super::check::{eventually, fails, pending};
-use super::world::{Family, Mode, World};
+use super::world::{Family, Mode, SILENCE, World};
 use super::{Bodies, bodies};
 
 pub(crate) const BODIES: Bodies = bodies![
@@ -25,6 +25,7 @@ pub(crate) const BODIES: Bodies = bodies![
     the_next_connect_tells_how_one_that_was_in_progress_ended,
     what_is_not_connected_cannot_be_shut_down_or_read,
     a_connected_socket_is_connected_already,
+    a_socket_has_one_connection_in_its_life,
     a_listener_is_connected_already,
     an_address_of_the_other_family_is_refused,
     the_clients_port_can_be_chosen,
@@ -256,4 +257,18 @@ fn a_mapped_address_reaches_ipv4_from_an_ipv6_socket(world: &World) {
     assert_eq!(client.peer_addr().unwrap().ip(), ip);
     let (_, peer) = listener.accept().unwrap();
     assert_eq!(client.local_addr().unwrap().ip().to_canonical(), peer.ip());
+}
+
+fn a_socket_has_one_connection_in_its_life(world: &World) {
+    let (listener, address) = world.listener();
+    let client = world.tcp_client();
+    client.connect(address).unwrap();
+    drop(listener.accept().unwrap());
+    assert_eq!(client.recv_to_end().unwrap(), b"");
+    client.shutdown(Shutdown::Write).unwrap();
+    for _ in 0..2 {
+        fails(client.connect(address), Error::AlreadyConnected);
+        // Until the last segment has come, and after that.
+        std::thread::sleep(SILENCE);
+    }
 }

@@ -20,7 +20,7 @@ use std::time::{Duration, Instant};
 use super::timeout::Timeout;
 use super::{SockAddr, Stack};
 use crate::error::{Error, Result};
-use crate::pipe::wait::block_on;
+use crate::pipe::wait::{Spin, block_on, block_on_with};
 use crate::pipe::{Accepts, Datagrams, Stream};
 use crate::socket::{
     DatagramSocket, Domain, Handle, Kind, ListenerSocket, Outcome, Protocol, StreamSocket, Type, UnixSocket, Verb,
@@ -112,6 +112,8 @@ pub(super) struct Inner {
     watchers: Mutex<Vec<Waker>>,
     addresses: Mutex<Addresses>,
     is_nonblocking: AtomicBool,
+    /// Whoever waits keeps looking.
+    is_busy: AtomicBool,
     /// A TCP connection was begun, and no call has been told yet what came of it.
     is_begun: AtomicBool,
     /// A call of `connect` was told that it has failed: there is no connection, and there was none.
@@ -173,6 +175,7 @@ impl Socket {
             watchers: Mutex::default(),
             addresses: Mutex::new(addresses),
             is_nonblocking: AtomicBool::new(false),
+            is_busy: AtomicBool::new(false),
             is_begun: AtomicBool::new(false),
             has_failed: AtomicBool::new(false),
             read_timeout: Timeout::default(),
@@ -420,7 +423,8 @@ impl Socket {
 
     fn end_connect(&self, deadline: Option<Instant>, late: Error) -> io::Result<()> {
         let Some(Pipe::Stream(pipe)) = self.inner.pipe.get() else { return Err(Error::NotConnected.into()) };
-        let Some(ended) = block_on(poll_fn(|context| pipe.poll_connected(context)), deadline) else {
+        let connected = poll_fn(|context| pipe.poll_connected(context));
+        let Some(ended) = block_on_with(self.spin(), connected, deadline) else {
             return Err(late.into());
         };
         self.inner.is_begun.store(false, Ordering::Release);
@@ -577,6 +581,45 @@ impl Socket {
         Ok(self.inner.is_nonblocking.load(Ordering::Acquire))
     }
 
+    /// Whether calls that wait keep looking instead of sleeping until they are woken (compare SO_BUSY_POLL, `socket(7)`).
+    /// No answer comes sooner, and a processor does nothing else meanwhile: for programs that have one to spare. What
+    /// goes through the stack also waits for the stack, which sleeps when nothing is to be done.
+    ///
+    /// # Errors
+    ///
+    /// None; as [`Socket::set_nonblocking`].
+    ///
+    /// ```
+    /// use tapsock::net::{Domain, Socket, Stack, Type};
+    ///
+    /// let stack = Stack::builder().loopback_only()?;
+    /// let (left, right) = Socket::pair(&stack, Domain::Unix, Type::Stream, None)?;
+    /// right.set_busy_poll(true)?;
+    /// let answer = std::thread::spawn(move || right.send(b"pong"));
+    /// left.set_busy_poll(true)?;
+    /// assert_eq!(left.recv(&mut [0; 4])?, 4); // no system call, if the answer is quick
+    /// # assert_eq!(answer.join().map_err(|_| "panic")??, 4);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn set_busy_poll(&self, busy: bool) -> io::Result<()> {
+        self.inner.is_busy.store(busy, Ordering::Release);
+        Ok(())
+    }
+
+    /// What [`Socket::set_busy_poll`] was told.
+    ///
+    /// # Errors
+    ///
+    /// None; as [`Socket::nonblocking`].
+    pub fn busy_poll(&self) -> io::Result<bool> {
+        Ok(self.inner.is_busy.load(Ordering::Acquire))
+    }
+
+    /// How a thread waits for something to happen to it.
+    fn spin(&self) -> Spin {
+        if self.inner.is_busy.load(Ordering::Acquire) { Spin::Always } else { Spin::Briefly }
+    }
+
     /// The domain it was made with (SO_DOMAIN).
     ///
     /// # Errors
@@ -635,12 +678,13 @@ fn domain_of(address: SocketAddr) -> Domain {
 }
 
 impl Drop for Inner {
-    /// `close(2)`. With SO_LINGER it waits until everything has arrived.
+    /// `close(2)`. With SO_LINGER it waits until everything has arrived, but not on the thread that runs the stack.
     fn drop(&mut self) {
         let linger = *self.linger.get_mut().unwrap_or_else(PoisonError::into_inner);
         match self.pipe.get() {
             Some(Pipe::Stream(pipe)) => {
-                if let Some(span) = linger.filter(|span| !span.is_zero()) {
+                // The engine's own thread would wait in vain, and everybody with it.
+                if let Some(span) = linger.filter(|span| !span.is_zero() && !self.stack.is_on_its_thread()) {
                     pipe.shutdown_write();
                     let arrived = self.stack.call(Verb::Linger { socket: self.handle });
                     // Whether it has arrived or the time is over: a drop cannot say it.

@@ -70,7 +70,9 @@ options! {
     set_receive_errors, receive_errors: ReceiveErrors(bool);
     /// SO_RCVBUF: how many bytes may wait to be read. Twice as many are read back, as on Linux. Before it connects or
     /// listens it chooses the size of the buffers, within the limits `receive-buffer` or `datagram-buffer`; from then on
-    /// it bounds what is used of them.
+    /// it bounds what is used of them. Where two programs of one stack share a ring, the reader's SO_RCVBUF and the
+    /// writer's SO_SNDBUF together bound what is in it, within the limit `pipe`. Of Unix sockets it has no effect
+    /// (`unix(7)`).
     set_recv_buffer_size, recv_buffer_size: ReceiveBuffer(usize);
     /// SO_SNDBUF: how many bytes may wait to be sent. Twice as many are read back, as on Linux. Within the limits
     /// `send-buffer` or `datagram-buffer`.

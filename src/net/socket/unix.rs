@@ -11,7 +11,7 @@ use std::time::Instant;
 use super::{Addresses, Flags, Pipe, Socket, lock};
 use crate::error::{Error, Result};
 use crate::net::{SockAddr, Stack};
-use crate::pipe::wait::block_on;
+use crate::pipe::wait::block_on_with;
 use crate::pipe::{Hold, Interest, Mailbox, Readiness, Received};
 use crate::socket::{
     Domain, Kind, Outcome, Protocol, Recipient, Type, UnixAddress, UnixName, UnixPipe, UnixSocket, Verb,
@@ -190,7 +190,7 @@ impl Socket {
         deadline: Option<Instant>,
         late: Error,
     ) -> io::Result<()> {
-        Ok(block_on(self.connect_unix(address, waits), deadline).unwrap_or(Err(late))?)
+        Ok(block_on_with(self.spin(), self.connect_unix(address, waits), deadline).unwrap_or(Err(late))?)
     }
 
     /// What its peer is called.
@@ -243,7 +243,7 @@ impl Socket {
             }
         } else {
             let receive = poll_fn(|context| self.poll_receive_unix(context, buffers, peek));
-            block_on(receive, self.inner.read_timeout.deadline()).unwrap_or(Err(Error::WouldBlock))
+            block_on_with(self.spin(), receive, self.inner.read_timeout.deadline()).unwrap_or(Err(Error::WouldBlock))
         };
         Ok(received?.unwrap_or(Received { count: 0, length: 0, addresses: UnixAddress::Unnamed }))
     }
@@ -289,7 +289,7 @@ impl Socket {
         is_nonblocking: bool,
     ) -> Result<usize> {
         let send = self.send_unix_message(buffers, address, !is_nonblocking);
-        block_on(send, self.inner.write_timeout.deadline()).unwrap_or(Err(Error::WouldBlock))
+        block_on_with(self.spin(), send, self.inner.write_timeout.deadline()).unwrap_or(Err(Error::WouldBlock))
     }
 
     pub(in crate::net) async fn send_unix_message(
