@@ -32,6 +32,8 @@ pub struct End {
     pipe: JoinedEnd,
     /// How many bytes may wait to be read by it, and to be sent by it (SO_RCVBUF, SO_SNDBUF).
     bounds: [usize; 2],
+    /// The largest segment that either program has asked for before they met (TCP_MAXSEG).
+    max_segment: Option<u32>,
     /// Its program has let go of it.
     is_dropped: bool,
 }
@@ -41,6 +43,9 @@ pub struct End {
 pub struct Loopback {
     ends: Slab<End>,
 }
+
+/// The bytes of the timestamps option, padded (RFC 7323 appendix A).
+const TIMESTAMPS: u32 = 12;
 
 /// A connection that was just joined.
 #[derive(Debug)]
@@ -84,6 +89,14 @@ impl End {
     /// Its pipe.
     pub fn pipe(&self) -> &JoinedEnd {
         &self.pipe
+    }
+
+    /// What a segment of it would carry, if there were any and if their way took so many bytes at once: with timestamps,
+    /// as those of other connections have them.
+    pub fn segment_size(&self, mtu: usize) -> u32 {
+        let headers = if self.remote.is_ipv4() { 40 } else { 60 };
+        let largest = u32::try_from(mtu.saturating_sub(headers)).unwrap_or(u32::MAX);
+        self.max_segment.map_or(largest, |bytes| bytes.min(largest)).saturating_sub(TIMESTAMPS)
     }
 
     /// What a program may know about it. There are no segments, and so no numbers, windows or options.
@@ -149,6 +162,7 @@ impl Loopback {
                 peer: None,
                 pipe,
                 bounds: [usize::MAX; 2],
+                max_segment: None,
                 is_dropped: false,
             })
         };
@@ -182,6 +196,16 @@ impl Loopback {
     pub fn set_abortive(&self, slot: usize, aborts: bool) {
         if let Some(end) = self.ends.get(slot) {
             end.pipe.set_abortive(aborts);
+        }
+    }
+
+    /// The program of the end of this slot wants no larger segments; the smaller choice of the two counts for both.
+    pub fn set_max_segment(&mut self, slot: usize, bytes: u32) {
+        let peer = self.ends.get(slot).and_then(|end| end.peer);
+        for slot in [Some(slot), peer].into_iter().flatten() {
+            if let Some(end) = self.ends.get_mut(slot) {
+                end.max_segment = Some(end.max_segment.map_or(bytes, |other| other.min(bytes)));
+            }
         }
     }
 

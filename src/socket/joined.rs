@@ -29,12 +29,12 @@ impl Sockets {
         let Fresh { connector, acceptor, pipe, joined } = self.loopback.join(now, ends, id, pipe, bell, transport)?;
         if let Some(descriptor) = self.table.get_mut(socket.descriptor) {
             descriptor.state = State::Joined { slot: connector };
-            descriptor.options.apply_to_joined(connector, &self.limits, &mut self.loopback);
+            descriptor.options.begin_joined(connector, &self.limits, &mut self.loopback);
         }
         let Some(parent) = self.table.get(joined.listener) else { return Ok(()) };
         // An accepted socket has what its listener was told (`accept(2)`, Linux).
         let (domain, options) = (parent.domain, Arc::clone(&parent.options));
-        options.apply_to_joined(acceptor, &self.limits, &mut self.loopback);
+        options.begin_joined(acceptor, &self.limits, &mut self.loopback);
         let handle = self.insert_as(joined.acceptor, domain, Kind::Tcp, options, State::Joined { slot: acceptor });
         let (local, remote) = (address::shown(domain, ends.remote), address::shown(domain, ends.local));
         let socket = StreamSocket { handle, id: joined.acceptor, local, remote, pipe };

@@ -193,6 +193,8 @@ impl Sockets {
         match &descriptor.state {
             // Linux: a socket has one connection in its life.
             State::Idle { end: Some(end) } if end.has_stood() => Err(Error::AlreadyConnected),
+            // It failed while this call was on its way: the next one is told how.
+            State::Idle { end: Some(end) } if end.has_untold_error() => Err(Error::AlreadyInProgress),
             State::Idle { .. } => {
                 let local = descriptor.bound.as_ref().map(|place| place.local);
                 self.connect_tcp(now, socket, (local, remote), transport, below).map(Outcome::Connecting)

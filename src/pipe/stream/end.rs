@@ -47,6 +47,11 @@ impl StreamEnd {
         self.link.end_connect();
     }
 
+    /// Whether the application has not been told yet what the connection died of.
+    pub fn has_untold_error(&self) -> bool {
+        self.link.error(APPLICATION).is_some()
+    }
+
     /// Whether there was a connection, and not only a try to connect.
     pub fn has_stood(&self) -> bool {
         self.has_stood

@@ -58,9 +58,17 @@ impl Options {
     }
 
     /// Tells a connection without packets.
-    pub(in crate::socket) fn apply_to_joined(&self, slot: usize, limits: &Limits, loopback: &mut Loopback) {
+    fn apply_to_joined(&self, slot: usize, limits: &Limits, loopback: &mut Loopback) {
         loopback.set_abortive(slot, self.linger.is_some_and(|span| span.is_zero()));
         loopback.set_bounds(slot, self.joined_bounds(limits));
+    }
+
+    /// Tells a connection without packets that has just begun.
+    pub(in crate::socket) fn begin_joined(&self, slot: usize, limits: &Limits, loopback: &mut Loopback) {
+        self.apply_to_joined(slot, limits, loopback);
+        if self.max_segment != UNBOUNDED {
+            loopback.set_max_segment(slot, self.max_segment);
+        }
     }
 
     /// What may wait to be sent by a Unix socket of this kind; SO_RCVBUF means nothing to it (`unix(7)`).
@@ -212,13 +220,10 @@ impl Sockets {
             SocketOption::MaxSegment(wanted) => {
                 let size = match descriptor.state {
                     State::Stream { slot, .. } => transport.segment_size(slot).map(u32::from),
-                    // It has none: this is what a segment of it would carry.
-                    State::Joined { slot } => self.loopback.end(slot).ok().map(|end| {
-                        let headers = if end.remote().is_ipv4() { 40 } else { 60 };
-                        let largest = below.ip.path_mtu(end.remote().ip()).saturating_sub(headers);
-                        let largest = u32::try_from(largest).unwrap_or(u32::MAX);
-                        if wanted == UNBOUNDED { largest } else { largest.min(wanted) }
-                    }),
+                    State::Joined { slot } => {
+                        let end = self.loopback.end(slot).ok();
+                        end.map(|end| end.segment_size(below.ip.path_mtu(end.remote().ip())))
+                    }
                     _ => None,
                 };
                 let wanted = if wanted == UNBOUNDED { DEFAULT_SEGMENT } else { wanted };

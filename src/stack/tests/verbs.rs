@@ -61,9 +61,11 @@ fn a_connect_does_not_wait_and_a_refused_one_may_be_tried_again() {
     let Ok(Outcome::Connecting(Some(pipe))) = net.call_a(Verb::Connect { socket, remote: at(B, 80).into() }) else {
         panic!()
     };
-    assert!(pipe.is_connecting() || pipe.try_connected() == Err(Error::ConnectionRefused));
     net.run(Duration::from_secs(1));
     let _listener = net.call_b(Verb::OpenListener { local: at(B, 80), backlog: 1, v6_only: true }).unwrap();
+    let again = Verb::Connect { socket, remote: at(B, 80).into() };
+    assert_eq!(done(net.call_a(again)), Err(Error::AlreadyInProgress), "until somebody has been told");
+    assert_eq!(pipe.try_connected(), Err(Error::ConnectionRefused));
     assert!(matches!(net.call_a(Verb::Connect { socket, remote: at(B, 80).into() }), Ok(Outcome::Connecting(None))));
     net.run(Duration::from_secs(1));
     assert_eq!(pipe.try_connected(), Ok(()));
