@@ -2,7 +2,7 @@
 //!
 //! - [`arguments`]: what can be typed, and the help that teaches it.
 //! - [`tools`]: the same for ping and traceroute; [`nc`]: for nc and bench.
-//! - [`look`]: for what looks into a running daemon: trace.
+//! - [`look`]: for what looks into a running daemon: ss and trace.
 //! - [`manual`]: the man page and the completions of shells.
 //! - [`exit`]: the one map of exit codes.
 //! - [`logging`]: what is written to stderr, and how.
@@ -66,6 +66,9 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
             let verbose = arguments.verbose;
             let (nc, attachment) = arguments.into();
             explained(verbose, || crate::tools::nc::run(nc, &attachment))
+        }
+        Command::Ss(arguments) => {
+            exit::of_look(&arguments.parse().and_then(|ss| crate::tools::ss::run(&ss, &mut io::stdout().lock())))
         }
         Command::Trace(arguments) => {
             exit::of_look(&crate::tools::trace::run(arguments.into(), &mut io::stdout().lock()))

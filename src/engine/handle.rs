@@ -105,6 +105,14 @@ impl Handle {
         self.shared.thread.load(Ordering::Relaxed) == here()
     }
 
+    /// Asks the stack for something; the answer can be waited for later.
+    pub fn begin(&self, verb: Verb) -> oneshot::Receiver<Result<Outcome>> {
+        let (reply, answer) = oneshot::channel();
+        // If it has stopped already, the answer says so.
+        let _ = self.send(Command::Call { verb, reply });
+        answer
+    }
+
     /// Asks the stack for something, and does not wait for its answer.
     pub fn tell(&self, verb: Verb) {
         let (reply, _) = oneshot::channel();

@@ -3,6 +3,8 @@ use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
+use tokio::sync::oneshot;
+
 use super::Builder;
 use crate::config::Mac;
 use crate::engine::{Handle, Stopped};
@@ -141,6 +143,10 @@ impl Stack {
 
     pub(super) async fn call(&self, verb: Verb) -> Result<Outcome> {
         self.shared.handle.call(verb).await
+    }
+
+    pub(super) fn begin(&self, verb: Verb) -> oneshot::Receiver<Result<Outcome>> {
+        self.shared.handle.begin(verb)
     }
 
     pub(super) fn tell(&self, verb: Verb) {

@@ -3,6 +3,7 @@
 //! - `ping`: echo requests, one a second, and what became of them.
 //! - `traceroute`: which routers a packet passes.
 //! - `nc`: a socket from a shell.
+//! - `ss`: the sockets of a running daemon.
 //! - `trace`: what happens in a running daemon.
 //! - `bench`: how fast this machine moves bytes from one socket to another.
 //! - `why`: the reason that a trace has named.
@@ -14,6 +15,7 @@ mod host;
 pub mod nc;
 pub mod ping;
 mod report;
+pub mod ss;
 pub mod trace;
 pub mod traceroute;
 pub mod why;

@@ -26,6 +26,7 @@ mod patience;
 mod raw;
 mod regressions;
 mod remnants;
+mod sending;
 mod unix;
 mod verbs;
 mod windows;
