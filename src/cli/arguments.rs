@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use clap::{ArgAction, Args, Parser, Subcommand};
 
+use super::explain::Explain;
 use super::look::{Ss, Trace};
 use super::manual::{Completions, Manual};
 use super::nc::{Bench, Nc};
@@ -58,6 +59,11 @@ pub enum Command {
     ///
     /// Attaches to its control socket, from another terminal, and changes nothing. It need not run as long as the daemon.
     Trace(Trace),
+    /// Explain the packets of a capture, to the last bit
+    ///
+    /// Every layer and every field with its bytes and bits, each checksum worked out step by step, and for packets that
+    /// are damaged which field would explain it. Reads pcap and pcapng, of tapsock or of tcpdump, and hexadecimal text.
+    Explain(Explain),
     /// Measure this machine
     #[command(subcommand)]
     Bench(Bench),
