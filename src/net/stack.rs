@@ -147,6 +147,11 @@ impl Stack {
         self.shared.handle.tell(verb);
     }
 
+    /// Whether this thread runs the engine, and so must not wait for it.
+    pub(super) fn is_on_its_thread(&self) -> bool {
+        self.shared.handle.is_on_its_thread()
+    }
+
     pub(super) fn call_blocking(&self, verb: Verb) -> Result<Outcome> {
         block_on(self.call(verb), None).unwrap_or(Err(Error::Interrupted))
     }

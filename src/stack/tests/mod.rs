@@ -22,7 +22,6 @@ mod loopback;
 mod loss;
 mod memory;
 mod options;
-mod packet_options;
 mod packets;
 mod panics;
 mod patience;
