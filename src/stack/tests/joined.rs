@@ -2,17 +2,11 @@
 
 use std::io::IoSlice;
 
-use smoltcp::phy::ChecksumCapabilities;
-use smoltcp::wire::{TcpControl, TcpPacket, TcpRepr};
-
-use super::echo::open_a;
-use super::wire::segment;
 use super::*;
 use crate::error::Error;
-use crate::ip::fixture;
 use crate::observe::{Rule, TcpState};
 use crate::pipe::Stream;
-use crate::socket::{Domain, Kind, Protocol, SocketOption, UnixPipe};
+use crate::socket::{Domain, Kind, SocketOption, UnixPipe};
 
 /// A stack alone. Whatever a test does: there was no packet, and at the end nothing is left.
 struct Alone(Net);
@@ -445,27 +439,4 @@ fn what_is_deferred_is_not_joined_but_waits_for_data() {
     net.settle();
     let server = listener.queue.try_accept().unwrap();
     assert_eq!(server.pipe.try_read(&mut [0; 8]), Ok(4));
-}
-
-/// By the link no packet from an address of ours comes in; a program with a raw socket can write one.
-#[test]
-fn a_segment_for_a_joined_connection_changes_nothing_and_says_whose_it_would_be() {
-    let mut net = Net::new();
-    let listener = net.listen_a(at("0.0.0.0", 80), 16);
-    let Ok(Outcome::Stream(client)) = net.call_a(Verb::OpenStream { local: None, remote: at(A, 80) }) else { panic!() };
-    let server = listener.queue.try_accept().unwrap();
-    let reset = TcpRepr { src_port: client.local.port(), ..segment(TcpControl::Rst, 1, None) };
-    let (source, destination) = (fixture::OURS.into(), fixture::OURS.into());
-    let mut bytes = vec![0; reset.buffer_len()];
-    let mut packet = TcpPacket::new_unchecked(&mut bytes);
-    reset.emit(&mut packet, &source, &destination, &ChecksumCapabilities::default());
-    let writer = open_a(&mut net, Domain::Inet, Kind::Raw(Protocol::TCP));
-    net.a.seen.packets.clear();
-    writer.pipe.try_send(&bytes, at(A, 0), None).unwrap();
-    net.settle();
-    assert_eq!(net.a.stack.counters().of(Rule::TcpJoined), 1);
-    let (_, _, fate) = net.a.seen.packets.iter().rfind(|(way, ..)| *way == Direction::In).unwrap();
-    assert!(fate.owner.is_some() && fate.rule == Some(Rule::TcpJoined), "{fate:?}");
-    client.pipe.try_write(b"still here").unwrap();
-    assert_eq!(server.pipe.try_read(&mut [0; 16]), Ok(10));
 }

@@ -219,15 +219,19 @@ fn a_packet_to_everybody_that_nobody_understands_is_not_answered_by_each_of_them
     assert_eq!(inject(&mut net, &to(OURS)).rule, Some(Rule::IpUnknownProtocol));
 }
 
-/// A SYN to port 80 with more flags, its checksum valid.
-fn syn(destination: IpAddr, flags: u8) -> Vec<u8> {
-    let repr: TcpRepr<'_> = segment(TcpControl::Syn, 1000, None);
+/// A segment with more flags, its checksum valid.
+fn tcp(from: IpAddr, to: IpAddr, repr: &TcpRepr<'_>, flags: u8) -> Vec<u8> {
     let mut bytes = vec![0; repr.buffer_len()];
-    let (from, to) = (HOST.into(), destination.into());
+    let (from, to) = (from.into(), to.into());
     repr.emit(&mut TcpPacket::new_unchecked(&mut bytes), &from, &to, &ChecksumCapabilities::default());
     bytes[13] |= flags;
     TcpPacket::new_unchecked(&mut bytes).fill_checksum(&from, &to);
-    packet(HOST, destination, 6, &bytes)
+    bytes
+}
+
+/// A SYN to port 80 with more flags.
+fn syn(destination: IpAddr, flags: u8) -> Vec<u8> {
+    packet(HOST, destination, 6, &tcp(HOST, destination, &segment(TcpControl::Syn, 1000, None), flags))
 }
 
 #[test]
@@ -248,4 +252,23 @@ fn a_listener_hears_no_syn_to_a_group_and_none_with_flags_that_make_no_sense() {
     // B says where it is.
     net.settle();
     assert_eq!(net.a.stack.counters().sent_by(Rule::TcpSynAck), 1);
+}
+
+/// By the link no packet from an address of ours comes in; a program with a raw socket can write one.
+#[test]
+fn a_segment_for_two_programs_that_are_joined_changes_nothing_and_says_whose_it_would_be() {
+    let mut net = Net::new();
+    let listener = net.listen_a(at("0.0.0.0", 80), 16);
+    let Ok(Outcome::Stream(client)) = net.call_a(Verb::OpenStream { local: None, remote: at(A, 80) }) else { panic!() };
+    let server = listener.queue.try_accept().unwrap();
+    let reset = TcpRepr { src_port: client.local.port(), ..segment(TcpControl::Rst, 1, None) };
+    let raw = open_a(&mut net, Domain::Inet, Kind::Raw(Protocol::TCP));
+    net.a.seen.packets.clear();
+    raw.pipe.try_send(&tcp(OURS, OURS, &reset, 0), at(A, 0), None).unwrap();
+    net.settle();
+    assert_eq!(net.a.stack.counters().of(Rule::TcpJoined), 1);
+    let (_, _, fate) = net.a.seen.packets.iter().rfind(|(way, ..)| *way == Direction::In).unwrap();
+    assert!(fate.owner.is_some() && fate.rule == Some(Rule::TcpJoined), "{fate:?}");
+    client.pipe.try_write(b"still here").unwrap();
+    assert_eq!(server.pipe.try_read(&mut [0; 16]), Ok(10));
 }
