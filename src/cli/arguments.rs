@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use clap::{ArgAction, Args, Parser, Subcommand};
 
-use super::look::Trace;
+use super::look::{Stats, Trace};
 use super::manual::{Completions, Manual};
 use super::nc::{Bench, Nc};
 use super::tools::{Ping, Traceroute};
@@ -53,6 +53,11 @@ pub enum Command {
     ///
     /// Attaches to its control socket, from another terminal, and changes nothing. It need not run as long as the daemon.
     Trace(Trace),
+    /// Show what a running daemon has counted
+    ///
+    /// Frames and bytes, sockets by state, queues, retransmissions, memory, how long the engine is busy at a time, and how
+    /// often each rule applied. The same figures are at http://ADDRESS/metrics, where the daemon offers its HTTP service.
+    Stats(Stats),
     /// Measure this machine
     #[command(subcommand)]
     Bench(Bench),

@@ -4,6 +4,7 @@
 //! - `traceroute`: which routers a packet passes.
 //! - `nc`: a socket from a shell.
 //! - `trace`: what happens in a running daemon.
+//! - `stats`: what a running daemon has counted.
 //! - `bench`: how fast this machine moves bytes from one socket to another.
 //! - `why`: the reason that a trace has named.
 //! - `host`: whom a person means.
@@ -14,6 +15,7 @@ mod host;
 pub mod nc;
 pub mod ping;
 mod report;
+pub mod stats;
 pub mod trace;
 pub mod traceroute;
 pub mod why;
