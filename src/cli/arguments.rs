@@ -8,7 +8,7 @@ use std::time::Duration;
 use clap::{ArgAction, Args, Parser, Subcommand};
 
 use super::explain::Explain;
-use super::look::{Ss, Trace};
+use super::look::{Ss, Stats, Trace};
 use super::manual::{Completions, Manual};
 use super::nc::{Bench, Nc};
 use super::tools::{Ping, Traceroute};
@@ -64,6 +64,11 @@ pub enum Command {
     /// Every layer and every field with its bytes and bits, each checksum worked out step by step, and for packets that
     /// are damaged which field would explain it. Reads pcap and pcapng, of tapsock or of tcpdump, and hexadecimal text.
     Explain(Explain),
+    /// Show what a running daemon has counted
+    ///
+    /// Frames and bytes, sockets by state, queues, retransmissions, memory, how long the engine is busy at a time, and how
+    /// often each rule applied. The same figures are at http://ADDRESS/metrics, where the daemon offers its HTTP service.
+    Stats(Stats),
     /// Measure this machine
     #[command(subcommand)]
     Bench(Bench),

@@ -2,7 +2,7 @@
 //!
 //! - [`arguments`]: what can be typed, and the help that teaches it.
 //! - [`tools`]: the same for ping and traceroute; [`nc`]: for nc and bench; [`explain`]: for explain.
-//! - [`look`]: for what looks into a running daemon: ss and trace.
+//! - [`look`]: for what looks into a running daemon: ss, trace and stats.
 //! - [`manual`]: the man page and the completions of shells.
 //! - [`exit`]: the one map of exit codes.
 //! - [`logging`]: what is written to stderr, and how.
@@ -73,6 +73,9 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         }
         Command::Trace(arguments) => {
             exit::of_look(&crate::tools::trace::run(arguments.into(), &mut io::stdout().lock()))
+        }
+        Command::Stats(arguments) => {
+            exit::of_look(&crate::tools::stats::run(&arguments.into(), &mut io::stdout().lock()))
         }
         Command::Bench(arguments) => {
             explained(0, || crate::tools::bench::loopback(arguments.into(), say).map(|()| Ended::Asked))

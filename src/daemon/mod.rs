@@ -14,6 +14,7 @@
 mod address;
 mod attach;
 mod control;
+mod metrics;
 mod signal;
 mod sockets;
 mod summary;
@@ -27,6 +28,7 @@ use tokio::task::JoinHandle;
 
 pub use crate::services::{Service, UnknownService};
 pub use attach::{Attachment, Interrupt, with_stack};
+pub use metrics::text as metrics;
 pub use signal::Signal;
 
 use crate::config::Config;
@@ -34,7 +36,7 @@ use crate::control::{Audience, Fanout};
 use crate::device::Tap;
 use crate::engine::Stopped;
 use crate::net::{Stack, StartError};
-use crate::services;
+use crate::services::{self, http::Metrics};
 use crate::trace;
 use signal::Signals;
 
@@ -152,9 +154,10 @@ async fn live(settings: Settings) -> Result<Ended, Failure> {
     let (stack, engine) = Stack::builder().config(config.clone()).observer(Box::new(observer)).drive(device)?;
     let mut engine = Engine { task: tokio::spawn(engine), tap: tap.clone() };
     let about = (name.as_deref(), tap.as_str(), config.limits.clone());
+    let shown = metrics::of(&stack, &audience, &config.limits);
     let _served = taken.map(|taken| control::serve(taken, &stack, audience, about)).transpose()?;
 
-    let begun = begin(&stack, &tap, &config, &services);
+    let begun = begin(&stack, &tap, &config, (&services, shown));
     tokio::select! {
         begun = begun => begun?,
         stopped = engine.stopped() => return Err(stopped),
@@ -179,13 +182,19 @@ async fn show_sockets(stack: &Stack) {
 }
 
 /// From the first question about an address to `ready`.
-async fn begin(stack: &Stack, tap: &str, config: &Config, services: &[Service]) -> Result<(), Failure> {
+async fn begin(
+    stack: &Stack,
+    tap: &str,
+    config: &Config,
+    (services, metrics): (&[Service], Metrics),
+) -> Result<(), Failure> {
     let duplicates = tokio::select! {
         ready = stack.ready() => ready.map_err(|error| refused("the stack's start", &error))?,
         never = address::hint(stack, tap) => match never {},
     };
     address::refuse_those_of_neighbours(config, tap, &duplicates)?;
-    services::run(stack.clone(), services).await.map_err(|error| Failure::Broken(error.to_string()))?;
+    let run = services::run_with(stack.clone(), services, Some(metrics)).await;
+    run.map_err(|error| Failure::Broken(error.to_string()))?;
     announce();
     Ok(())
 }

@@ -5,6 +5,7 @@
 //! - `nc`: a socket from a shell.
 //! - `ss`: the sockets of a running daemon.
 //! - `trace`: what happens in a running daemon.
+//! - `stats`: what a running daemon has counted.
 //! - `bench`: how fast this machine moves bytes from one socket to another.
 //! - `why`: the reason that a trace has named.
 //! - `explain`: the packets of a capture, to the last bit.
@@ -18,6 +19,7 @@ pub mod nc;
 pub mod ping;
 mod report;
 pub mod ss;
+pub mod stats;
 pub mod trace;
 pub mod traceroute;
 pub mod why;

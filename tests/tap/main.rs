@@ -15,6 +15,7 @@ mod groups;
 mod http;
 mod idle;
 mod life;
+mod metrics;
 mod mistakes;
 mod nc;
 mod nmap;
