@@ -4,6 +4,7 @@
 //! - [`tools`]: the same for ping and traceroute; [`nc`]: for nc and bench; [`explain`]: for explain.
 //! - [`look`]: for what looks into a running daemon: ss, trace and stats.
 //! - [`manual`]: the man page and the completions of shells.
+//! - [`replay`]: for replay.
 //! - [`exit`]: the one map of exit codes.
 //! - [`logging`]: what is written to stderr, and how.
 //! - [`stderr`]: how it is written without ever waiting for whoever reads.
@@ -15,6 +16,7 @@ pub mod logging;
 pub mod look;
 pub mod manual;
 pub mod nc;
+pub mod replay;
 pub mod stderr;
 pub mod tools;
 
@@ -87,6 +89,13 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         }),
         Command::Explain(arguments) => {
             exit::of_tool(&crate::tools::explain::run(&arguments.into(), &mut BufWriter::new(io::stdout().lock())))
+        }
+        Command::Replay(arguments) => {
+            let mut out = BufWriter::new(io::stdout());
+            let outcome = crate::tools::replay::run(&arguments.into(), &mut out);
+            // Whoever reads no more does not want to know.
+            let _ = out.flush();
+            exit::of_tool(&outcome)
         }
         Command::Limits => {
             let _ = io::stdout().lock().write_all(list_of_limits().as_bytes());

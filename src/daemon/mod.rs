@@ -18,6 +18,7 @@ mod metrics;
 mod signal;
 mod sockets;
 mod summary;
+mod trial;
 
 use std::fmt;
 use std::io::{self, Write};
@@ -30,6 +31,7 @@ pub use crate::services::{Service, UnknownService};
 pub use attach::{Attachment, Interrupt, with_stack};
 pub use metrics::text as metrics;
 pub use signal::Signal;
+pub use trial::Trial;
 
 use crate::config::Config;
 use crate::control::{Audience, Fanout};
@@ -41,7 +43,7 @@ use crate::trace;
 use signal::Signals;
 
 /// What a person chose.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Settings {
     /// What the daemon is called, for those who look at it: the name of its control socket. `None`: as the TAP is.
     pub name: Option<String>,
@@ -51,6 +53,8 @@ pub struct Settings {
     pub config: Config,
     /// What it offers.
     pub services: Vec<Service>,
+    /// What is tried out with it.
+    pub trial: Trial,
 }
 
 /// How a daemon came to its end.
@@ -110,13 +114,14 @@ fn refused(what: &str, error: &io::Error) -> Failure {
 ///
 /// ```no_run
 /// use tapsock::config::Config;
-/// use tapsock::daemon::{self, Service, Settings};
+/// use tapsock::daemon::{self, Service, Settings, Trial};
 ///
 /// let settings = Settings {
 ///     name: None,
 ///     tap: "tap0".into(),
 ///     config: Config::default(),
 ///     services: Service::ALL.to_vec(),
+///     trial: Trial::default(),
 /// };
 /// if let Err(failure) = daemon::run(settings) {
 ///     eprintln!("{failure}");
@@ -146,12 +151,17 @@ async fn live(settings: Settings) -> Result<Ended, Failure> {
     let started = Instant::now();
     let mut signals = Signals::new().map_err(|error| refused("signal handlers", &error))?;
     let mut questions = signal::questions().map_err(|error| refused("a signal handler", &error))?;
-    let Settings { name, tap, config, services } = settings;
-    let device = Tap::open(&tap).map_err(StartError::from)?;
+    let Settings { name, tap, config, services, trial } = settings;
+    let device = trial.wire(Tap::open(&tap).map_err(StartError::from)?)?;
     let taken = control::take(name.as_deref(), &tap)?;
     let audience = Audience::default();
     let observer = Fanout::new(Box::new(trace::Text::new()), audience.clone());
-    let (stack, engine) = Stack::builder().config(config.clone()).observer(Box::new(observer)).drive(device)?;
+    let builder = Stack::builder().config(config.clone()).observer(Box::new(observer));
+    let builder = match trial.recorder()? {
+        Some(recorder) => builder.record(recorder),
+        None => builder,
+    };
+    let (stack, engine) = builder.drive(device)?;
     let mut engine = Engine { task: tokio::spawn(engine), tap: tap.clone() };
     let about = (name.as_deref(), tap.as_str(), config.limits.clone());
     let shown = metrics::of(&stack, &audience, &config.limits);

@@ -1,6 +1,8 @@
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use serde::{Deserialize, Serialize};
+
 use super::lock;
 
 /// So many wait to be told at most; what does not fit is counted.
@@ -10,7 +12,7 @@ const MOST: usize = 16 * 1024;
 const IS_MUTE: bool = option_env!("TAPSOCK_MUTE").is_some();
 
 /// What a program has done at its end of a pipe, for which it needed no engine.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Deed {
     /// It took a connection from the queue.
     Accept,

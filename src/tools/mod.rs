@@ -10,6 +10,7 @@
 //! - `why`: the reason that a trace has named.
 //! - `explain`: the packets of a capture, to the last bit.
 //! - `host`: whom a person means.
+//! - `replay`: a recording once more.
 //! - `report`: what an ICMP error says about a packet of ours.
 
 pub mod bench;
@@ -17,6 +18,7 @@ pub mod explain;
 mod host;
 pub mod nc;
 pub mod ping;
+pub mod replay;
 mod report;
 pub mod ss;
 pub mod stats;
