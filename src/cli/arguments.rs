@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use clap::{ArgAction, Args, Parser, Subcommand};
 
+use super::explain::Explain;
 use super::nc::{Bench, Nc};
 use super::replay::Replay;
 use super::tools::{Ping, Traceroute};
@@ -54,6 +55,11 @@ pub enum Command {
     ///
     /// Needs no TAP and no privilege.
     Replay(Replay),
+    /// Explain the packets of a capture, to the last bit
+    ///
+    /// Every layer and every field with its bytes and bits, each checksum worked out step by step, and for packets that
+    /// are damaged which field would explain it. Reads pcap and pcapng, of tapsock or of tcpdump, and hexadecimal text.
+    Explain(Explain),
     /// Measure this machine
     #[command(subcommand)]
     Bench(Bench),

@@ -1,14 +1,14 @@
 //! The command line: arguments as typed, then [settings](crate::daemon::Settings), then the daemon, then an exit code.
 //!
 //! - [`arguments`]: what can be typed, and the help that teaches it.
-//! - [`tools`]: the same for ping and traceroute; [`nc`]: for nc and bench.
-//! - [`replay`]: for replay.
+//! - [`tools`]: the same for ping and traceroute; [`nc`]: for nc and bench; [`explain`], [`replay`]: for those.
 //! - [`exit`]: the one map of exit codes.
 //! - [`logging`]: what is written to stderr, and how.
 //! - [`stderr`]: how it is written without ever waiting for whoever reads.
 
 pub mod arguments;
 pub mod exit;
+pub mod explain;
 pub mod logging;
 pub mod nc;
 pub mod replay;
@@ -74,6 +74,9 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
             // Whoever reads no more does not want to know.
             let _ = out.flush();
             exit::of_tool(&outcome)
+        }
+        Command::Explain(arguments) => {
+            exit::of_tool(&crate::tools::explain::run(&arguments.into(), &mut BufWriter::new(io::stdout().lock())))
         }
         Command::Limits => {
             let _ = io::stdout().lock().write_all(list_of_limits().as_bytes());

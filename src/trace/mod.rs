@@ -56,6 +56,7 @@ mod arp;
 mod capture;
 mod checksum;
 mod dhcp;
+pub mod explain;
 mod frame;
 mod icmp;
 mod ladder;
