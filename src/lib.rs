@@ -7,6 +7,7 @@
 //! | [`cli`] | arguments, help, the log's format, exit codes |
 //! | [`tools`] | subcommands that use the stack as a program does: ping, traceroute, nc, bench |
 //! | [`daemon`] | the composition root: one TAP, one stack, its services and its trace, on one thread |
+//! | [`control`] | the control socket: how another process looks into a running stack |
 //! | [`services`] | echo, discard, daytime, chargen, and HTTP with a page about its own connection |
 //! | [`net`] | what programs hold: a stack, TCP and UDP sockets, blocking and async |
 //! | [`engine`] | the one loop around a stack: device, clock, calls |
@@ -25,6 +26,7 @@
 
 pub mod cli;
 pub mod config;
+pub mod control;
 pub mod daemon;
 pub mod device;
 pub mod engine;

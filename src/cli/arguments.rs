@@ -9,6 +9,8 @@ use std::time::Duration;
 use clap::{ArgAction, Args, Parser, Subcommand};
 
 use super::explain::Explain;
+use super::look::{Ss, Stats, Trace};
+use super::manual::{Completions, Manual};
 use super::nc::{Bench, Nc};
 use super::replay::Replay;
 use super::tools::{Ping, Traceroute};
@@ -22,7 +24,7 @@ use crate::device::FaultConfig;
 /// program. The kernel sees it as another host behind the interface tap0: ping it, curl it, and read what became of
 /// every packet.
 #[derive(Debug, Parser)]
-#[command(name = "tapsock", version, after_help = EXAMPLES)]
+#[command(name = "tapsock", version = env!("TAPSOCK_VERSION"), after_help = EXAMPLES)]
 pub struct Arguments {
     /// What to do.
     #[command(subcommand)]
@@ -51,22 +53,51 @@ pub enum Command {
     /// Calls HOST, or waits for a call with -l, by a stack of its own that lives as long. At the end of stdin it says so
     /// to the peer and goes on to listen; it ends when the peer has ended too.
     Nc(Nc),
-    /// Run the stack of a recording again, in virtual time, and see whether the same leaves
+    /// List the sockets of a running daemon, like iproute2's ss
     ///
-    /// Needs no TAP and no privilege.
-    Replay(Replay),
+    /// Asks over its control socket, from another terminal. Options and filters are those of ss(8).
+    #[command(after_help = super::look::SS)]
+    Ss(Ss),
+    /// Watch what happens in a running daemon
+    ///
+    /// Attaches to its control socket, from another terminal, and changes nothing. It need not run as long as the daemon.
+    Trace(Trace),
     /// Explain the packets of a capture, to the last bit
     ///
     /// Every layer and every field with its bytes and bits, each checksum worked out step by step, and for packets that
     /// are damaged which field would explain it. Reads pcap and pcapng, of tapsock or of tcpdump, and hexadecimal text.
     Explain(Explain),
+    /// Show what a running daemon has counted
+    ///
+    /// Frames and bytes, sockets by state, queues, retransmissions, memory, how long the engine is busy at a time, and how
+    /// often each rule applied. The same figures are at http://ADDRESS/metrics, where the daemon offers its HTTP service.
+    Stats(Stats),
+    /// Run the stack of a recording again, in virtual time, and see whether the same leaves
+    ///
+    /// Needs no TAP and no privilege.
+    Replay(Replay),
     /// Measure this machine
     #[command(subcommand)]
     Bench(Bench),
+    /// Explain the rule that a trace, a log or a counter has named
+    ///
+    /// Each drop, reset, challenge, retransmission, probe and error has one: a sentence, an example, and the section of the
+    /// RFC that it follows. Without a name all are listed; the beginning of a name, such as tcp.challenge, stands for all
+    /// that begin with it. The same as a page: docs/rules.md.
+    #[command(after_help = "For example:\n  tapsock why tcp.rst.closed-port")]
+    Why {
+        /// The rule, or the beginning of its name
+        rule: Option<String>,
+    },
     /// List the bounds of the stack, with their defaults and what happens at each
     ///
     /// Each can be set by 'tapsock daemon --limit NAME=VALUE'.
     Limits,
+    /// Print what makes a shell complete these arguments
+    Completions(Completions),
+    /// Print the man page
+    #[command(name = "man")]
+    Manual(Manual),
 }
 
 const EXAMPLES: &str = "\
@@ -106,6 +137,13 @@ pub struct Daemon {
     /// Where, and as whom.
     #[command(flatten)]
     pub attached: Attached,
+
+    /// What to call this daemon, for 'tapsock ss --name' and 'tapsock trace --name': as the TAP, if it is not given
+    ///
+    /// Its control socket is /run/tapsock/NAME.sock for root, and $XDG_RUNTIME_DIR/tapsock/NAME.sock for a user. A name
+    /// with a slash is the path of the socket itself.
+    #[arg(long, value_name = "NAME")]
+    pub name: Option<String>,
 
     /// The services to offer, separated by commas: echo, discard, daytime, chargen, http; or all, or none
     #[arg(long, value_name = "LIST", default_value = "all")]
@@ -242,7 +280,7 @@ impl From<Daemon> for Settings {
     fn from(arguments: Daemon) -> Settings {
         let Attachment { tap, config } = arguments.attached.into();
         let trial = Trial { record: arguments.record, fault: arguments.fault };
-        Settings { tap, config, services: arguments.services.0, trial }
+        Settings { name: arguments.name, tap, config, services: arguments.services.0, trial }
     }
 }
 
@@ -323,6 +361,7 @@ mod tests {
         assert_eq!(
             settings,
             Settings {
+                name: None,
                 tap: "tap0".into(),
                 config: Config::default(),
                 services: Service::ALL.to_vec(),

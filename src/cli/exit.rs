@@ -36,6 +36,18 @@ pub fn of_tool(ended: &Result<Outcome, Failure>) -> ExitCode {
     })
 }
 
+/// For the end of what looks into a daemon, and says why it failed.
+pub fn of_look(ended: &Result<(), Failure>) -> ExitCode {
+    match ended {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(Failure::Mistake(sentence) | Failure::Broken(sentence)) => {
+            // Not eprintln, which panics where stderr is closed.
+            let _ = writeln!(io::stderr().lock(), "tapsock: {sentence}");
+            ExitCode::from(if matches!(ended, Err(Failure::Mistake(_))) { MISTAKE } else { BROKEN })
+        }
+    }
+}
+
 /// For the end of a daemon, of nc and of bench.
 pub fn of_daemon(ended: &Result<Ended, Failure>) -> ExitCode {
     ExitCode::from(match ended {

@@ -1,7 +1,10 @@
 //! The command line: arguments as typed, then [settings](crate::daemon::Settings), then the daemon, then an exit code.
 //!
 //! - [`arguments`]: what can be typed, and the help that teaches it.
-//! - [`tools`]: the same for ping and traceroute; [`nc`]: for nc and bench; [`explain`], [`replay`]: for those.
+//! - [`tools`]: the same for ping and traceroute; [`nc`]: for nc and bench; [`explain`]: for explain.
+//! - [`look`]: for what looks into a running daemon: ss, trace and stats.
+//! - [`manual`]: the man page and the completions of shells.
+//! - [`replay`]: for replay.
 //! - [`exit`]: the one map of exit codes.
 //! - [`logging`]: what is written to stderr, and how.
 //! - [`stderr`]: how it is written without ever waiting for whoever reads.
@@ -10,6 +13,8 @@ pub mod arguments;
 pub mod exit;
 pub mod explain;
 pub mod logging;
+pub mod look;
+pub mod manual;
 pub mod nc;
 pub mod replay;
 pub mod stderr;
@@ -65,8 +70,25 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
             let (nc, attachment) = arguments.into();
             explained(verbose, || crate::tools::nc::run(nc, &attachment))
         }
+        Command::Ss(arguments) => {
+            exit::of_look(&arguments.parse().and_then(|ss| crate::tools::ss::run(&ss, &mut io::stdout().lock())))
+        }
+        Command::Trace(arguments) => {
+            exit::of_look(&crate::tools::trace::run(arguments.into(), &mut io::stdout().lock()))
+        }
+        Command::Stats(arguments) => {
+            exit::of_look(&crate::tools::stats::run(&arguments.into(), &mut io::stdout().lock()))
+        }
         Command::Bench(arguments) => {
             explained(0, || crate::tools::bench::loopback(arguments.into(), say).map(|()| Ended::Asked))
+        }
+        Command::Why { rule } => explained(0, || {
+            let text = crate::tools::why::explain(rule.as_deref())?;
+            let _ = io::stdout().lock().write_all(text.as_bytes());
+            Ok(Ended::Asked)
+        }),
+        Command::Explain(arguments) => {
+            exit::of_tool(&crate::tools::explain::run(&arguments.into(), &mut BufWriter::new(io::stdout().lock())))
         }
         Command::Replay(arguments) => {
             let mut out = BufWriter::new(io::stdout());
@@ -75,13 +97,27 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
             let _ = out.flush();
             exit::of_tool(&outcome)
         }
-        Command::Explain(arguments) => {
-            exit::of_tool(&crate::tools::explain::run(&arguments.into(), &mut BufWriter::new(io::stdout().lock())))
-        }
         Command::Limits => {
             let _ = io::stdout().lock().write_all(list_of_limits().as_bytes());
             ExitCode::SUCCESS
         }
+        Command::Completions(arguments) => {
+            let _ = manual::write_completions(arguments.shell, &mut io::stdout().lock());
+            ExitCode::SUCCESS
+        }
+        Command::Manual(arguments) => match arguments.dir {
+            None => {
+                let _ = manual::write_page(&mut io::stdout().lock());
+                ExitCode::SUCCESS
+            }
+            Some(dir) => explained(0, || match manual::write_pages(&dir) {
+                Ok(()) => Ok(Ended::Asked),
+                Err(error) => Err(Failure::Mistake(format!(
+                    "the pages cannot be written into {}: {error}; make the directory first",
+                    dir.display()
+                ))),
+            }),
+        },
     }
 }
 

@@ -57,6 +57,14 @@ macro_rules! limits {
                 },)*]
             }
 
+            /// What the one of this name is.
+            pub fn get(&self, name: &str) -> Option<u64> {
+                match name.replace('-', "_").as_str() {
+                    $(stringify!($field) => Some(self.$field as u64),)*
+                    _ => None,
+                }
+            }
+
             /// Sets the one of this name.
             ///
             /// # Errors
@@ -156,6 +164,11 @@ limits! {
     pipe: usize = 128 * 1024, 1024..=BYTES;
     /// Bytes of datagrams that wait in a UDP socket, each direction.
     datagram_buffer: usize = 208 * 1024, 2048..=BYTES;
+    /// Clients of the control socket at once; more are told so and turned away.
+    control_clients: usize = 32, 1..=1024;
+    /// Bytes of events that wait for one client of the control socket; at the bound new ones are lost to that client, and
+    /// it is told how many.
+    control_queue: usize = 8 << 20, 1024..=BYTES;
     /// Bytes of memory that the buffers of all sockets may use, pipes included. Counted are the pages that have been
     /// written and not been given back (an idle connection counts nothing), and datagrams with the buffers they are
     /// received in. At the bound nobody gets in, and what would need more is dropped.
@@ -245,6 +258,7 @@ mod tests {
             assert_eq!(limits, Limits::default());
             let least = *limit.range.start();
             limits.set(&limit.name, least).unwrap();
+            assert_eq!(limits.get(&limit.name), Some(least));
             assert_eq!((limits == Limits::default(), limits.validate()), (least == limit.default, Ok(())));
             assert!(limits.set(&limit.name, limit.range.end() + 1).is_err(), "{}", limit.name);
             assert!(limit.about.ends_with('.') && !limit.name.contains('_'), "{limit:?}");

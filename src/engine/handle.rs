@@ -2,14 +2,16 @@ use std::cell::Cell;
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 
 use tokio::sync::{oneshot, watch};
 
+use super::Rounds;
 use crate::config::Mac;
 use crate::error::{Error, Result};
-use crate::observe::Counters;
+use crate::observe::{Counters, Time};
 use crate::pipe::Doorbell;
-use crate::stack::{Awaited, Outcome, Verb};
+use crate::stack::{Awaited, Outcome, Page, SocketRow, Usage, Verb};
 
 /// What a handle tells the engine.
 #[derive(Debug)]
@@ -38,6 +40,12 @@ pub struct Status {
     pub awaited: Awaited,
     /// As of the last time somebody asked, or the end.
     pub counters: Counters,
+    /// The same.
+    pub usage: Usage,
+    /// The same: how long the engine's rounds took.
+    pub rounds: Rounds,
+    /// The same: how many frames wait for the device to take them.
+    pub untransmitted: usize,
 }
 
 #[derive(Debug)]
@@ -67,6 +75,7 @@ pub struct Handle {
     shared: Arc<Shared>,
     doorbell: Doorbell,
     status: watch::Receiver<Status>,
+    started: Instant,
 }
 
 /// The engine's end of its handles.
@@ -75,13 +84,13 @@ pub(super) struct Inbox {
     shared: Arc<Shared>,
 }
 
-pub(super) fn pair(doorbell: Doorbell, status: watch::Receiver<Status>) -> (Handle, Inbox) {
+pub(super) fn pair(doorbell: Doorbell, status: watch::Receiver<Status>, started: Instant) -> (Handle, Inbox) {
     let shared = Arc::new(Shared {
         commands: Mutex::new(Some(Vec::new())),
         wants_counters: AtomicBool::new(false),
         thread: AtomicUsize::new(0),
     });
-    (Handle { shared: Arc::clone(&shared), doorbell, status }, Inbox { shared })
+    (Handle { shared: Arc::clone(&shared), doorbell, status, started }, Inbox { shared })
 }
 
 impl Handle {
@@ -99,6 +108,14 @@ impl Handle {
     /// Whether this is the engine's own thread: then it does not answer while somebody waits for it.
     pub fn is_on_its_thread(&self) -> bool {
         self.shared.thread.load(Ordering::Relaxed) == here()
+    }
+
+    /// Asks the stack for something; the answer can be waited for later.
+    pub fn begin(&self, verb: Verb) -> oneshot::Receiver<Result<Outcome>> {
+        let (reply, answer) = oneshot::channel();
+        // If it has stopped already, the answer says so.
+        let _ = self.send(Command::Call { verb, reply });
+        answer
     }
 
     /// Asks the stack for something, and does not wait for its answer.
@@ -137,6 +154,16 @@ impl Handle {
         Ok(ready.duplicates.clone())
     }
 
+    /// The moment of the stack's life that it is now.
+    pub fn now(&self) -> Time {
+        Time::from_micros(u64::try_from(self.started.elapsed().as_micros()).unwrap_or(u64::MAX))
+    }
+
+    /// Has the engine look around: it asks who watches, and how closely.
+    pub fn wake(&self) {
+        self.doorbell.wake();
+    }
+
     /// What routers and DHCP servers were asked for and have not given yet.
     pub fn awaited(&self) -> Awaited {
         self.status.borrow().awaited
@@ -144,13 +171,30 @@ impl Handle {
 
     /// What the stack has counted up to now, or up to its end.
     pub async fn counters(&self) -> Counters {
+        self.latest().await.counters
+    }
+
+    /// What the stack has counted, and how much of its bounds is used, up to now or up to its end.
+    pub async fn latest(&self) -> Status {
         let mut status = self.status.clone();
         status.mark_unchanged();
         self.shared.wants_counters.store(true, Ordering::Release);
         self.doorbell.wake();
         // An error says that the engine has stopped: then the last figures are the final ones.
         let _ = status.changed().await;
-        status.borrow().counters.clone()
+        status.borrow().clone()
+    }
+
+    /// A part of the list of sockets, and where it goes on.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NetworkDown`] if the engine has stopped.
+    pub async fn sockets(&self, page: Page) -> Result<(Vec<SocketRow>, Option<Page>)> {
+        match self.call(Verb::List { page }).await? {
+            Outcome::List(rows, next) => Ok((rows, next)),
+            _ => Err(Error::NotSupported),
+        }
     }
 }
 
@@ -191,7 +235,7 @@ mod tests {
     fn a_command_that_came_after_the_last_look_still_waits_when_its_bell_has_been_answered() {
         let doorbell = Doorbell::default();
         let (_status, watched) = watch::channel(Status::default());
-        let (handle, inbox) = pair(doorbell.clone(), watched);
+        let (handle, inbox) = pair(doorbell.clone(), watched, Instant::now());
         assert!(inbox.take().is_empty());
         handle.stop();
         doorbell.answer(&mut Vec::new());

@@ -5,6 +5,9 @@
 //! goes from the wire to a service and back without a thread switch. It sleeps when there is nothing to do.
 
 mod handle;
+mod rounds;
+#[cfg(test)]
+mod tests;
 mod wait;
 
 use std::collections::HashMap;
@@ -14,6 +17,9 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use tokio::sync::{oneshot, watch};
 
 pub use handle::{Command, Handle, Status};
+pub use rounds::Rounds;
+
+pub use crate::stack::{Address, Hold, Page, Sending, SocketRow, TcpInfo, Type, Usage, Way};
 
 use crate::config::Config;
 use crate::device::{self, Device, Unplugged};
@@ -59,6 +65,7 @@ pub struct Engine<D: Device + 'static> {
     frames: Frames,
     /// Frames of `frames` that the device has not taken yet begin here.
     untransmitted: usize,
+    rounds: Rounds,
     started: Instant,
     /// No handle is left: it stops when nothing is left to be done for those who had one.
     is_left: bool,
@@ -128,7 +135,8 @@ impl<D: Device + 'static> Engine<D> {
     ) -> (Engine<D>, Handle) {
         let mtu = device.mtu();
         let (status, watched) = watch::channel(Status::default());
-        let (handle, inbox) = handle::pair(doorbell.clone(), watched);
+        let started = Instant::now();
+        let (handle, inbox) = handle::pair(doorbell.clone(), watched, started);
         let engine = Engine {
             stack,
             device,
@@ -143,7 +151,8 @@ impl<D: Device + 'static> Engine<D> {
             burst: Burst::new(mtu),
             frames: Frames::new(),
             untransmitted: 0,
-            started: Instant::now(),
+            rounds: Rounds::default(),
+            started,
             is_left: false,
             has_stopped: false,
         };
@@ -151,7 +160,11 @@ impl<D: Device + 'static> Engine<D> {
     }
 
     fn now(&self) -> Time {
-        Time::from_micros(u64::try_from(self.started.elapsed().as_micros()).unwrap_or(u64::MAX))
+        self.at(Instant::now())
+    }
+
+    fn at(&self, moment: Instant) -> Time {
+        Time::from_micros(u64::try_from((moment - self.started).as_micros()).unwrap_or(u64::MAX))
     }
 
     /// Runs until it is told to stop or the device is gone. Needs a tokio runtime with I/O and time.
@@ -163,13 +176,15 @@ impl<D: Device + 'static> Engine<D> {
         let mut wait = Wait::new(&self.device, self.doorbell.clone())?;
         let mut busy_at = self.started;
         let stopped = loop {
-            let is_full = match self.receive() {
+            let began = Instant::now();
+            let is_full = match self.receive(self.at(began)) {
                 Ok(is_full) => is_full,
                 Err(error) => break Stopped::DeviceVanished(error),
             };
             let wants_stop = self.take_commands();
             let had_calls = !self.calls.is_empty();
             let step = self.step();
+            let has_made = !self.frames.is_empty();
             if let Err(error) = self.transmit() {
                 break Stopped::DeviceVanished(error);
             }
@@ -182,10 +197,15 @@ impl<D: Device + 'static> Engine<D> {
             if self.is_left && is_done && !step.has_more && !is_asked {
                 break Stopped::Asked;
             }
-            if had_calls || !self.burst.lengths.is_empty() {
-                busy_at = Instant::now();
+            let was_busy = had_calls || !self.burst.lengths.is_empty();
+            let ended = Instant::now();
+            if was_busy {
+                busy_at = ended;
             }
-            if is_full || step.has_more || is_asked || busy_at.elapsed() < SPIN {
+            if was_busy || has_made {
+                self.rounds.add(ended - began);
+            }
+            if is_full || step.has_more || is_asked || ended - busy_at < SPIN {
                 wait.give_way().await;
             } else {
                 let now = self.now();
@@ -209,8 +229,7 @@ impl<D: Device + 'static> Engine<D> {
     }
 
     /// Reads a burst. Says whether there may be more.
-    fn receive(&mut self) -> io::Result<bool> {
-        let now = self.now();
+    fn receive(&mut self, now: Time) -> io::Result<bool> {
         let burst = &mut self.burst;
         burst.lengths.clear();
         while burst.lengths.len() < BURST {
@@ -319,6 +338,9 @@ impl<D: Device + 'static> Engine<D> {
                 is_ready: self.stack.is_ready(),
                 duplicates: self.stack.duplicates().to_vec(),
                 counters: self.stack.counters().clone(),
+                usage: self.stack.usage(),
+                rounds: self.rounds.clone(),
+                untransmitted: self.frames.len() - self.untransmitted,
             };
             self.status.send_replace(status);
         }

@@ -37,7 +37,7 @@ mod v4;
 mod v6;
 
 #[cfg(test)]
-mod fixture;
+pub(crate) mod fixture;
 #[cfg(test)]
 mod tests;
 
@@ -125,6 +125,11 @@ impl Ip {
             hearers: Hearers::new(),
             given_up: Vec::new(),
         }
+    }
+
+    /// Destinations whose path is known to be narrow, bytes of incomplete datagrams, and groups.
+    pub fn usage(&self) -> (usize, usize, usize) {
+        (self.paths.len(), self.reassembly.bytes(), self.groups().count())
     }
 
     /// Adds an address that is not in the settings, such as the link-local one; it starts tentative.
@@ -317,7 +322,7 @@ impl Ip {
         cast: Cast,
         out: &mut Packets,
     ) -> Result<Verdict<'p>, Rule> {
-        // The caller does not say which of the two Ethernet announced; a version that is neither fails as IPv4.
+        // The link has looked that it is the version which Ethernet announced; one that is neither fails as IPv4.
         self.receive_by(now, packet, Way::Link(cast), out)
     }
 

@@ -52,6 +52,10 @@ impl PathMtus {
         PathMtus { entries: BTreeMap::new(), ages: BTreeSet::new(), limit }
     }
 
+    pub(super) fn len(&self) -> usize {
+        self.entries.len()
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.entries.is_empty()
     }

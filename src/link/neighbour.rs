@@ -178,8 +178,12 @@ impl Table {
         if address.is_ipv6() { self.times6 } else { (REACHABLE, RETRY) }
     }
 
+    /// Bytes of packets that wait for link addresses.
+    pub(super) fn waiting_bytes(&self) -> usize {
+        self.waiting_bytes
+    }
+
     /// How many neighbours there are, in any state.
-    #[cfg(test)]
     pub(super) fn len(&self) -> usize {
         self.entries.len()
     }

@@ -17,7 +17,7 @@ use slab::Slab;
 use crate::error::{Error, Result};
 use crate::observe::{Close, SocketId, Summary, TcpState, Time};
 use crate::pipe::{Bell, JoinedEnd, Joint, Stream, StreamEnd};
-use crate::transport::{Ends, Joined, TcpInfo, Transport};
+use crate::transport::{Ends, Joined, Sending, TcpInfo, Transport};
 
 /// One of the two sockets of a joined connection, as the engine sees it.
 #[derive(Debug)]
@@ -121,6 +121,7 @@ impl End {
             receive_queue: self.pipe.unread(),
             first_checksum: 0,
             summary: self.summary(now),
+            sending: Sending::default(),
         }
     }
 

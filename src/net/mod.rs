@@ -154,7 +154,8 @@ pub use unix::{UnixDatagram, UnixListener, UnixStream};
 
 pub use crate::pipe::{Interest, Readiness};
 pub use crate::socket::{
-    Domain, ErrorOrigin, Keepalive, MtuDiscovery, Protocol, QueuedError, SocketRow, TcpInfo, Type, UnixAddress, Way,
+    Domain, ErrorOrigin, Hold, Keepalive, MtuDiscovery, Protocol, QueuedError, Sending, SocketRow, TcpInfo, Type,
+    UnixAddress, Way,
 };
 
 /// How many connections may wait to be accepted when the program did not say (std's choice for Linux).

@@ -3,6 +3,8 @@ use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
+use tokio::sync::oneshot;
+
 use super::Builder;
 use crate::config::Mac;
 use crate::engine::{Handle, Stopped};
@@ -118,6 +120,11 @@ impl Stack {
         block_on(self.sockets(), None).unwrap_or(Err(Error::NetworkDown.into()))
     }
 
+    /// How others that are neither program nor socket reach the engine: the control socket.
+    pub fn handle(&self) -> Handle {
+        self.shared.handle.clone()
+    }
+
     /// Tells the engine to end every connection with a RST and to return.
     pub fn stop(&self) {
         self.shared.handle.stop();
@@ -136,6 +143,10 @@ impl Stack {
 
     pub(super) async fn call(&self, verb: Verb) -> Result<Outcome> {
         self.shared.handle.call(verb).await
+    }
+
+    pub(super) fn begin(&self, verb: Verb) -> oneshot::Receiver<Result<Outcome>> {
+        self.shared.handle.begin(verb)
     }
 
     pub(super) fn tell(&self, verb: Verb) {

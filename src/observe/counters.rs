@@ -26,7 +26,10 @@ pub struct Counters {
     pub device_errors_in: u64,
     /// Writes to the device that failed; the frame is lost.
     pub device_errors_out: u64,
+    /// What came in, or happened inside, by rule.
     rules: [u64; Rule::ALL.len()],
+    /// What was sent, by rule.
+    sent: [u64; Rule::ALL.len()],
 }
 
 impl Default for Counters {
@@ -41,19 +44,35 @@ impl Default for Counters {
             device_errors_in: 0,
             device_errors_out: 0,
             rules: [0; Rule::ALL.len()],
+            sent: [0; Rule::ALL.len()],
         }
     }
 }
 
 impl Counters {
-    /// One more of this.
+    /// One more of this came in, or happened inside.
     pub fn count(&mut self, rule: Rule) {
         self.rules[rule as usize] += 1;
+        #[cfg(test)]
+        super::provoked::note(rule);
     }
 
-    /// How often it happened.
+    /// One more frame was sent by this.
+    pub fn count_sent(&mut self, rule: Rule) {
+        self.sent[rule as usize] += 1;
+        #[cfg(test)]
+        super::provoked::note(rule);
+    }
+
+    /// How often it happened. A rule by which a frame is answered has a count for what came and one for what was sent,
+    /// and this is the larger.
     pub fn of(&self, rule: Rule) -> u64 {
-        self.rules[rule as usize]
+        self.rules[rule as usize].max(self.sent[rule as usize])
+    }
+
+    /// How many frames were sent by it.
+    pub fn sent_by(&self, rule: Rule) -> u64 {
+        self.sent[rule as usize]
     }
 
     /// The rules that applied at least once, with how often.

@@ -14,6 +14,8 @@ mod call;
 mod counters;
 mod event;
 mod notation;
+#[cfg(test)]
+mod provoked;
 mod rule;
 mod socket;
 #[cfg(test)]

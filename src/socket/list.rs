@@ -7,8 +7,8 @@ use std::net::SocketAddr;
 use serde::{Deserialize, Serialize};
 
 use super::{Address, Descriptor, Domain, Handle, Kind, Protocol, Sockets, State, Type, address};
-use crate::observe::{SocketId, Summary, TcpState, Time};
-use crate::transport::{Shelf, Transport, Unheld};
+use crate::observe::{SocketId, Summary, TcpState, Time, TimerKind};
+use crate::transport::{Shelf, TcpInfo, Transport, Unheld};
 
 /// How many slots one call looks at.
 const SLOTS_PER_CALL: usize = 1024;
@@ -47,6 +47,10 @@ pub struct SocketRow {
     pub is_held: bool,
     /// What it has carried up to now.
     pub summary: Summary,
+    /// What happens next if nothing is heard, and when.
+    pub timer: Option<(TimerKind, Time)>,
+    /// Of a TCP connection with packets: all that is known of it.
+    pub info: Option<Box<TcpInfo>>,
 }
 
 /// How a socket reaches its peer.
@@ -144,6 +148,8 @@ impl Sockets {
                         recv_q: info.receive_queue + end.unread(),
                         send_q: info.send_queue + end.unsent(),
                         summary: info.summary,
+                        timer: info.sending.timer,
+                        info: Some(Box::new(info)),
                         ..row
                     }
                 }
@@ -225,6 +231,8 @@ impl Sockets {
             unread: end.pipe().unread(),
             unsent: 0,
             summary: end.summary(now),
+            timer: None,
+            info: None,
         };
         Some(SocketRow { way: Way::Joined { peer: self.loopback.peer(slot) }, ..unheld_row(unheld) })
     }
@@ -260,11 +268,13 @@ fn blank(entry: &Descriptor) -> SocketRow {
         way: Way::Wire,
         is_held: true,
         summary: Summary::default(),
+        timer: None,
+        info: None,
     }
 }
 
 fn unheld_row(unheld: Unheld) -> SocketRow {
-    let Unheld { id, state, local, remote, unread, unsent, summary } = unheld;
+    let Unheld { id, state, local, remote, unread, unsent, summary, timer, info } = unheld;
     let domain = if local.is_ipv4() { Domain::Inet } else { Domain::Inet6 };
     SocketRow {
         id,
@@ -280,5 +290,7 @@ fn unheld_row(unheld: Unheld) -> SocketRow {
         way: Way::Wire,
         is_held: false,
         summary,
+        timer,
+        info,
     }
 }

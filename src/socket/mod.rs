@@ -97,7 +97,9 @@ pub use option::{OptionName, SocketOption};
 pub use unix::{Recipient, UnixAddress, UnixName, UnixPipe, UnixSocket};
 pub use verb::{Call, Completion, DatagramSocket, Handle, ListenerSocket, Outcome, StreamSocket, Verb};
 
-pub use crate::transport::{CongestionControl, ErrorOrigin, Keepalive, MtuDiscovery, QueuedError, TcpInfo};
+pub use crate::transport::{
+    CongestionControl, ErrorOrigin, Hold, Keepalive, MtuDiscovery, QueuedError, Sending, TcpInfo,
+};
 
 use std::collections::VecDeque;
 use std::sync::Arc;

@@ -11,6 +11,7 @@ mod send;
 mod show;
 #[cfg(test)]
 mod tests;
+mod usage;
 
 use std::net::IpAddr;
 
@@ -26,8 +27,9 @@ use crate::ip::{Ip, Packets, Verdict};
 pub use autoconf::{Awaited, Lifetime, Origin};
 
 pub use crate::link::Frames;
-pub use crate::socket::{Call, Completion, Outcome, Verb};
+pub use crate::socket::{Address, Call, Completion, Hold, Outcome, Page, Sending, SocketRow, TcpInfo, Type, Verb, Way};
 pub use crate::transport::{SelfTestFailed, self_test};
+pub use usage::Usage;
 
 use crate::link::{Link, NeighbourMessage, Received};
 use crate::memory::Memory;

@@ -12,6 +12,9 @@ impl Stack {
         for (bytes, fate) in out.iter_from(first) {
             self.counters.frames_out += 1;
             self.counters.bytes_out += bytes.len() as u64;
+            if let Some(rule) = fate.rule {
+                self.counters.count_sent(rule);
+            }
             if !is_shown {
                 continue;
             }

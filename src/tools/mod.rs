@@ -1,9 +1,13 @@
-//! One file per subcommand that uses the stack as a program does, or explains what came of it.
+//! One file per subcommand that uses the stack as a program does, looks into a daemon's, or explains what came of it.
 //!
 //! - `ping`: echo requests, one a second, and what became of them.
 //! - `traceroute`: which routers a packet passes.
 //! - `nc`: a socket from a shell.
+//! - `ss`: the sockets of a running daemon.
+//! - `trace`: what happens in a running daemon.
+//! - `stats`: what a running daemon has counted.
 //! - `bench`: how fast this machine moves bytes from one socket to another.
+//! - `why`: the reason that a trace has named.
 //! - `explain`: the packets of a capture, to the last bit.
 //! - `host`: whom a person means.
 //! - `replay`: a recording once more.
@@ -16,7 +20,11 @@ pub mod nc;
 pub mod ping;
 pub mod replay;
 mod report;
+pub mod ss;
+pub mod stats;
+pub mod trace;
 pub mod traceroute;
+pub mod why;
 
 pub use host::Family;
 

@@ -15,6 +15,7 @@ use pcap_file::{DataLink, Endianness, PcapError};
 use super::checksum::Checksum;
 use super::frame::{Frame, between, fragment};
 use super::line::Links;
+use super::synthesis::{MadeUp, Synthesis};
 use crate::observe::{Direction, Event, Fate, Record};
 
 /// Writes the frames and loopback packets among records, each with a comment: its number and that of its cause, its
@@ -35,11 +36,14 @@ pub struct Capture<W: Write> {
     writer: PcapNgWriter<W>,
     /// When the stack was made, since 1970.
     started: Duration,
+    /// Makes packets up for bytes that had none.
+    synthesis: Option<Synthesis>,
 }
 
 /// The number of an interface in the file.
 const TAP: u32 = 0;
 const LOOPBACK: u32 = 1;
+const SYNTHETIC: u32 = 2;
 
 impl<W: Write> Capture<W> {
     /// Begins a file about the stack on the interface `tap`, which was made at `started` after 1970.
@@ -58,6 +62,11 @@ impl<W: Write> Capture<W> {
         for (name, about, linktype) in [
             (tap.to_owned(), "the TAP, as the stack sees it", DataLink::ETHERNET),
             ("lo".to_owned(), "what the stack sends to itself", DataLink::RAW),
+            (
+                "lo-synthetic".to_owned(),
+                "made up: these bytes went by the fast loopback and had no packet",
+                DataLink::RAW,
+            ),
         ] {
             let options = vec![
                 InterfaceDescriptionOption::IfName(Cow::Owned(name)),
@@ -68,24 +77,41 @@ impl<W: Write> Capture<W> {
             let interface = InterfaceDescriptionBlock { linktype, snaplen: 0, options };
             writer.write_pcapng_block(interface).map_err(error)?;
         }
-        Ok(Capture { writer, started })
+        Ok(Capture { writer, started, synthesis: None })
     }
 
-    /// Writes the record, if it is about a packet. Says whether it is.
+    /// From here on, what joined sockets write to each other is written too, as packets that never existed: on an
+    /// interface of their own, marked in their comments, and with their headers only, because the stack has not seen the
+    /// bytes.
+    pub fn synthesise(&mut self) {
+        self.synthesis = Some(Synthesis::default());
+    }
+
+    /// Writes the packet that the record is about, if it is about one. Gives how many were written.
     ///
     /// # Errors
     ///
     /// Those of the file.
-    pub fn write(&mut self, record: &Record<'_>) -> io::Result<bool> {
+    pub fn write(&mut self, record: &Record<'_>) -> io::Result<u64> {
         let (interface, direction, bytes, fate) = match &record.event {
             Event::Frame { direction, bytes, fate } => (TAP, *direction, bytes, fate),
             Event::Loopback { direction, bytes, fate } => (LOOPBACK, *direction, bytes, fate),
-            _ => return Ok(false),
+            _ => {
+                let made_up = self.synthesis.as_mut().map(|synthesis| synthesis.packets(&record.event));
+                let mut count = 0;
+                for MadeUp { headers, length, text } in made_up.unwrap_or_default() {
+                    let comment =
+                        format!("{} · synthetic: no packet existed, the two ends are joined · {text}", Links(record));
+                    self.packet(SYNTHETIC, record, Direction::Out, (&headers, length), comment)?;
+                    count += 1;
+                }
+                return Ok(count);
+            }
         };
         let frame = if interface == TAP { Frame::decode(bytes) } else { Frame::decode_local(bytes) };
         let comment = Comment { record, frame: &frame, fate }.to_string();
         self.packet(interface, record, direction, (bytes, bytes.len()), comment)?;
-        Ok(true)
+        Ok(1)
     }
 
     fn packet(
@@ -210,7 +236,7 @@ mod tests {
         for event in events {
             trail.note(Time::from_micros(1_000_001), event);
         }
-        trail.drain().for_each(|record| assert!(capture.write(&record).unwrap()));
+        trail.drain().for_each(|record| assert_eq!(capture.write(&record).unwrap(), 1));
         let mut reader = PcapNgReader::new(&file[..]).unwrap();
         let mut packets = Vec::new();
         while let Some(block) = reader.next_block() {

@@ -48,7 +48,9 @@ impl Ladder {
             Event::Loopback { direction, bytes, fate } => {
                 self.arrow(record.at, *direction, &Frame::decode_local(bytes), fate)
             }
-            event @ (Event::Call { .. } | Event::Timer { .. } | Event::Closed { .. }) => {
+            event @ (Event::Call { socket: Some(_), .. }
+            | Event::Timer { socket: Some(_), .. }
+            | Event::Closed { .. }) => {
                 self.begin.map(|begin| Rung(beside(record.at - begin, &Line(event).to_string()))).into_iter().collect()
             }
             _ => Vec::new(),
@@ -60,7 +62,8 @@ impl Ladder {
         let (Some((source, destination)), Some(is_between)) = (between(net), Between::of(net)) else {
             return Vec::new();
         };
-        let (from, to) = is_between.ports.unwrap_or((0, 0));
+        // What has no ports is between hosts and not between sockets.
+        let Some((from, to)) = is_between.ports else { return Vec::new() };
         let ends = (SocketAddr::new(source, from), SocketAddr::new(destination, to));
         let (peer, own) = if direction == Direction::In { ends } else { (ends.1, ends.0) };
         let mut rungs = Vec::new();
@@ -68,7 +71,8 @@ impl Ladder {
             self.between = Some((peer, own));
             self.peer = Peer::default();
             let socket = fate.owner.map(|owner| format!(" {}", owner.socket())).unwrap_or_default();
-            let (peer, own) = (End(peer), format!("{}{socket}", End(own)));
+            let own = format!("{own}{socket}");
+            let peer = peer.to_string();
             rungs.push(Rung(format!("{:>9}{:<22}{peer:<WIDTH$}{own}", "", "")));
         }
         let begin = *self.begin.get_or_insert(at);
@@ -103,15 +107,6 @@ impl Ladder {
 /// What our side does between two arrows.
 fn beside(since: std::time::Duration, text: &str) -> String {
     format!("{} {:21} │{:WIDTH$}│ {text}", Time::ZERO + since, "", "")
-}
-
-/// An address, with its port where it has one.
-struct End(SocketAddr);
-
-impl fmt::Display for End {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.0.port() == 0 { f.pad(&self.0.ip().to_string()) } else { f.pad(&self.0.to_string()) }
-    }
 }
 
 struct Arrow<'a> {

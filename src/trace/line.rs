@@ -3,6 +3,7 @@
 use std::fmt;
 
 use super::frame::Frame;
+use super::layers::Layers;
 use super::life::Life;
 use super::quantity::Bytes;
 use super::summary::Summary;
@@ -18,6 +19,7 @@ use crate::observe::{CallKind, Depth, Event, Fate, Record, Rule, TimerKind};
 /// let event = Event::Call { socket, call: CallKind::Write { bytes: 1946 } };
 /// assert_eq!(Line(&event).to_string(), "tcp#15 write 1.9 KiB");
 /// ```
+#[derive(Debug)]
 pub struct Line<'a>(pub &'a Event<'a>);
 
 impl fmt::Display for Line<'_> {
@@ -74,6 +76,23 @@ impl fmt::Display for Line<'_> {
             }
             event => Life::of(event).map_or(Ok(()), |life| write!(f, "{life}")),
         }
+    }
+}
+
+/// All layers of a frame or a packet, each field and each checksum, one line for each layer; nothing for other events.
+#[derive(Debug)]
+pub struct Detail<'a>(pub &'a Event<'a>);
+
+impl fmt::Display for Detail<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (direction, frame, fate) = match self.0 {
+            Event::Frame { direction, bytes, fate } => (*direction, Frame::decode(bytes), fate),
+            Event::Loopback { direction, bytes, fate } => (*direction, Frame::decode_local(bytes), fate),
+            _ => return Ok(()),
+        };
+        let layers = Layers { direction, frame: &frame, fate }.to_string();
+        // The first line of a record in the log stands behind its level, the others below it.
+        layers.lines().try_for_each(|line| writeln!(f, "    {}", line.trim_start()))
     }
 }
 
@@ -167,6 +186,7 @@ impl Tone {
 }
 
 /// What a record has to do with others, in front of its line: `@17 ← @12`.
+#[derive(Debug)]
 pub struct Links<'a>(pub &'a Record<'a>);
 
 impl fmt::Display for Links<'_> {

@@ -66,6 +66,7 @@ mod line;
 mod quantity;
 mod reason;
 mod summary;
+mod synthesis;
 mod tcp;
 #[cfg(test)]
 mod tests;
@@ -75,7 +76,7 @@ use log::Level;
 
 pub use capture::Capture;
 pub use ladder::{Ladder, Rung};
-pub use line::{Line, Links, Tone};
+pub use line::{Detail, Line, Links, Tone};
 pub use tree::Tree;
 
 use crate::observe::{Depth, Direction, Event, Fate, Observer, Record};

@@ -74,7 +74,7 @@ use slab::Slab;
 use smoltcp::iface::{self, Interface};
 use smoltcp::wire::HardwareAddress;
 
-pub use connection::{CongestionControl, Connection, Keepalive, TcpInfo, TcpOption};
+pub use connection::{CongestionControl, Connection, Hold, Keepalive, Sending, TcpInfo, TcpOption};
 pub use datagram::Datagram;
 pub use group::GroupOption;
 pub use handshake::Listener;
@@ -449,6 +449,11 @@ impl Transport {
     pub fn sockets(&self) -> usize {
         let tcp = self.connections.len() + self.joined + self.listeners.len();
         tcp + self.datagrams.len() + self.packet_sockets.len()
+    }
+
+    /// Handshakes that peers began, and what is left of connections.
+    pub fn half_connections(&self) -> (usize, usize) {
+        (self.handshakes.len(), self.remnants.len())
     }
 
     /// A name for a socket.

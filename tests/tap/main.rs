@@ -10,10 +10,12 @@ mod autoconf;
 mod host;
 mod namespace;
 
+mod control;
 mod groups;
 mod http;
 mod idle;
 mod life;
+mod metrics;
 mod mistakes;
 mod nc;
 mod nmap;

@@ -122,6 +122,11 @@ impl Reassembly {
         }
     }
 
+    /// What is kept costs so many bytes.
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
     /// Takes a fragment. The error is the rule by which it was dropped, alone or with its whole datagram.
     pub(super) fn receive(&mut self, now: Time, fragment: &Fragment<'_>) -> Result<Progress, Rule> {
         let is_v4 = fragment.key.source.is_ipv4();

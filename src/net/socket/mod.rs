@@ -3,6 +3,7 @@
 mod message;
 mod options;
 mod ready;
+mod told;
 mod transfer;
 mod unix;
 
@@ -25,6 +26,7 @@ use crate::pipe::{Accepts, Datagrams, Stream};
 use crate::socket::{
     DatagramSocket, Domain, Handle, Kind, ListenerSocket, Outcome, Protocol, StreamSocket, Type, UnixSocket, Verb,
 };
+use told::Told;
 use unix::{Letters, UnixSide};
 
 /// A socket of a [`Stack`]: any domain, any type, any protocol, with the verbs of the man pages.
@@ -121,6 +123,8 @@ pub(super) struct Inner {
     read_timeout: Timeout,
     write_timeout: Timeout,
     linger: Mutex<Option<Duration>>,
+    /// Options that nobody waited for; what is sent behind them does.
+    told: Told,
     /// What a Unix socket has besides.
     unix: Option<Box<UnixSide>>,
 }
@@ -181,6 +185,7 @@ impl Socket {
             read_timeout: Timeout::default(),
             write_timeout: Timeout::default(),
             linger: Mutex::new(None),
+            told: Told::default(),
             unix,
         };
         Socket { inner: Arc::new(inner) }

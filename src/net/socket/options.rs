@@ -154,7 +154,8 @@ impl Socket {
 
     /// Sets an option for those who do not wait: the stack is told, in the order of the calls.
     pub(in crate::net) fn tell_option(&self, option: SocketOption) {
-        self.inner.stack.tell(Verb::SetOption { socket: self.inner.handle, option });
+        let answer = self.inner.stack.begin(Verb::SetOption { socket: self.inner.handle, option });
+        self.inner.told.await_later(answer);
     }
 
     /// Sets an option and waits for the answer, for async programs.

@@ -5,7 +5,7 @@ use std::io::{self, IoSlice, IoSliceMut};
 use std::net::{IpAddr, SocketAddr};
 use std::ops::BitOr;
 use std::sync::PoisonError;
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll, Waker, ready};
 
 use super::{Kind, Pipe, Socket, domain_of, lock};
 use crate::error::{Error, Result};
@@ -464,6 +464,7 @@ impl Socket {
         peer: SocketAddr,
         local: Option<IpAddr>,
     ) -> Poll<io::Result<usize>> {
+        ready!(self.inner.told.poll(context));
         match self.datagrams().and_then(|pipe| self.check_destination(peer).map(|()| pipe)) {
             Ok(pipe) => pipe.poll_send(context, bytes, peer, local).map(|sent| Ok(sent.map(|()| bytes.len())?)),
             Err(error) => Poll::Ready(Err(error.into())),

@@ -9,10 +9,10 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, Interest, Ready};
 use tokio::time::timeout;
 
-use super::{TcpListener, TcpStream, UdpSocket, UnixStream};
+use super::{RawSocket, TcpListener, TcpStream, UdpSocket, UnixStream};
 use crate::config::{Config, Limits};
 use crate::device::pair;
-use crate::net::Stack;
+use crate::net::{Domain, Protocol, Stack};
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -122,6 +122,24 @@ fn an_option_is_set_before_what_is_asked_next() {
         for nodelay in [true, false, true] {
             client.set_nodelay(nodelay).unwrap();
             assert_eq!(client.nodelay().await.unwrap(), nodelay);
+        }
+    });
+}
+
+#[test]
+fn an_option_is_set_before_what_is_sent_next_and_after_what_was_sent_before() {
+    run(|stack| async move {
+        let open = || RawSocket::open(&stack, Domain::Inet, Protocol::TESTING);
+        let (sender, receiver) = (open().await.unwrap(), open().await.unwrap());
+        let to_self = "127.0.0.1".parse().unwrap();
+        for hops in 1..50 {
+            sender.set_ttl(hops).unwrap();
+            sender.send_to(b"probe", to_self).await.unwrap();
+        }
+        let mut packet = [0; 64];
+        for hops in 1..50 {
+            receiver.recv_from(&mut packet).await.unwrap();
+            assert_eq!(packet[8], hops);
         }
     });
 }

@@ -66,6 +66,13 @@ impl Autoconf {
         self.is_settled
     }
 
+    /// How many addresses, prefixes and routers were learned.
+    pub(super) fn usage(&self) -> (usize, usize, usize) {
+        let addresses = self.table.iter().filter(|entry| entry.origin == Origin::Advertised).count();
+        let (prefixes, routers) = self.slaac.as_ref().map_or((0, 0), Slaac::usage);
+        (addresses, prefixes, routers)
+    }
+
     pub(super) fn deadline(&self) -> Option<Time> {
         let slaac = self.slaac.as_ref().and_then(Slaac::deadline);
         let dhcp = self.dhcp.as_ref().and_then(Dhcp::deadline);

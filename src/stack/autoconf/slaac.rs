@@ -83,6 +83,11 @@ impl Slaac {
         }
     }
 
+    /// How many prefixes and routers are known.
+    pub(in crate::stack) fn usage(&self) -> (usize, usize) {
+        (self.prefixes.len(), self.routers.len())
+    }
+
     /// The link-local address is ours: routers can be asked from it.
     pub(in crate::stack) fn begin(&mut self, now: Time) {
         if self.left == SOLICITATIONS {

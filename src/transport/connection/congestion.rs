@@ -102,6 +102,11 @@ impl Congestion {
         self.window
     }
 
+    /// The slow start threshold, in bytes; `None` before the first loss.
+    pub(super) fn threshold(&self) -> Option<usize> {
+        (self.threshold < usize::MAX).then_some(self.threshold)
+    }
+
     /// New data was acknowledged, and the window had been used.
     pub(super) fn on_ack(&mut self, now: Time, acknowledged: usize, rtt: Duration) {
         if self.window < self.threshold {

@@ -2,7 +2,7 @@ use std::net::SocketAddr;
 
 use smoltcp::wire::TcpSeqNumber;
 
-use super::Connection;
+use super::{Connection, Sending};
 use crate::observe::{SocketId, Summary, TcpState, Time};
 
 /// A snapshot of a connection. Sequence numbers are relative to the initial ones.
@@ -47,6 +47,8 @@ pub struct TcpInfo {
     pub first_checksum: u16,
     /// What went in and out so far.
     pub summary: Summary,
+    /// How it sends, and why not more.
+    pub sending: Sending,
 }
 
 impl Connection {
@@ -74,6 +76,7 @@ impl Connection {
             receive_queue: self.socket().recv_queue(),
             first_checksum: self.peer.first_checksum,
             summary: Summary { age: self.age(now), ..self.summary },
+            sending: self.sending(),
         }
     }
 }

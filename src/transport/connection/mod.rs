@@ -16,6 +16,7 @@ mod resend;
 mod rest;
 mod rtt;
 mod scoreboard;
+mod sending;
 mod shadow;
 
 use std::net::SocketAddr;
@@ -30,6 +31,7 @@ pub(in crate::transport) use exchange::Next;
 pub use info::TcpInfo;
 pub use patience::Keepalive;
 pub(in crate::transport) use patience::{Due, Patience, Waiting};
+pub use sending::{Hold, Sending};
 pub(in crate::transport) use shadow::{fed_mss, fed_shift, offered_mss};
 
 use rest::Rest;

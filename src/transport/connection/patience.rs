@@ -122,7 +122,8 @@ impl Patience {
         (Some(Due::Probe), self.next(waiting))
     }
 
-    fn next(&self, waiting: Waiting) -> Option<Time> {
+    /// When something is due, if nothing is heard before.
+    pub(super) fn next(&self, waiting: Waiting) -> Option<Time> {
         if waiting.outstanding {
             let limit = match waiting.state {
                 TcpState::SynSent | TcpState::SynReceived => SYN,

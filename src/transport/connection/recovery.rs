@@ -13,6 +13,7 @@ use smoltcp::wire::TcpSeqNumber;
 use super::congestion::{Congestion, CongestionControl};
 use super::rtt::Rtt;
 use super::scoreboard::{Arrivals, Scoreboard, is_younger};
+use super::sending::Sending;
 use crate::observe::{Rule, Time, TimerKind};
 use crate::transport::sequence::{add, is_after, later, span};
 
@@ -439,6 +440,38 @@ impl Recovery {
             return None;
         }
         [self.look_at, self.probe_at(), Some(self.timeout_at())].into_iter().flatten().min()
+    }
+
+    /// What happens next if nothing is heard, and when.
+    pub(super) fn timer(&self) -> Option<(TimerKind, Time)> {
+        if let Some(since) = self.closed_since {
+            return Some((TimerKind::ZeroWindow, since + self.rtt.timeout(self.window_probes)));
+        }
+        if self.board.is_empty() {
+            return None;
+        }
+        let reordering = self.look_at.map(|at| (TimerKind::Reordering, at));
+        let tail = self.probe_at().map(|at| (TimerKind::TailLoss, at));
+        let timers = [reordering, tail, Some((TimerKind::Retransmission, self.timeout_at()))];
+        timers.into_iter().flatten().min_by_key(|&(_, at)| at)
+    }
+
+    /// What it knows of how the connection sends.
+    pub(super) fn sending(&self) -> Sending {
+        Sending {
+            congestion_control: self.congestion.control(),
+            congestion_window: self.congestion.window(),
+            slow_start_threshold: self.congestion.threshold(),
+            on_its_way: self.board.on_its_way(),
+            arrived: self.board.arrived(),
+            lost: self.board.lost(),
+            segment: self.mss,
+            round_trip: self.rtt.measured(),
+            timeout: self.rtt.timeout(self.backoff),
+            backoff: self.backoff.max(self.window_probes),
+            last_sent: self.last_sent,
+            ..Sending::default()
+        }
     }
 
     /// What is to be sent again now.

@@ -47,6 +47,11 @@ impl Rtt {
         self.measured.map(|measured| measured.smoothed)
     }
 
+    /// Smoothed, variance, least.
+    pub(super) fn measured(&self) -> Option<[Duration; 3]> {
+        self.measured.map(|Measured { smoothed, variance, least, .. }| [smoothed, variance, least])
+    }
+
     pub(super) fn least(&self) -> Duration {
         self.measured.map_or(Duration::ZERO, |measured| measured.least)
     }

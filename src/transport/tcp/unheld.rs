@@ -3,8 +3,8 @@
 
 use std::net::SocketAddr;
 
-use crate::observe::{SocketId, Summary, TcpState, Time};
-use crate::transport::Transport;
+use crate::observe::{SocketId, Summary, TcpState, Time, TimerKind};
+use crate::transport::{TcpInfo, Transport};
 
 /// Where TCP keeps what no descriptor holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,7 +18,7 @@ pub enum Shelf {
 }
 
 /// One of them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Unheld {
     /// Its name in the trace.
     pub id: SocketId,
@@ -34,6 +34,10 @@ pub struct Unheld {
     pub unsent: usize,
     /// What it has carried; nothing is known of that once only a remnant is left.
     pub summary: Summary,
+    /// What happens next if nothing is heard, and when.
+    pub timer: Option<(TimerKind, Time)>,
+    /// Of a connection: all that is known of it.
+    pub info: Option<Box<TcpInfo>>,
 }
 
 impl Transport {
@@ -60,6 +64,8 @@ impl Transport {
                     unread: info.receive_queue,
                     unsent: info.send_queue,
                     summary: info.summary,
+                    timer: info.sending.timer,
+                    info: Some(Box::new(info)),
                 })
             }
             Shelf::Handshakes => {
@@ -74,6 +80,8 @@ impl Transport {
                     unread: 0,
                     unsent: 0,
                     summary,
+                    timer: None,
+                    info: None,
                 })
             }
             Shelf::Remnants => {
@@ -86,6 +94,8 @@ impl Transport {
                     unread: 0,
                     unsent: 0,
                     summary: Summary::default(),
+                    timer: Some((TimerKind::TimeWait, remnant.expires)),
+                    info: None,
                 })
             }
         }

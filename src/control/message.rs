@@ -1,0 +1,162 @@
+//! What is said on the control socket: `docs/control.md` is about these types.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use super::{Counted, Filter, Listed};
+use crate::config::Limits;
+use crate::engine::Usage;
+use crate::observe::{Depth, Record};
+
+/// The version of the protocol. It changes when something that was there means something else; what is only added does
+/// not change it, so a reader skips what it does not know.
+pub const PROTOCOL: u32 = 1;
+
+/// What a client asks: one line.
+///
+/// ```
+/// use tapsock::control::Request;
+/// let request: Request = r#"{"request":"stats"}"#.parse()?;
+/// assert_eq!(request, Request::Stats);
+/// assert_eq!(request.to_string(), r#"{"request":"stats"}"#);
+/// # Ok::<(), tapsock::control::BadRequest>(())
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "request", rename_all = "kebab-case")]
+pub enum Request {
+    /// The sockets there are. The answer is a [`Message::Socket`] for each, and [`Message::End`].
+    Sockets {
+        /// With all that is known of each TCP connection.
+        #[serde(default)]
+        details: bool,
+    },
+    /// What has been counted. The answer is [`Message::Stats`].
+    Stats,
+    /// Every bound of the stack. The answer is [`Message::Limits`].
+    Limits,
+    /// What happens from now on: [`Message::Record`] after [`Message::Record`], until `count` have come or the client
+    /// closes. The answer begins with [`Message::Tracing`].
+    Trace(Tracing),
+}
+
+/// What a client wants to be told.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Tracing {
+    /// How closely.
+    pub depth: Depth,
+    /// Of what.
+    #[serde(default)]
+    pub filter: Filter,
+    /// How many records at most; then [`Message::End`] follows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub count: Option<u64>,
+}
+
+/// What a daemon says: one line.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "message", rename_all = "kebab-case")]
+pub enum Message<'a> {
+    /// The first line, before anything was asked.
+    Hello(Hello),
+    /// One of the answers to [`Request::Sockets`].
+    Socket(Box<Listed>),
+    /// The answer to [`Request::Stats`].
+    Stats(Box<Counted>),
+    /// The answer to [`Request::Limits`].
+    Limits {
+        /// In the order of `tapsock limits`.
+        limits: Vec<Bound>,
+    },
+    /// From here on everything that happens is told.
+    Tracing,
+    /// Something happened.
+    Record(Record<'a>),
+    /// Here, between the record before and the one after, so many are missing: the client did not read them in time.
+    Dropped {
+        /// How many.
+        records: u64,
+    },
+    /// The answer that consists of several lines is complete.
+    End,
+    /// A request is not answered, for this reason.
+    Error {
+        /// One sentence.
+        error: String,
+    },
+}
+
+/// Who answers.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Hello {
+    /// [`PROTOCOL`] of the daemon.
+    pub protocol: u32,
+    /// The daemon's own version.
+    pub version: String,
+    /// What it is called (`--name`).
+    pub name: String,
+    /// The interface that it is attached to.
+    pub interface: String,
+    /// Its process.
+    pub pid: u32,
+    /// When the stack was made: the moment that its times count from, in microseconds since 1970 (UTC).
+    pub started: u64,
+}
+
+/// One bound of a stack.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Bound {
+    /// As `--limit` knows it.
+    pub name: String,
+    /// What it is in this daemon.
+    pub value: u64,
+    /// What it is when nobody chose.
+    pub default: u64,
+    /// How much of it is used; `null` for those of one socket, of one peer or of one second, which have no total.
+    #[serde(default)]
+    pub used: Option<u64>,
+}
+
+impl Bound {
+    /// The bounds of a stack with these settings, of which so much is used.
+    pub fn all(limits: &Limits, usage: &Usage) -> Vec<Bound> {
+        let rows = Limits::table().into_iter();
+        rows.filter_map(|row| {
+            let value = limits.get(&row.name)?;
+            let used = usage.of(&row.name);
+            Some(Bound { name: row.name, value, default: row.default, used })
+        })
+        .collect()
+    }
+}
+
+/// A line that is no request: one sentence.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BadRequest(pub String);
+
+impl fmt::Display for BadRequest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for BadRequest {}
+
+impl std::str::FromStr for Request {
+    type Err = BadRequest;
+
+    fn from_str(line: &str) -> Result<Request, BadRequest> {
+        serde_json::from_str(line).map_err(|error| {
+            let error = error.to_string();
+            // Where in the line it stands is of no use to whoever made it by a program.
+            let sentence = error.split(" at line ").next().unwrap_or_default();
+            BadRequest(format!("this is no request: {sentence}"))
+        })
+    }
+}
+
+impl fmt::Display for Request {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&serde_json::to_string(self).map_err(|_| fmt::Error)?)
+    }
+}

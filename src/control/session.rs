@@ -1,0 +1,258 @@
+//! One client of the control socket.
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::net::UnixStream;
+use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::time::{sleep, timeout};
+
+use super::filter::Sieve;
+use super::queue::{Queue, Told};
+use super::server::Shared;
+use super::{Bound, Counted, Listed, Message, Request, Tracing};
+use crate::engine::{Address, Page};
+
+/// The longest request.
+const LONGEST: u64 = 64 * 1024;
+
+/// How much is put together before it is written.
+const BATCH: usize = 64 * 1024;
+
+/// How long events may gather before the engine's thread has to wake this one again.
+const GATHER: Duration = Duration::from_millis(1);
+
+/// How often to look whether a client that says no more still listens.
+const GLANCE: Duration = Duration::from_secs(1);
+
+pub(super) struct Session {
+    stream: UnixStream,
+    shared: Arc<Shared>,
+}
+
+impl Session {
+    pub(super) fn new(stream: UnixStream, shared: Arc<Shared>) -> Session {
+        Session { stream, shared }
+    }
+
+    pub(super) fn stream(&self) -> &UnixStream {
+        &self.stream
+    }
+
+    /// Says that there is no room, to somebody who may read it.
+    pub(super) fn turn_away(self) {
+        let most = self.shared.terms.limits.control_clients;
+        let error = format!("{most} clients look at this daemon already (--limit control-clients)");
+        let mut line = Vec::new();
+        add(&mut line, &Message::Error { error });
+        // A new connection has room for a line.
+        let _ = self.stream.try_write(&line);
+    }
+
+    /// Answers until the client has gone or is cut off.
+    pub(super) async fn run(self) {
+        let patience = self.shared.terms.patience;
+        let (reader, writer) = self.stream.into_split();
+        let mut conversation = Conversation {
+            reader: BufReader::new(reader),
+            out: Out { writer, patience, batch: Vec::new() },
+            shared: self.shared,
+            is_over: false,
+        };
+        // An error says that it has gone, or is cut off: nobody is left to be told.
+        let _ = conversation.hold().await;
+    }
+}
+
+/// What goes to the client.
+struct Out {
+    writer: OwnedWriteHalf,
+    patience: Duration,
+    batch: Vec<u8>,
+}
+
+impl Out {
+    async fn say(&mut self, message: &Message<'_>) -> io::Result<()> {
+        add(&mut self.batch, message);
+        if self.batch.len() >= BATCH { self.flush().await } else { Ok(()) }
+    }
+
+    /// Writes what was said. A client that takes nothing for too long is cut off.
+    async fn flush(&mut self) -> io::Result<()> {
+        let mut rest = &self.batch[..];
+        while !rest.is_empty() {
+            let written = timeout(self.patience, self.writer.write(rest)).await??;
+            rest = &rest[written..];
+        }
+        self.batch.clear();
+        Ok(())
+    }
+
+    /// Whether the client has closed, and not only the direction towards us.
+    fn is_closed(&self) -> bool {
+        self.writer.try_write(&[]).is_err_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
+    }
+}
+
+/// Appends a line.
+fn add(batch: &mut Vec<u8>, message: &Message<'_>) {
+    // No type of ours refuses to be written, and a vector takes everything.
+    if serde_json::to_writer(&mut *batch, message).is_ok() {
+        batch.push(b'\n');
+    }
+}
+
+struct Conversation {
+    reader: BufReader<OwnedReadHalf>,
+    out: Out,
+    shared: Arc<Shared>,
+    /// The client says no more.
+    is_over: bool,
+}
+
+impl Conversation {
+    async fn hold(&mut self) -> io::Result<()> {
+        self.out.say(&Message::Hello(self.shared.hello.clone())).await?;
+        self.out.flush().await?;
+        while let Some(line) = self.next_line().await? {
+            match line.parse() {
+                Ok(request) => self.answer(request).await?,
+                Err(error) => self.out.say(&Message::Error { error: error.to_string() }).await?,
+            }
+            self.out.flush().await?;
+        }
+        Ok(())
+    }
+
+    /// The next line that is not empty. `None`: there is none any more.
+    async fn next_line(&mut self) -> io::Result<Option<String>> {
+        loop {
+            let mut line = Vec::new();
+            let read = (&mut self.reader).take(LONGEST).read_until(b'\n', &mut line).await?;
+            if read == 0 {
+                return Ok(None);
+            }
+            if line.last() != Some(&b'\n') && read as u64 == LONGEST {
+                let error = format!("a request has at most {LONGEST} bytes");
+                self.out.say(&Message::Error { error }).await?;
+                self.out.flush().await?;
+                return Ok(None);
+            }
+            let line = String::from_utf8_lossy(&line);
+            if !line.trim().is_empty() {
+                return Ok(Some(line.trim().to_owned()));
+            }
+        }
+    }
+
+    async fn answer(&mut self, request: Request) -> io::Result<()> {
+        match request {
+            Request::Sockets { details } => self.list(details).await,
+            Request::Stats => {
+                let Shared { handle, audience, terms, .. } = &*self.shared;
+                let counted = Counted::gather(handle, audience, &terms.limits).await;
+                self.out.say(&Message::Stats(Box::new(counted))).await
+            }
+            Request::Limits => {
+                let usage = self.shared.handle.latest().await.usage;
+                let limits = Bound::all(&self.shared.terms.limits, &usage);
+                self.out.say(&Message::Limits { limits }).await
+            }
+            Request::Trace(tracing) => self.trace(tracing).await,
+        }
+    }
+
+    /// Tells of each socket, part by part: the engine goes on between them, and waits for nobody.
+    async fn list(&mut self, details: bool) -> io::Result<()> {
+        let mut next = Some(Page::default());
+        while let Some(page) = next {
+            let Ok((rows, rest)) = self.shared.handle.sockets(page).await else { break };
+            let now = self.shared.handle.now();
+            for row in &rows {
+                self.out.say(&Message::Socket(Box::new(Listed::new(row, now, details)))).await?;
+            }
+            next = rest;
+        }
+        self.out.say(&Message::End).await
+    }
+
+    /// Tells a filter of the sockets that are there already.
+    async fn introduce(&self, sieve: &mut Sieve) {
+        let mut next = sieve.wants_introductions().then(Page::default);
+        while let Some(page) = next {
+            let Ok((rows, rest)) = self.shared.handle.sockets(page).await else { break };
+            for row in &rows {
+                let peer = row.peer.as_ref().and_then(Address::as_socket);
+                sieve.meet(row.id, [row.local.as_socket(), peer]);
+            }
+            next = rest;
+        }
+    }
+
+    /// Tells what happens until it was enough, or the client says something else.
+    async fn trace(&mut self, tracing: Tracing) -> io::Result<()> {
+        let Tracing { depth, filter, count } = tracing;
+        if let Err(error) = filter.validate() {
+            return self.out.say(&Message::Error { error }).await;
+        }
+        let mut sieve = Sieve::new(filter);
+        self.introduce(&mut sieve).await;
+        let queue = Queue::new(self.shared.terms.limits.control_queue, count);
+        let watching = self.shared.audience.sit(depth, sieve, queue);
+        let queue = Arc::clone(&watching.queue);
+        // An engine that sleeps looks who watches when it wakes.
+        self.shared.handle.wake();
+        self.out.say(&Message::Tracing).await?;
+        self.out.flush().await?;
+        loop {
+            let told = tokio::select! {
+                biased;
+                told = queue.take() => told,
+                is_closed = wait_for_client(&mut self.reader, &mut self.is_over, &self.out) => {
+                    if is_closed {
+                        return Ok(());
+                    }
+                    break;
+                }
+            };
+            let Some(told) = told else { break };
+            for told in told {
+                match told {
+                    Told::Record(record) => self.out.say(&Message::Record(record)).await?,
+                    Told::Dropped(records) => self.out.say(&Message::Dropped { records }).await?,
+                }
+            }
+            self.out.flush().await?;
+            sleep(GATHER).await;
+        }
+        drop(watching);
+        self.shared.handle.wake();
+        self.out.say(&Message::End).await
+    }
+}
+
+/// Waits until the client asks for something else (false), or has closed altogether (true). One that only says that it
+/// will ask no more, as `echo … | socat - UNIX-CONNECT:…` does, still listens.
+async fn wait_for_client(reader: &mut BufReader<OwnedReadHalf>, is_over: &mut bool, out: &Out) -> bool {
+    loop {
+        if *is_over {
+            sleep(GLANCE).await;
+            if out.is_closed() {
+                return true;
+            }
+            continue;
+        }
+        match reader.fill_buf().await {
+            Ok([]) => {
+                *is_over = true;
+                if out.is_closed() {
+                    return true;
+                }
+            }
+            Ok(_) => return false,
+            Err(_) => return true,
+        }
+    }
+}
