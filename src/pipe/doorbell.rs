@@ -115,13 +115,23 @@ impl Doorbell {
 
     /// Appends the descriptors that rang, each once. Their bells can ring again after [`Bell::reset`].
     pub fn answer(&self, rung: &mut Vec<usize>) {
-        if self.shared.tape.is_playing() {
-            // Those who ring are nobody: what programs were given is dropped at once.
-            lock(&self.shared.rung).clear();
+        let shared = &*self.shared;
+        let really = |rung: &mut Vec<usize>| {
+            if shared.waiting.swap(false, Ordering::AcqRel) {
+                rung.append(&mut lock(&shared.rung));
+            }
+        };
+        if !shared.tape.is_on() {
+            return really(rung);
         }
-        rung.append(&mut Witness::single(&self.shared.tape).ask(Question::Rung, || {
-            let is_rung = self.shared.waiting.swap(false, Ordering::AcqRel);
-            if is_rung { std::mem::take(&mut *lock(&self.shared.rung)) } else { Vec::new() }
+        if shared.tape.is_playing() {
+            // Those who ring are nobody: what programs were given is dropped at once.
+            lock(&shared.rung).clear();
+        }
+        rung.append(&mut Witness::single(&shared.tape).ask(Question::Rung, || {
+            let mut rung = Vec::new();
+            really(&mut rung);
+            rung
         }));
     }
 }

@@ -1,6 +1,7 @@
 use std::io::{self, BufWriter, Write};
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::mpsc::{self, Receiver, Sender};
+use std::sync::mpsc::{self, Receiver, Sender, TryRecvError};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
@@ -77,7 +78,17 @@ impl Sink {
 
 fn write_all(mut out: BufWriter<impl Write>, records: &Receiver<Vec<u8>>, shared: &Shared) {
     let fail = |error| *shared.failed.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
-    for record in records {
+    loop {
+        let record = match records.try_recv() {
+            Ok(record) => record,
+            Err(TryRecvError::Disconnected) => break,
+            // What has been written so far is there, whatever comes.
+            Err(TryRecvError::Empty) => match out.flush().map(|()| records.recv()) {
+                Ok(Ok(record)) => record,
+                Ok(Err(_)) => break,
+                Err(error) => return fail(error),
+            },
+        };
         shared.waiting.fetch_sub(record.len(), Ordering::Relaxed);
         if let Err(error) = out.write_all(&record) {
             return fail(error);
@@ -143,9 +154,13 @@ impl Recorder {
         entry.calls = calls.clone();
         entry.is_behind = !out.is_empty();
         let sent = out.len();
-        let step = stack.step(now, frames, calls, out, observer);
+        let step = catch_unwind(AssertUnwindSafe(|| stack.step(now, frames, calls, out, observer)));
+        // Also of a step that has found a bug: it is the one that somebody wants to see again.
         self.finish(&mut entry, sent, out);
-        step
+        step.unwrap_or_else(|bug| {
+            self.close();
+            resume_unwind(bug)
+        })
     }
 
     /// [`Stack::shut_down`], written down.

@@ -9,6 +9,7 @@ use super::*;
 use crate::device::fault::Wire;
 use crate::observe::CallKind;
 use crate::recording::{Changes, Difference, Header, NotARecording, Player, Recording, Summary};
+use crate::socket::{Kind, UnixAddress, UnixPipe};
 
 /// A file that the test reads while others write.
 #[derive(Debug, Clone, Default)]
@@ -121,8 +122,23 @@ fn programs_of_one_stack_are_replayed_without_programs() {
         drop(near);
         net.run(Duration::from_secs(3));
     }
-    let pair = net.call_a(Verb::OpenPair { kind: crate::socket::Kind::UnixSeqPacket }).unwrap();
-    drop((pair, listener));
+    for kind in [Kind::UnixStream, Kind::UnixDatagram, Kind::UnixSeqPacket] {
+        let Ok(Outcome::UnixPair(pair)) = net.call_a(Verb::OpenPair { kind }) else { panic!() };
+        let [one, other] = *pair;
+        let name = UnixAddress::abstract_name("one").unwrap();
+        net.call_a(Verb::Bind { socket: one.handle, local: name.clone().into() }).unwrap();
+        if let Some(UnixPipe::Stream(pipe)) = &one.pipe {
+            pipe.try_write(b"to be found in a ring").unwrap();
+        }
+        net.run(Duration::from_secs(2));
+        drop(one);
+        // The name is free again, once somebody asks for it.
+        net.call_a(Verb::Bind { socket: other.handle, local: name.into() }).unwrap();
+        net.run(Duration::from_millis(1));
+        drop(other);
+        net.run(Duration::from_secs(2));
+    }
+    drop(listener);
     net.run(Duration::from_secs(1));
     let (seen, bytes) = end(net, &file);
     let mut again = Seen::default();
@@ -254,4 +270,37 @@ fn a_full_disk_ends_the_recording_and_not_the_traffic() {
         transfer(&mut net, &a, &b, 1_000_000);
     }
     assert!(net.a.recorder.as_ref().is_some_and(Recorder::has_ended));
+}
+
+/// An observer that finds a bug in the third frame that comes.
+struct Bug(u32);
+
+impl Observer for Bug {
+    fn depth(&self) -> Depth {
+        Depth::Frame
+    }
+
+    fn observe(&mut self, record: &Record<'_>) {
+        if let Event::Frame { direction: Direction::In, .. } = record.event {
+            self.0 += 1;
+            assert!(self.0 < 3, "a bug");
+        }
+    }
+}
+
+#[test]
+fn the_step_that_has_found_a_bug_is_in_the_recording() {
+    let file = File::default();
+    let mut recorder = file.recorder();
+    let mut stack = Stack::new(config_a(), 1500, [1; 32], recorder.doorbell());
+    recorder.begin(&header(&config_a(), 1500, [1; 32]));
+    let (frames, mut out, mut bug) = ([[0xff_u8; 60]; 4], Frames::new(), Bug(0));
+    let mut step = |frames: &[[u8; 60]]| {
+        let frames: Vec<&[u8]> = frames.iter().map(|frame| &frame[..]).collect();
+        recorder.step(&mut stack, Time::ZERO, frames, &mut Vec::new(), &mut out, &mut bug);
+    };
+    step(&frames[..2]);
+    assert!(std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| step(&frames[2..]))).is_err());
+    let again = std::panic::AssertUnwindSafe(|| replay(file.bytes(), Changes::default(), &mut Bug(0)));
+    assert!(std::panic::catch_unwind(again).is_err(), "the replay does not find the bug");
 }
