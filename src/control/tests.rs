@@ -191,13 +191,14 @@ fn whoever_asks_is_answered_and_whoever_watches_sees_what_happens() {
     let limits = client.limits().unwrap();
     assert_eq!(limits.len(), Limits::table().len());
     let used = |name: &str| limits.iter().find(|limit| limit.name == name).unwrap().used;
-    assert_eq!((used("sockets"), used("backlog")), (Some(0), None));
-    client.trace(Tracing { count: Some(5), ..depth(Depth::Frame) }).unwrap();
+    assert_eq!((used("sockets"), used("backlog")), (Some(1), None));
+    client.trace(Tracing { count: Some(8), ..depth(Depth::Frame) }).unwrap();
     daemon.chatter(3);
     let records = records(&mut client);
-    assert_eq!(records.len(), 5);
+    assert_eq!(records.len(), 8);
     assert!(records.is_sorted_by_key(|record| record.id));
-    assert!(matches!(records[0].event, Event::Bound { .. }));
+    assert!(matches!(records[0].event, Event::Call { .. }), "{records:?}");
+    assert!(matches!(records[1].event, Event::Bound { .. }) && records[1].cause == Some(records[0].id), "{records:?}");
     assert!(records.iter().any(|record| matches!(record.event, Event::Loopback { .. })));
     // The same conversation goes on.
     assert_eq!(client.stats().unwrap().loopback_packets, 6);
