@@ -182,7 +182,7 @@ fn whoever_asks_is_answered_and_whoever_watches_sees_what_happens() {
     let mut client = daemon.client();
     assert_eq!((client.hello().name.as_str(), client.hello().pid), ("test", std::process::id()));
     daemon.chatter(3);
-    let listener = TcpListener::bind(&daemon.stack, "127.0.0.1:80".parse().unwrap()).unwrap();
+    let _listener = TcpListener::bind(&daemon.stack, "127.0.0.1:80".parse().unwrap()).unwrap();
     let counted = client.stats().unwrap();
     assert_eq!(counted.loopback_packets, 3);
     let listening = |tally: &&Tally| tally.network == Network::Tcp && tally.state == TcpState::Listen;
