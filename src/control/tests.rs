@@ -191,7 +191,7 @@ fn whoever_asks_is_answered_and_whoever_watches_sees_what_happens() {
     let limits = client.limits().unwrap();
     assert_eq!(limits.len(), Limits::table().len());
     let used = |name: &str| limits.iter().find(|limit| limit.name == name).unwrap().used;
-    assert_eq!((used("sockets"), used("backlog")), (Some(0), None));
+    assert_eq!((used("sockets"), used("backlog")), (Some(1), None));
     client.trace(Tracing { count: Some(5), ..depth(Depth::Frame) }).unwrap();
     daemon.chatter(3);
     let records = records(&mut client);
