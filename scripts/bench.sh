@@ -95,7 +95,7 @@ path() {
 # instructions PROGRAM WAY ROUNDS: how many it executes in the stack and in what stands for the program.
 instructions() {
   local said
-  said=$(valgrind --tool=callgrind --collect-atstart=no --toggle-collect='*step_after*' --callgrind-out-file=/dev/null \
+  said=$(RUST_BACKTRACE=0 timeout 600 valgrind --tool=callgrind --collect-atstart=no --toggle-collect='*step_after*' --callgrind-out-file=/dev/null \
     "$1" path "$2" "$3" 2>&1) || {
     printf '%s\n' "$said" >&2
     fail "callgrind cannot run it"

@@ -35,7 +35,7 @@ fn main() {
     }
 }
 
-/// The data path, so often that its instructions can be counted: 64 connections at a time, each of which
+/// The data path, 64 times each round, so that its instructions can be counted: a connection
 ///
 /// - `exchange`: brings 100 bytes that the program reads and answers;
 /// - `receive`: brings full segments, which the program reads;
@@ -47,15 +47,16 @@ fn path(way: &str, rounds: usize) {
         come_and_go(&mut bench, rounds);
         return;
     }
-    let (mut remotes, sockets) = bench.establish(0, BURST);
     let mut buffer = vec![0x55; 16 * 1024];
-    let (comes, reads, writes): (&[u8], usize, usize) = match way {
-        "exchange" => (&[0x55; 100], 100, 100),
-        "receive" => (&[0x55; 1460], 1460, 0),
-        "send" => (&[], 0, buffer.len()),
+    // How many at a time: a step makes about 96 KiB of frames, and goes on when they have been taken.
+    let (at_once, comes, reads, writes): (usize, &[u8], usize, usize) = match way {
+        "exchange" => (BURST, &[0x55; 100], 100, 100),
+        "receive" => (BURST, &[0x55; 1460], 1460, 0),
+        "send" => (4, &[], 0, buffer.len()),
         other => panic!("there are exchange, receive, send and connect, and no '{other}'"),
     };
-    for _ in 0..rounds {
+    let (mut remotes, sockets) = bench.establish(0, at_once);
+    for _ in 0..rounds * (BURST / at_once) {
         for remote in &mut remotes {
             bench.send(remote, TcpControl::None, comes);
         }
