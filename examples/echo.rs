@@ -8,7 +8,7 @@
 //! address and connects. After that the two ends are equal: both read and write. See that the server needs two sockets,
 //! one that listens and one for each caller, and that the port of the client is nobody's choice.
 //!
-//! Each host is a whole TCP/IP stack. To watch the packets between them:
+//! Each host is a whole TCP/IP stack. To watch their calls and the packets between them:
 //! `RUST_LOG=tapsock=debug cargo run --example echo`
 #![allow(clippy::print_stdout)]
 
