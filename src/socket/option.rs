@@ -2,6 +2,7 @@
 
 mod apply;
 mod check;
+mod name;
 #[cfg(test)]
 mod tests;
 
