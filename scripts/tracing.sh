@@ -133,6 +133,7 @@ watched -w curl.pcapng --port 80 -- curl -s --noproxy '*' http://192.168.69.1/
 shown explain --packet 1 curl.pcapng
 
 title "The sockets"
+: >"$work/echoed"
 timeout 20 nc 192.168.69.1 7 < <(printf 'hello\n'; sleep 5) >"$work/echoed" &
 nc=$!
 await 5 grep -q hello "$work/echoed" || broken "nobody echoes"

@@ -20,8 +20,8 @@
 //! So `RUST_LOG=tapsock=debug` shows every call and every packet, `RUST_LOG=tapsock=trace` its layers as well,
 //! `RUST_LOG=tapsock=info,tapsock::call=debug` the calls alone, `RUST_LOG=tapsock::socket=info` only the life of
 //! connections, and `RUST_LOG=tapsock=debug,tapsock::neighbour=off` everything but the search for neighbours.
-//! [`Text::depth`] follows from what is enabled, so a stack nobody reads decodes nothing, and a line that is not written
-//! is not formatted.
+//! How closely [`Text`] looks follows from what is enabled, so a stack nobody reads decodes nothing, and a line that is
+//! not written is not formatted.
 //!
 //! Packets that go by one rule are written 20 times a second; how many more there were is said in one line, when that
 //! second is over and the next thing happens. So a flood does not fill the log, and is not hidden by it.
