@@ -17,7 +17,7 @@
 //! | [`ip`] | what is for us, what goes where, and what is answered on the spot: validation, routes, ICMP |
 //! | [`link`] | Ethernet, ARP, NDP: who on the link has which address, and packets that wait for the answer |
 //! | [`device`] | frames in and out: the TAP, linked pairs in memory, faults on purpose |
-//! | [`trace`] | events in words, through `log` |
+//! | [`trace`] | events in words, through `log`; captured packets, to the last bit |
 //! | [`pipe`] | what joins a program to its socket |
 //! | [`memory`] | the slab that buffers come from |
 //! | [`observe`] | what can be seen: events, rules, counters |

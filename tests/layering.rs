@@ -58,6 +58,7 @@ const ROOMS: &[(&str, Law)] = &[
 /// Crates, or parts of them, that only these rooms may use. Other crates are free to all.
 const CRATES: &[(&str, &[&str])] = &[
     ("etherparse", &["trace"]),
+    ("pcap_file", &["trace", "tools"]),
     ("tun_tap", &["device"]),
     // `tools`: `tapsock bench loopback` measures it beside us.
     ("smoltcp", &["link", "ip", "transport", "loopback", "socket", "tools"]),

@@ -41,6 +41,8 @@ pub const ACK: u8 = 16;
 
 pub const ICMP: u8 = 1;
 pub const IGMP: u8 = 2;
+/// RFC 3692 §2.1: what raw sockets of the stack send.
+pub const TESTING: u8 = 253;
 pub const TCP: u8 = 6;
 pub const UDP: u8 = 17;
 pub const ICMP6: u8 = 58;

@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
 use arbitrary::Arbitrary;
-use tapsock::socket::{Page, SocketOption, Verb};
+use tapsock::socket::{self, Domain, MtuDiscovery, Page, Protocol, SocketOption, Verb};
 
 use crate::craft::{self, ACK, FIN, PEER, RST, STACK, SYN, UDP};
 use crate::world::World;
@@ -447,7 +447,7 @@ fn program(world: &mut World, action: &Action) -> Vec<Vec<u8>> {
     world.accept();
     let v6 = action.shape & 1 != 0;
     let Some(program) = pick(action.whom, world.programs.len()) else { return Vec::new() };
-    match action.flags % 14 {
+    match action.flags % 16 {
         0..=2 => world.read(program, length),
         3 | 4 => world.write(program, length),
         5 => world.shut_down_write(program),
@@ -495,14 +495,66 @@ fn program(world: &mut World, action: &Action) -> Vec<Vec<u8>> {
             let socket = world.programs[program].socket.handle;
             world.call(Verb::Linger { socket });
         }
-        _ => {
+        13 => {
             let mut buffer = vec![0; length];
-            for udp in &world.datagrams {
+            for udp in world.datagrams.iter().chain(world.packets.iter().map(|(.., socket)| socket)) {
                 let _ = udp.pipe.try_receive(&mut buffer);
             }
         }
+        14 => send_packet(world, action),
+        _ => tell_packets(world, action),
     }
     Vec::new()
+}
+
+/// An echo request, or a payload of the protocol that is for tests; to the peer, a group, or ourselves.
+fn send_packet(world: &mut World, action: &Action) {
+    let Some(which) = pick(action.whom, world.packets.len()) else { return };
+    let (domain, kind, socket) = &world.packets[which];
+    let v6 = *domain == Domain::Inet6;
+    let mut bytes = vec![action.whom; usize::from(action.length)];
+    match kind {
+        socket::Kind::Echo if bytes.len() >= 8 => {
+            bytes[..2].copy_from_slice(&[if v6 { 128 } else { 8 }, action.flags & 0x80])
+        }
+        socket::Kind::Echo | socket::Kind::Raw(Protocol::TESTING) => {}
+        // What they would send is not what the checks know.
+        _ => return,
+    }
+    let to = match action.shape >> 1 & 3 {
+        0 | 1 => PEER.ip(v6),
+        2 => STACK.ip(v6),
+        _ if v6 => IpAddr::V6(Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, action.window)),
+        _ => IpAddr::V4(Ipv4Addr::new(224, 0, 0, action.window as u8)),
+    };
+    let _ = socket.pipe.try_send(&bytes, SocketAddr::new(to, 0), None);
+}
+
+/// Options and groups of echo and raw sockets.
+fn tell_packets(world: &mut World, action: &Action) {
+    let Some(which) = pick(action.whom, world.packets.len()) else { return };
+    let (domain, _, ref socket) = world.packets[which];
+    let (socket, v6) = (socket.handle, domain == Domain::Inet6);
+    let is_on = action.shape & 1 != 0;
+    let discovery = [MtuDiscovery::Dont, MtuDiscovery::Want, MtuDiscovery::Do, MtuDiscovery::Probe];
+    let discovery = discovery[usize::from(action.shape >> 1 & 3)];
+    let group = if v6 {
+        IpAddr::V6(Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, action.window))
+    } else {
+        IpAddr::V4(Ipv4Addr::new(224, 0, 0, action.window as u8))
+    };
+    let option = match action.shape >> 3 & 7 {
+        0 => SocketOption::MtuDiscover(discovery),
+        1 => SocketOption::MtuDiscoverV6(discovery),
+        2 => SocketOption::ReceiveBuffer(action.window.into()),
+        3 => SocketOption::ReceiveErrors(is_on),
+        4 => SocketOption::MulticastTtl(u32::from(action.window) & 255),
+        5 => return world.call(Verb::JoinGroup { socket, group, interface: None }),
+        6 => return world.call(Verb::LeaveGroup { socket, group, interface: None }),
+        _ => return world.call(Verb::Connect { socket, remote: SocketAddr::new(PEER.ip(v6), 0).into() }),
+    };
+    world.call(Verb::SetOption { socket, option });
+    world.call(Verb::TakeQueuedError { socket });
 }
 
 fn time(world: &mut World, action: &Action) -> Vec<Vec<u8>> {

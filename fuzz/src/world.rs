@@ -7,7 +7,7 @@ use tapsock::config::{Config, Limits, Mac};
 use tapsock::error::Error;
 use tapsock::observe::{Rule, Time};
 use tapsock::pipe::Doorbell;
-use tapsock::socket::{Call, DatagramSocket, ListenerSocket, Outcome, StreamSocket, Verb};
+use tapsock::socket::{Call, DatagramSocket, Domain, Kind, ListenerSocket, Outcome, Protocol, StreamSocket, Verb};
 use tapsock::stack::{Frames, Stack};
 use tapsock::trace::Text;
 
@@ -74,6 +74,9 @@ pub struct World {
     pub listeners: Vec<ListenerSocket>,
     pub programs: Vec<Program>,
     pub datagrams: Vec<DatagramSocket>,
+    /// Echo and raw sockets.
+    pub packets: Vec<(Domain, Kind, DatagramSocket)>,
+    asked: Vec<(u64, Domain, Kind)>,
     pub peers: Vec<Peer>,
     /// Whether the peer says who it is when the stack asks.
     pub is_helpful: bool,
@@ -165,6 +168,8 @@ impl World {
             listeners: Vec::new(),
             programs: Vec::new(),
             datagrams: Vec::new(),
+            packets: Vec::new(),
+            asked: Vec::new(),
             peers: Vec::new(),
             is_helpful: true,
             is_coherent: true,
@@ -185,6 +190,14 @@ impl World {
             reuse_address: true,
             v6_only: true,
         });
+        // One for echo of each family, one that sends and hears packets of its own protocol, and those that hear others'.
+        for domain in [Domain::Inet, Domain::Inet6] {
+            let icmp = if domain == Domain::Inet { Protocol::ICMP } else { Protocol::ICMPV6 };
+            for kind in [Kind::Echo, Kind::Raw(Protocol::TESTING), Kind::Raw(icmp), Kind::Raw(Protocol::TCP)] {
+                world.asked.push((world.next_ticket, domain, kind));
+                world.call(Verb::Open { domain, kind });
+            }
+        }
         world.step(&[]);
         if let Some(index) = world.datagrams.iter().position(|udp| udp.local.ip() == STACK.ip(true)) {
             let socket = world.datagrams[index].handle;
@@ -351,7 +364,12 @@ impl World {
         while let Some(completion) = self.stack.next_completion() {
             match completion.result {
                 Ok(Outcome::Listener(listener)) => self.listeners.push(listener),
-                Ok(Outcome::Datagram(datagram)) => self.datagrams.push(datagram),
+                Ok(Outcome::Datagram(socket)) => {
+                    match self.asked.iter().find(|(ticket, ..)| *ticket == completion.ticket) {
+                        Some(&(_, domain, kind)) => self.packets.push((domain, kind, socket)),
+                        None => self.datagrams.push(socket),
+                    }
+                }
                 Ok(Outcome::Stream(socket)) => self.add(socket),
                 _ => {}
             }

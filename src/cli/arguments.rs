@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use clap::{ArgAction, Args, Parser, Subcommand};
 
-use super::look::Trace;
+use super::explain::Explain;
+use super::look::{Ss, Trace};
 use super::manual::{Completions, Manual};
 use super::nc::{Bench, Nc};
 use super::tools::{Ping, Traceroute};
@@ -49,10 +50,20 @@ pub enum Command {
     /// Calls HOST, or waits for a call with -l, by a stack of its own that lives as long. At the end of stdin it says so
     /// to the peer and goes on to listen; it ends when the peer has ended too.
     Nc(Nc),
+    /// List the sockets of a running daemon, like iproute2's ss
+    ///
+    /// Asks over its control socket, from another terminal. Options and filters are those of ss(8).
+    #[command(after_help = super::look::SS)]
+    Ss(Ss),
     /// Watch what happens in a running daemon
     ///
     /// Attaches to its control socket, from another terminal, and changes nothing. It need not run as long as the daemon.
     Trace(Trace),
+    /// Explain the packets of a capture, to the last bit
+    ///
+    /// Every layer and every field with its bytes and bits, each checksum worked out step by step, and for packets that
+    /// are damaged which field would explain it. Reads pcap and pcapng, of tapsock or of tcpdump, and hexadecimal text.
+    Explain(Explain),
     /// Measure this machine
     #[command(subcommand)]
     Bench(Bench),

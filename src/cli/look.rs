@@ -6,6 +6,8 @@ use std::path::PathBuf;
 
 use clap::Args;
 
+use crate::daemon::Failure;
+use crate::tools::ss::{self, IpVersion};
 use crate::tools::trace::{self, Depth, Filter, Form, Kind, SocketId, Tracing};
 
 /// Which daemon.
@@ -15,6 +17,133 @@ pub struct Looked {
     /// out where one daemon runs
     #[arg(long, value_name = "NAME")]
     pub name: Option<String>,
+}
+
+/// What can be tried.
+pub(super) const SS: &str = "\
+Filters:
+  ss -a                               everything, listeners and closed sockets too
+  ss -tlnp                            who listens
+  ss -ti dst 192.168.69.100           how each connection to the host goes, and why it is not sending
+  ss -o state time-wait               what is left of connections, and for how long
+  ss -t '( sport = :80 or sport = :81 ) and not dst 10.0.0.0/8'
+  ss -s                               totals, and how much of each limit is used
+
+STATE is established, syn-sent, syn-recv, fin-wait-1, fin-wait-2, time-wait, closed, close-wait, last-ack, listening or
+closing; or all, connected, synchronized, bucket, big. Ports are compared by = != < > <= >=, addresses by = and !=.
+Numbers are never looked up. What -e calls sk is what 'tapsock trace --socket' takes.";
+
+/// The arguments of `tapsock ss`.
+#[derive(Debug, Args)]
+pub struct Ss {
+    /// TCP sockets
+    #[arg(short, long)]
+    pub tcp: bool,
+
+    /// UDP sockets
+    #[arg(short, long)]
+    pub udp: bool,
+
+    /// Raw sockets, and those of ICMP echo
+    #[arg(short = 'w', long)]
+    pub raw: bool,
+
+    /// Unix sockets of the stack
+    #[arg(short = 'x', long)]
+    pub unix: bool,
+
+    /// IPv4 only
+    #[arg(short = '4', long, conflicts_with = "ipv6")]
+    pub ipv4: bool,
+
+    /// IPv6 only
+    #[arg(short = '6', long)]
+    pub ipv6: bool,
+
+    /// Listeners and sockets without a peer, too
+    #[arg(short, long)]
+    pub all: bool,
+
+    /// Listeners and sockets without a peer, only
+    #[arg(short, long)]
+    pub listening: bool,
+
+    /// Numbers: always so
+    #[arg(short, long)]
+    pub numeric: bool,
+
+    /// The process that has it
+    #[arg(short, long)]
+    pub processes: bool,
+
+    /// What is known of each connection, and why it is not sending
+    #[arg(short, long)]
+    pub info: bool,
+
+    /// Its name in the trace, its age, and the socket that it is joined to
+    #[arg(short, long)]
+    pub extended: bool,
+
+    /// The timer that goes off next
+    #[arg(short, long)]
+    pub options: bool,
+
+    /// No header line
+    #[arg(short = 'H', long)]
+    pub no_header: bool,
+
+    /// Totals, and how much of each limit is used
+    #[arg(short, long)]
+    pub summary: bool,
+
+    /// As JSON, with all that is known (docs/control.md)
+    #[arg(long)]
+    pub json: bool,
+
+    /// Which daemon.
+    #[command(flatten)]
+    pub looked: Looked,
+
+    /// state STATE, and an expression of sport, dport, src, dst, and, or, not and parentheses
+    #[arg(value_name = "FILTER")]
+    pub filter: Vec<String>,
+}
+
+impl Ss {
+    /// What is asked.
+    ///
+    /// # Errors
+    ///
+    /// A sentence about a filter that is none.
+    pub fn parse(self) -> Result<ss::Ss, Failure> {
+        let filter = ss::Filter::parse(&self.filter).map_err(|error| Failure::Mistake(error.to_string()))?;
+        let chosen = [
+            (self.tcp, ss::Kind::Tcp),
+            (self.udp, ss::Kind::Udp),
+            (self.raw, ss::Kind::Raw),
+            (self.unix, ss::Kind::Unix),
+        ];
+        let family = match (self.ipv4, self.ipv6) {
+            (true, _) => Some(IpVersion::V4),
+            (_, true) => Some(IpVersion::V6),
+            _ => None,
+        };
+        Ok(ss::Ss {
+            name: self.looked.name,
+            kinds: chosen.into_iter().filter(|(is_chosen, _)| *is_chosen).map(|(_, kind)| kind).collect(),
+            family,
+            all: self.all,
+            listening: self.listening,
+            processes: self.processes,
+            info: self.info,
+            extended: self.extended,
+            timers: self.options,
+            no_header: self.no_header,
+            summary: self.summary,
+            json: self.json,
+            filter,
+        })
+    }
 }
 
 /// The arguments of `tapsock trace`.
@@ -127,6 +256,42 @@ mod tests {
 
     use super::*;
     use crate::cli::arguments::{Arguments, Command};
+
+    fn ss(line: &str) -> Result<ss::Ss, String> {
+        let words = ["tapsock", "ss"].into_iter().chain(line.split_whitespace());
+        match Arguments::try_parse_from(words).map_err(|error| error.to_string())?.command {
+            Command::Ss(arguments) => arguments.parse().map_err(|failure| failure.to_string()),
+            _ => Err("not ss".into()),
+        }
+    }
+
+    #[test]
+    fn ss_takes_the_familiar_flags_together_and_a_filter_behind_them() {
+        let asked = ss("-tulnpieo4 --name tap7 state listening sport = :80").unwrap();
+        let filter = ss::Filter::parse(&["state listening sport = :80"]).unwrap();
+        let expected = ss::Ss {
+            name: Some("tap7".into()),
+            kinds: vec![ss::Kind::Tcp, ss::Kind::Udp],
+            family: Some(IpVersion::V4),
+            listening: true,
+            processes: true,
+            info: true,
+            extended: true,
+            timers: true,
+            filter,
+            ..ss::Ss::default()
+        };
+        assert_eq!(asked, expected);
+        let asked = ss("-awxs6H --json").unwrap();
+        assert!(asked.all && asked.summary && asked.no_header && asked.json);
+        assert_eq!((asked.kinds, asked.family), (vec![ss::Kind::Raw, ss::Kind::Unix], Some(IpVersion::V6)));
+        for (mistake, sentence) in
+            [("-46", "cannot be used with"), ("-Z", "unexpected"), ("sport = :http", "':http' is no port")]
+        {
+            let error = ss(mistake).unwrap_err();
+            assert!(error.contains(sentence), "{error}");
+        }
+    }
 
     fn trace(line: &str) -> Result<trace::Trace, String> {
         let words = ["tapsock", "trace"].into_iter().chain(line.split_whitespace());

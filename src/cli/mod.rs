@@ -1,8 +1,8 @@
 //! The command line: arguments as typed, then [settings](crate::daemon::Settings), then the daemon, then an exit code.
 //!
 //! - [`arguments`]: what can be typed, and the help that teaches it.
-//! - [`tools`]: the same for ping and traceroute; [`nc`]: for nc and bench.
-//! - [`look`]: for what looks into a running daemon: trace.
+//! - [`tools`]: the same for ping and traceroute; [`nc`]: for nc and bench; [`explain`]: for explain.
+//! - [`look`]: for what looks into a running daemon: ss and trace.
 //! - [`manual`]: the man page and the completions of shells.
 //! - [`exit`]: the one map of exit codes.
 //! - [`logging`]: what is written to stderr, and how.
@@ -10,6 +10,7 @@
 
 pub mod arguments;
 pub mod exit;
+pub mod explain;
 pub mod logging;
 pub mod look;
 pub mod manual;
@@ -18,7 +19,7 @@ pub mod stderr;
 pub mod tools;
 
 use std::ffi::OsString;
-use std::io::{self, Write};
+use std::io::{self, BufWriter, Write};
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -71,6 +72,9 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
             let (nc, attachment) = arguments.into();
             explained(verbosity, || crate::tools::nc::run(nc, &attachment))
         }
+        Command::Ss(arguments) => {
+            exit::of_look(&arguments.parse().and_then(|ss| crate::tools::ss::run(&ss, &mut io::stdout().lock())))
+        }
         Command::Trace(arguments) => {
             exit::of_look(&crate::tools::trace::run(arguments.into(), &mut io::stdout().lock()))
         }
@@ -82,6 +86,9 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
             let _ = io::stdout().lock().write_all(text.as_bytes());
             Ok(Ended::Asked)
         }),
+        Command::Explain(arguments) => {
+            exit::of_tool(&crate::tools::explain::run(&arguments.into(), &mut BufWriter::new(io::stdout().lock())))
+        }
         Command::Limits => {
             let _ = io::stdout().lock().write_all(list_of_limits().as_bytes());
             ExitCode::SUCCESS

@@ -15,6 +15,9 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// The longest line: a packet of 64 KiB in digits, and all that is said about it.
 const LONGEST: u64 = 1 << 20;
 
+/// How much is read at once.
+const ROOM: usize = 64 << 10;
+
 /// Why there is no answer: one sentence.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Unanswered {
@@ -127,7 +130,7 @@ impl Client {
             pid: 0,
             started: 0,
         };
-        let mut client = Client { hello: nobody, reader: BufReader::new(stream), line: Vec::new() };
+        let mut client = Client { hello: nobody, reader: BufReader::with_capacity(ROOM, stream), line: Vec::new() };
         match client.next()? {
             Some(Message::Hello(hello)) if hello.protocol == PROTOCOL => {
                 client.hello = hello;
@@ -170,7 +173,7 @@ impl Client {
         let mut message = self.ask(&Request::Sockets { details })?;
         loop {
             match message {
-                Message::Socket(listed) => all.push(listed),
+                Message::Socket(listed) => all.push(*listed),
                 Message::End => break,
                 other => return Err(unexpected(&other)),
             }
@@ -235,6 +238,11 @@ impl Client {
             Ok(line) if line.ends_with('\n') => Ok(Some(line.trim_end())),
             _ => Err(Unanswered::Broken("the daemon ended in the middle of a line".into())),
         }
+    }
+
+    /// Whether all that has come so far was taken: a good moment to show it.
+    pub fn is_drained(&self) -> bool {
+        self.reader.buffer().is_empty()
     }
 
     fn ask(&mut self, request: &Request) -> Result<Message<'static>, Unanswered> {

@@ -10,6 +10,9 @@ use serde::{Deserialize, Serialize};
 use super::packet;
 use crate::observe::{CallKind, Event, Protocol, Record, Rule, SocketId};
 
+/// Entries of each list of a filter.
+const ENTRIES: usize = 64;
+
 /// Sockets that one filter remembers.
 const FOLLOWED: usize = 4096;
 
@@ -47,6 +50,22 @@ pub struct Filter {
     /// Only what was dropped.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub drops: bool,
+}
+
+impl Filter {
+    /// Checks that it is short: the engine looks at every entry for each frame.
+    ///
+    /// # Errors
+    ///
+    /// One sentence.
+    pub fn validate(&self) -> Result<(), String> {
+        let Filter { hosts, ports, protocols, sockets, rules, drops: _ } = self;
+        let longest = [hosts.len(), ports.len(), protocols.len(), sockets.len(), rules.len()].into_iter().max();
+        match longest {
+            Some(longest) if longest > ENTRIES => Err(format!("a list of a filter has at most {ENTRIES} entries")),
+            _ => Ok(()),
+        }
+    }
 }
 
 /// What a frame carries, or a socket speaks.

@@ -61,7 +61,7 @@ pub enum Message<'a> {
     /// The first line, before anything was asked.
     Hello(Hello),
     /// One of the answers to [`Request::Sockets`].
-    Socket(Listed),
+    Socket(Box<Listed>),
     /// The answer to [`Request::Stats`].
     Stats(Counted),
     /// The answer to [`Request::Limits`].

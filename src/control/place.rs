@@ -48,7 +48,11 @@ impl std::error::Error for Unavailable {}
 
 /// Where daemons of this user have their sockets.
 pub(super) fn directory() -> Result<PathBuf, Unavailable> {
-    let variable = |name| env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
+    // systemd may give several, and separates them as PATH does.
+    let variable = |name| {
+        let value = env::var_os(name)?;
+        env::split_paths(&value).next().filter(|path| path.is_absolute())
+    };
     if let Some(given) = variable("RUNTIME_DIRECTORY") {
         return Ok(given);
     }

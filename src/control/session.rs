@@ -171,7 +171,7 @@ impl Conversation {
             let Ok((rows, rest)) = self.shared.handle.sockets(page).await else { break };
             let now = self.shared.handle.now();
             for row in &rows {
-                self.out.say(&Message::Socket(Listed::new(row, now, details))).await?;
+                self.out.say(&Message::Socket(Box::new(Listed::new(row, now, details)))).await?;
             }
             next = rest;
         }
@@ -194,6 +194,9 @@ impl Conversation {
     /// Tells what happens until it was enough, or the client says something else.
     async fn trace(&mut self, tracing: Tracing) -> io::Result<()> {
         let Tracing { depth, filter, count } = tracing;
+        if let Err(error) = filter.validate() {
+            return self.out.say(&Message::Error { error }).await;
+        }
         let mut sieve = Sieve::new(filter);
         self.introduce(&mut sieve).await;
         let queue = Queue::new(self.shared.terms.limits.control_queue, count);

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use super::filter::Sieve;
 use super::*;
 use crate::config::{Config, Limits, Loopback};
+use crate::engine::Hold;
 use crate::net::{Stack, TcpListener, TcpStream, UdpSocket};
 use crate::observe::{
     CallKind, Close, Depth, Direction, Event, Fate, NoObserver, Ownership, Protocol, Record, Rule, SocketId, Summary,
@@ -113,6 +114,23 @@ fn messages_are_written_as_the_document_says() {
     written(&trace.to_string());
     assert_eq!(trace.to_string().parse(), Ok(trace));
     written(&Request::Stats.to_string());
+    written(&Request::Sockets { details: true }.to_string());
+    for (_, name) in Hold::ALL {
+        written(&format!("`{name}`"));
+    }
+    let fields = |text: &str| {
+        let value: serde_json::Value = serde_json::from_str(text).unwrap();
+        value.as_object().unwrap().keys().for_each(|field| written(&format!("`{field}`")));
+    };
+    let daemon = Daemon::new();
+    let _client = (
+        TcpListener::bind(&daemon.stack, "127.0.0.1:7".parse().unwrap()).unwrap(),
+        TcpStream::connect(&daemon.stack, "127.0.0.1:7".parse().unwrap()).unwrap(),
+    );
+    let listed = daemon.client().sockets(true).unwrap().pop().unwrap();
+    fields(&serde_json::to_string(&listed).unwrap());
+    fields(&serde_json::to_string(&listed.tcp.unwrap()).unwrap());
+    fields(&serde_json::to_string(daemon.client().hello()).unwrap());
     written(&Request::Limits.to_string());
     for message in [
         Message::Tracing,
@@ -147,7 +165,7 @@ fn a_record_comes_out_of_a_message_as_it_went_in() {
 fn what_is_no_request_is_answered_in_words() {
     for (line, sentence) in [
         ("nonsense", "this is no request: expected"),
-        (r#"{"request":"tea"}"#, "unknown variant `tea`, expected one of `stats`"),
+        (r#"{"request":"tea"}"#, "unknown variant `tea`, expected one of `sockets`, `stats`"),
         (r#"{"request":"trace"}"#, "missing field `depth`"),
         (r#"{"request":"trace","depth":"deep"}"#, "unknown variant `deep`"),
         (r#"{"request":"trace","depth":"frame","filter":{"port":80}}"#, "unknown field `port`"),
@@ -167,6 +185,8 @@ fn whoever_asks_is_answered_and_whoever_watches_sees_what_happens() {
     assert_eq!(client.stats().unwrap().loopback_packets, 3);
     let limits = client.limits().unwrap();
     assert_eq!(limits.len(), Limits::table().len());
+    let used = |name: &str| limits.iter().find(|limit| limit.name == name).unwrap().used;
+    assert_eq!((used("sockets"), used("backlog")), (Some(0), None));
     client.trace(Tracing { count: Some(5), ..depth(Depth::Frame) }).unwrap();
     daemon.chatter(3);
     let records = records(&mut client);
@@ -175,6 +195,10 @@ fn whoever_asks_is_answered_and_whoever_watches_sees_what_happens() {
     assert!(matches!(records[0].event, Event::Bound { .. }));
     assert!(records.iter().any(|record| matches!(record.event, Event::Loopback { .. })));
     // The same conversation goes on.
+    assert_eq!(client.stats().unwrap().loopback_packets, 6);
+    let long = Filter { ports: (0..65).collect(), ..Filter::default() };
+    let refused = client.trace(Tracing { filter: long, ..depth(Depth::Frame) }).unwrap_err();
+    assert!(refused.to_string().contains("at most 64 entries"), "{refused}");
     assert_eq!(client.stats().unwrap().loopback_packets, 6);
 }
 
@@ -356,6 +380,34 @@ fn events_without_an_address_belong_to_the_socket_whose_addresses_have_fitted() 
         state(tcp(3)),
     ];
     assert_eq!(sifted(r#"{"ports":[80]}"#, &events), [false, true, true, false, true, true, true, false]);
+}
+
+#[test]
+fn a_connection_that_was_there_before_the_trace_is_known_by_its_port() {
+    let daemon = Daemon::new();
+    let listener = TcpListener::bind(&daemon.stack, "127.0.0.1:7".parse().unwrap()).unwrap();
+    let stream = TcpStream::connect(&daemon.stack, "127.0.0.1:7".parse().unwrap()).unwrap();
+    let (peer, _) = listener.accept().unwrap();
+    let filter = Filter { ports: vec![7], ..Filter::default() };
+    let mut client = daemon.tracing(Tracing { filter, ..depth(Depth::Life) });
+    drop((stream, peer));
+    // Nothing but its end is told, and that names no port.
+    for _ in 0..2 {
+        let Some(Message::Record(record)) = client.next().unwrap() else { panic!() };
+        assert!(matches!(record.event, Event::Closed { .. }), "{record:?}");
+    }
+}
+
+#[test]
+fn a_list_longer_than_the_engine_gives_at_once_is_whole() {
+    let daemon = Daemon::new();
+    let held: Vec<_> =
+        (0..3000).map(|_| UdpSocket::bind(&daemon.stack, "127.0.0.1:0".parse().unwrap()).unwrap()).collect();
+    let listed = daemon.client().sockets(false).unwrap();
+    assert_eq!(listed.len(), held.len());
+    assert!(listed.is_sorted_by_key(|socket| socket.id.number));
+    assert!(listed.iter().zip(&held).all(|(socket, held)| socket.local == held.local_addr().unwrap().to_string()));
+    assert!(listed.iter().all(|socket| socket.network == Network::Udp && socket.held));
 }
 
 #[test]

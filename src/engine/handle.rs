@@ -1,5 +1,6 @@
+use std::cell::Cell;
 use std::net::IpAddr;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
@@ -47,6 +48,14 @@ struct Shared {
     /// `None` once the engine has stopped.
     commands: Mutex<Option<Vec<Command>>>,
     wants_counters: AtomicBool,
+    /// The thread that the engine ran on last, by [`here`].
+    thread: AtomicUsize,
+}
+
+/// A number of this thread; 0 is none's. A thread that is over may leave it to another.
+fn here() -> usize {
+    thread_local!(static HERE: Cell<u8> = const { Cell::new(0) });
+    HERE.with(|here| std::ptr::from_ref(here).addr())
 }
 
 impl Shared {
@@ -71,7 +80,11 @@ pub(super) struct Inbox {
 }
 
 pub(super) fn pair(doorbell: Doorbell, status: watch::Receiver<Status>, started: Instant) -> (Handle, Inbox) {
-    let shared = Arc::new(Shared { commands: Mutex::new(Some(Vec::new())), wants_counters: AtomicBool::new(false) });
+    let shared = Arc::new(Shared {
+        commands: Mutex::new(Some(Vec::new())),
+        wants_counters: AtomicBool::new(false),
+        thread: AtomicUsize::new(0),
+    });
     (Handle { shared: Arc::clone(&shared), doorbell, status, started }, Inbox { shared })
 }
 
@@ -85,6 +98,19 @@ impl Handle {
         let (reply, answer) = oneshot::channel();
         self.send(Command::Call { verb, reply })?;
         answer.await.unwrap_or(Err(Error::NetworkDown))
+    }
+
+    /// Whether this is the engine's own thread: then it does not answer while somebody waits for it.
+    pub fn is_on_its_thread(&self) -> bool {
+        self.shared.thread.load(Ordering::Relaxed) == here()
+    }
+
+    /// Asks the stack for something; the answer can be waited for later.
+    pub fn begin(&self, verb: Verb) -> oneshot::Receiver<Result<Outcome>> {
+        let (reply, answer) = oneshot::channel();
+        // If it has stopped already, the answer says so.
+        let _ = self.send(Command::Call { verb, reply });
+        answer
     }
 
     /// Asks the stack for something, and does not wait for its answer.
@@ -169,6 +195,7 @@ impl Handle {
 
 impl Inbox {
     pub(super) fn take(&self) -> Vec<Command> {
+        self.shared.thread.store(here(), Ordering::Relaxed);
         self.shared.lock().as_mut().map(std::mem::take).unwrap_or_default()
     }
 

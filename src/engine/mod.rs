@@ -5,6 +5,8 @@
 //! goes from the wire to a service and back without a thread switch. It sleeps when there is nothing to do.
 
 mod handle;
+#[cfg(test)]
+mod tests;
 mod wait;
 
 use std::collections::HashMap;

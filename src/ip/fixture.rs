@@ -1,4 +1,4 @@
-//! What the tests of this room share: a layer whose addresses are usable, packets by their parts, and one
+//! What the tests of this room, and of those above it, share: a layer whose addresses are usable, packets by their parts, and one
 //! check that everything we send is valid, made with smoltcp's parsers.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -9,12 +9,12 @@ use super::{Ip, Packets, Verdict};
 use crate::config::Config;
 use crate::observe::{Address, Cast, Rule, Time};
 
-pub(super) const OURS: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 168, 69, 1));
-pub(super) const HOST: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 168, 69, 100));
-pub(super) const OURS6: IpAddr = IpAddr::V6(Ipv6Addr::new(0xfd69, 0, 0, 0, 0, 0, 0, 1));
-pub(super) const HOST6: IpAddr = IpAddr::V6(Ipv6Addr::new(0xfd69, 0, 0, 0, 0, 0, 0, 0x100));
+pub(crate) const OURS: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 168, 69, 1));
+pub(crate) const HOST: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 168, 69, 100));
+pub(crate) const OURS6: IpAddr = IpAddr::V6(Ipv6Addr::new(0xfd69, 0, 0, 0, 0, 0, 0, 1));
+pub(crate) const HOST6: IpAddr = IpAddr::V6(Ipv6Addr::new(0xfd69, 0, 0, 0, 0, 0, 0, 0x100));
 
-pub(super) fn addr(text: &str) -> IpAddr {
+pub(crate) fn addr(text: &str) -> IpAddr {
     text.parse().unwrap()
 }
 
@@ -37,7 +37,7 @@ pub(super) fn ready() -> Ip {
 }
 
 /// A valid packet of either family.
-pub(super) fn packet(source: IpAddr, destination: IpAddr, protocol: u8, payload: &[u8]) -> Vec<u8> {
+pub(crate) fn packet(source: IpAddr, destination: IpAddr, protocol: u8, payload: &[u8]) -> Vec<u8> {
     match (source, destination) {
         (IpAddr::V4(source), IpAddr::V4(destination)) => {
             let mut bytes = vec![0; 20 + payload.len()];
@@ -72,7 +72,7 @@ pub(super) fn packet(source: IpAddr, destination: IpAddr, protocol: u8, payload:
 }
 
 /// An IPv4 packet with header options; their length is a multiple of 4.
-pub(super) fn with_options(options: &[u8], payload: &[u8]) -> Vec<u8> {
+pub(crate) fn with_options(options: &[u8], payload: &[u8]) -> Vec<u8> {
     let mut bytes = packet(HOST, OURS, 17, &[options, payload].concat());
     bytes[0] = 0x45 + (options.len() / 4) as u8;
     repair(&mut bytes);
@@ -80,11 +80,11 @@ pub(super) fn with_options(options: &[u8], payload: &[u8]) -> Vec<u8> {
 }
 
 /// Makes an IPv4 header's checksum right again after a test has changed a field.
-pub(super) fn repair(bytes: &mut [u8]) {
+pub(crate) fn repair(bytes: &mut [u8]) {
     Ipv4Packet::new_unchecked(bytes).fill_checksum();
 }
 
-pub(super) fn udp(source: IpAddr, destination: IpAddr, data: &[u8]) -> Vec<u8> {
+pub(crate) fn udp(source: IpAddr, destination: IpAddr, data: &[u8]) -> Vec<u8> {
     let mut bytes = vec![0; 8 + data.len()];
     let repr = UdpRepr { src_port: 1234, dst_port: 7 };
     repr.emit(
@@ -99,7 +99,7 @@ pub(super) fn udp(source: IpAddr, destination: IpAddr, data: &[u8]) -> Vec<u8> {
 }
 
 /// An ICMP or ICMPv6 message, its checksum right.
-pub(super) fn icmp(source: IpAddr, destination: IpAddr, kind: u8, code: u8, body: &[u8]) -> Vec<u8> {
+pub(crate) fn icmp(source: IpAddr, destination: IpAddr, kind: u8, code: u8, body: &[u8]) -> Vec<u8> {
     let mut bytes = [&[kind, code, 0, 0], body].concat();
     if let (IpAddr::V6(source), IpAddr::V6(destination)) = (source, destination) {
         Icmpv6Packet::new_unchecked(&mut bytes).fill_checksum(&source, &destination);
@@ -115,7 +115,7 @@ pub(super) fn quote(source: IpAddr, destination: IpAddr, protocol: u8) -> Vec<u8
 }
 
 /// A part of a whole packet, cut without the help of what is tested. `at` and `to` count payload bytes.
-pub(super) fn fragment(whole: &[u8], id: u32, at: usize, to: usize, more: bool) -> Vec<u8> {
+pub(crate) fn fragment(whole: &[u8], id: u32, at: usize, to: usize, more: bool) -> Vec<u8> {
     assert!(at.is_multiple_of(8));
     let offset_and_more = at as u16 | u16::from(more);
     if whole[0] >> 4 == 4 {

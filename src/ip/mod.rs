@@ -37,7 +37,7 @@ mod v4;
 mod v6;
 
 #[cfg(test)]
-mod fixture;
+pub(crate) mod fixture;
 #[cfg(test)]
 mod tests;
 
@@ -322,7 +322,7 @@ impl Ip {
         cast: Cast,
         out: &mut Packets,
     ) -> Result<Verdict<'p>, Rule> {
-        // The caller does not say which of the two Ethernet announced; a version that is neither fails as IPv4.
+        // The link has looked that it is the version which Ethernet announced; one that is neither fails as IPv4.
         self.receive_by(now, packet, Way::Link(cast), out)
     }
 

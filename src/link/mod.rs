@@ -41,7 +41,7 @@ use neighbour::{Due, Route, Table, Waiting};
 /// What a received frame was.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Received<'f> {
-    /// An IP packet, with the padding that Ethernet may have put behind it.
+    /// An IP packet of the version that Ethernet announced, with the padding that Ethernet may have put behind it.
     Ip {
         /// From its first byte to the end of the frame.
         packet: &'f [u8],
@@ -197,7 +197,11 @@ impl Link {
     pub fn receive<'f>(&mut self, now: Time, frame: &'f [u8], out: &mut Frames) -> Result<Received<'f>, Rule> {
         let frame = ethernet::accept(frame, self.mac)?;
         self.last_source = frame.source;
+        // What nothing stands in is for `ip` to call truncated.
+        let version = frame.payload.first().map(|first| first >> 4);
         match frame.protocol {
+            EthernetProtocol::Ipv4 if version.is_some_and(|version| version != 4) => Err(Rule::Ip4Version),
+            EthernetProtocol::Ipv6 if version.is_some_and(|version| version != 6) => Err(Rule::Ip6Version),
             EthernetProtocol::Ipv4 | EthernetProtocol::Ipv6 => {
                 Ok(Received::Ip { packet: frame.payload, cast: frame.cast })
             }

@@ -6,11 +6,11 @@
 //! Addresses, ports, the backlog and the bound on sockets are those of all connections, and so is what programs are
 //! told: the kernel does not tell them either whether there was a wire.
 //!
-//! What cannot be joined goes the long way, by packets: where nobody listens, and where the accept queue is full.
+//! What cannot be joined goes the long way, by packets: where nobody listens, where the accept queue is full, and where
+//! the listener waits for data first (TCP_DEFER_ACCEPT). So does ICMP, whose echo is answered by the stack itself and
+//! may be watched by raw sockets.
 
-use std::collections::VecDeque;
 use std::net::SocketAddr;
-use std::time::Duration;
 
 use slab::Slab;
 
@@ -30,31 +30,22 @@ pub struct End {
     /// The other one, until it is gone.
     peer: Option<usize>,
     pipe: JoinedEnd,
+    /// How many bytes may wait to be read by it, and to be sent by it (SO_RCVBUF, SO_SNDBUF).
+    bounds: [usize; 2],
+    /// The largest segment that either program has asked for before they met (TCP_MAXSEG).
+    max_segment: Option<u32>,
     /// Its program has let go of it.
     is_dropped: bool,
-    /// Its memory is looked after.
-    is_resting: bool,
 }
 
 /// All joined connections.
 #[derive(Debug, Default)]
 pub struct Loopback {
     ends: Slab<End>,
-    /// Ends whose rings hold memory, and when to look whether it can be given back.
-    resting: VecDeque<Rest>,
 }
 
-#[derive(Debug, Clone, Copy)]
-struct Rest {
-    at: Time,
-    slot: usize,
-    number: u64,
-    /// What had moved when it was looked at last.
-    moved: usize,
-}
-
-/// A connection over which nothing has moved for so long gives its memory back.
-const REST: Duration = Duration::from_secs(1);
+/// The bytes of the timestamps option, padded (RFC 7323 appendix A).
+const TIMESTAMPS: u32 = 12;
 
 /// A connection that was just joined.
 #[derive(Debug)]
@@ -100,9 +91,12 @@ impl End {
         &self.pipe
     }
 
-    /// How many bytes have moved, in either direction.
-    fn moved(&self) -> usize {
-        self.pipe.written().wrapping_add(self.pipe.read())
+    /// What a segment of it would carry, if there were any and if their way took so many bytes at once: with timestamps,
+    /// as those of other connections have them.
+    pub fn segment_size(&self, mtu: usize) -> u32 {
+        let headers = if self.remote.is_ipv4() { 40 } else { 60 };
+        let largest = u32::try_from(mtu.saturating_sub(headers)).unwrap_or(u32::MAX);
+        self.max_segment.map_or(largest, |bytes| bytes.min(largest)).saturating_sub(TIMESTAMPS)
     }
 
     /// What a program may know about it. There are no segments, and so no numbers, windows or options.
@@ -133,10 +127,11 @@ impl End {
 
     /// What it has carried.
     pub fn summary(&self, now: Time) -> Summary {
+        let carried = self.pipe.carried();
         Summary {
             age: now - self.created,
-            bytes_in: self.pipe.read() as u64,
-            bytes_out: self.pipe.written() as u64,
+            bytes_in: carried.received.bytes,
+            bytes_out: carried.sent.bytes,
             ..Summary::default()
         }
     }
@@ -166,8 +161,9 @@ impl Loopback {
                 created: now,
                 peer: None,
                 pipe,
+                bounds: [usize::MAX; 2],
+                max_segment: None,
                 is_dropped: false,
-                is_resting: false,
             })
         };
         let connector = insert(connector, ends.local, ends.remote, connected);
@@ -203,16 +199,33 @@ impl Loopback {
         }
     }
 
+    /// The program of the end of this slot wants no larger segments; the smaller choice of the two counts for both.
+    pub fn set_max_segment(&mut self, slot: usize, bytes: u32) {
+        let peer = self.ends.get(slot).and_then(|end| end.peer);
+        for slot in [Some(slot), peer].into_iter().flatten() {
+            if let Some(end) = self.ends.get_mut(slot) {
+                end.max_segment = Some(end.max_segment.map_or(bytes, |other| other.min(bytes)));
+            }
+        }
+    }
+
+    /// How many bytes may wait to be read by the end of this slot, and to be sent by it. There is one ring for what one
+    /// end sends and the other reads, and so the two bounds of it are added.
+    pub fn set_bounds(&mut self, slot: usize, bounds: [usize; 2]) {
+        let Some(end) = self.ends.get_mut(slot) else { return };
+        end.bounds = bounds;
+        let (end, [receive, send]) = (&self.ends[slot], bounds);
+        let Some(peer) = end.peer.and_then(|peer| self.ends.get(peer)) else { return };
+        let [peer_receive, peer_send] = peer.bounds;
+        end.pipe.set_most_unsent(send.saturating_add(peer_receive));
+        peer.pipe.set_most_unsent(peer_send.saturating_add(receive));
+    }
+
     /// A program has closed, shut down or dropped its end. Says whether the end is dropped, and so its slot given up.
     pub fn answer(&mut self, now: Time, slot: usize, transport: &mut Transport) -> bool {
         let Some(end) = self.ends.get_mut(slot) else { return true };
         end.pipe.answer();
         end.is_dropped = end.pipe.is_dropped();
-        if end.pipe.holds_memory() && !end.is_resting {
-            end.is_resting = true;
-            let rest = Rest { at: now + REST, slot, number: end.id.number, moved: end.moved() };
-            self.resting.push_back(rest);
-        }
         let (is_dropped, is_dead, has_closed, peer) =
             (end.is_dropped, end.pipe.is_dead(), end.pipe.has_closed(), end.peer);
         match end.state {
@@ -240,29 +253,6 @@ impl Loopback {
         }
         self.forget(slot);
         is_dropped
-    }
-
-    /// When something is to be done without anybody asking.
-    pub fn deadline(&self) -> Option<Time> {
-        self.resting.front().map(|rest| rest.at)
-    }
-
-    /// Gives the memory of connections back over which nothing moves.
-    pub fn poll(&mut self, now: Time) {
-        while let Some(rest) = self.resting.front().copied().filter(|rest| rest.at <= now) {
-            self.resting.pop_front();
-            let Some(end) = self.ends.get_mut(rest.slot).filter(|end| end.id.number == rest.number) else { continue };
-            let moved = end.moved();
-            if moved == rest.moved && end.pipe.rest() {
-                end.is_resting = false;
-                // A byte may have come in between, whose bell was not heard.
-                if !end.pipe.holds_memory() {
-                    continue;
-                }
-                end.is_resting = true;
-            }
-            self.resting.push_back(Rest { at: now + REST, moved, ..rest });
-        }
     }
 
     /// This end of a connection is over.

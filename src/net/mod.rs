@@ -1,13 +1,55 @@
 //! What programs hold: a stack of their own, and sockets shaped like those of the standard library.
 //!
+//! A *socket* is one end of a conversation, and the program's handle of it. It is named by a protocol, an address and a
+//! port; it is read and written like a file, and is not one. Many sockets share one stack, and one set of verbs serves
+//! them all, whatever is behind: another host, this very stack, or no network at all. What a socket is at all, with
+//! commands that show it, is told in `docs/what-is-a-socket.md`.
+//!
+//! # Organization
+//!
 //! - [`Stack`] and [`Builder`]: a stack on a TAP, on one end of an in-memory pair, or with no link at all.
-//! - [`Socket`]: every domain, type and protocol, like the `socket2` crate.
-//! - [`TcpListener`], [`TcpStream`], [`UdpSocket`]: blocking, like `std::net`.
+//! - [`TcpListener`] and [`TcpStream`]: bytes in order between two ends, like `std::net`.
+//! - [`UdpSocket`]: messages, like `std::net`; also to groups.
 //! - [`UnixListener`], [`UnixStream`], [`UnixDatagram`]: like `std::os::unix::net`, with names of the stack's own: no
 //!   network, and no file.
-//! - [`IcmpSocket`], [`RawSocket`]: echo requests, and whole packets.
+//! - [`IcmpSocket`] and [`RawSocket`]: echo requests, and whole packets.
+//! - [`Socket`]: every domain, type and protocol, with every verb and option, like the `socket2` crate. The others are
+//!   made of it and turn into it.
 //! - [`Poller`]: waits for many sockets at once, like epoll.
-//! - [`tokio`]: the same for async programs, like `tokio::net`.
+//! - [`Stack::sockets`]: the list of all of them, each a [`SocketRow`], as `ss` shows it.
+//! - [`tokio`]: all of this for async programs, like `tokio::net`.
+//!
+//! # Which sockets there are
+//!
+//! What [`Socket::new`] takes: any other combination gets the error that Linux gives.
+//!
+//! | | [`Domain::Inet`], [`Domain::Inet6`] | [`Domain::Unix`] |
+//! |---|---|---|
+//! | [`Type::Stream`] | TCP: [`TcpListener`], [`TcpStream`] | [`UnixListener`], [`UnixStream`] |
+//! | [`Type::Dgram`] | UDP: [`UdpSocket`]; with [`Protocol::ICMP`] or [`Protocol::ICMPV6`]: [`IcmpSocket`] | [`UnixDatagram`] |
+//! | [`Type::SeqPacket`] | – | [`Socket`] |
+//! | [`Type::Raw`] | any protocol: [`RawSocket`] | as [`Type::Dgram`] |
+//!
+//! # Verbs
+//!
+//! | man page | [`Socket`] | of |
+//! |---|---|---|
+//! | `socket(2)`, `socketpair(2)` | [`new`](Socket::new), [`pair`](Socket::pair) | all; pairs are Unix |
+//! | `bind(2)` | [`bind`](Socket::bind) | all |
+//! | `listen(2)`, `accept(2)` | [`listen`](Socket::listen), [`accept`](Socket::accept) | streams, sequenced packets |
+//! | `connect(2)` | [`connect`](Socket::connect), [`connect_timeout`](Socket::connect_timeout), [`disconnect`](Socket::disconnect) | all; messages may, and need not |
+//! | `send(2)`, `sendto(2)`, `writev(2)` | [`send`](Socket::send), [`send_to`](Socket::send_to), [`send_vectored`](Socket::send_vectored), [`send_with_flags`](Socket::send_with_flags) | all |
+//! | `recv(2)`, `recvfrom(2)`, `readv(2)` | [`recv`](Socket::recv), [`recv_from`](Socket::recv_from), [`recv_vectored`](Socket::recv_vectored), [`recv_with_flags`](Socket::recv_with_flags) | all |
+//! | `recvmsg(2)` | [`recv_message`](Socket::recv_message), [`take_queued_error`](Socket::take_queued_error) | messages |
+//! | MSG_PEEK | [`peek`](Socket::peek), [`peek_from`](Socket::peek_from) | all |
+//! | `shutdown(2)` | [`shutdown`](Socket::shutdown) | whatever is connected or listens |
+//! | `getsockname(2)`, `getpeername(2)` | [`local_addr`](Socket::local_addr), [`peer_addr`](Socket::peer_addr) | all |
+//! | `setsockopt(2)`, `getsockopt(2)` | [the options](Socket#options) | as each says |
+//! | `poll(2)`, `epoll(7)` | [`readiness`](Socket::readiness), [`poll_ready`](Socket::poll_ready), [`Poller`] | all |
+//! | `dup(2)`, `close(2)` | [`try_clone`](Socket::try_clone), `drop` | all |
+//!
+//! Calls wait, unless [`set_nonblocking`](Socket::set_nonblocking), a timeout or [`Flags::DONTWAIT`] says otherwise.
+//! Errors are those of Linux, as std names them.
 //!
 //! # A tour
 //!
@@ -83,7 +125,7 @@
 //!
 //! A socket lives in the engine; what a program holds is its end of the pipe. [`TcpStream::info`] is a plain snapshot of
 //! what lies behind it, and [`Stack::sockets`] the list of all sockets there are. Programs to read and to change are in
-//! `examples/`; what a socket is at all, in `docs/what-is-a-socket.md`.
+//! `examples/`.
 
 mod address;
 mod builder;

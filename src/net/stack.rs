@@ -3,6 +3,8 @@ use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
+use tokio::sync::oneshot;
+
 use super::Builder;
 use crate::config::Mac;
 use crate::engine::{Handle, Stopped};
@@ -143,8 +145,17 @@ impl Stack {
         self.shared.handle.call(verb).await
     }
 
+    pub(super) fn begin(&self, verb: Verb) -> oneshot::Receiver<Result<Outcome>> {
+        self.shared.handle.begin(verb)
+    }
+
     pub(super) fn tell(&self, verb: Verb) {
         self.shared.handle.tell(verb);
+    }
+
+    /// Whether this thread runs the engine, and so must not wait for it.
+    pub(super) fn is_on_its_thread(&self) -> bool {
+        self.shared.handle.is_on_its_thread()
     }
 
     pub(super) fn call_blocking(&self, verb: Verb) -> Result<Outcome> {

@@ -9,7 +9,7 @@ use std::time::Duration;
 use super::*;
 use crate::config::Config;
 use crate::device::{Device, pair};
-use crate::observe::{Depth, Observer, Record};
+use crate::observe::{self, CallKind, Depth, Event, Observer, Record};
 
 /// Everything waits at most so long for what must come.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -124,6 +124,32 @@ fn who_waits_is_told_when_the_future_that_runs_the_stack_is_dropped() {
 }
 
 #[test]
+fn a_drop_on_the_thread_that_runs_the_stack_does_not_linger() {
+    let (device, _other) = pair(1500);
+    let (stack, run) = Stack::builder().drive(device).unwrap();
+    let (give, given) = ::tokio::sync::oneshot::channel::<TcpStream>();
+    let (tell, told) = channel();
+    let driver = thread::spawn(move || {
+        let runtime = ::tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            ::tokio::select! {
+                _ = run => panic!("it was not asked to stop"),
+                stream = given => drop(stream),
+            }
+        });
+        tell.send(()).unwrap();
+    });
+    let listener = TcpListener::bind(&stack, at("127.0.0.1:80")).unwrap();
+    let mut client = TcpStream::connect(&stack, at("127.0.0.1:80")).unwrap();
+    let _server = listener.accept().unwrap();
+    client.as_ref().set_linger(Some(Duration::from_secs(3600))).unwrap();
+    client.write_all(b"unread").unwrap();
+    give.send(client).unwrap();
+    assert_eq!(told.recv_timeout(PATIENCE), Ok(()));
+    driver.join().unwrap();
+}
+
+#[test]
 fn the_list_of_sockets_counts_what_went_by_in_every_family() {
     let stack = Stack::builder().loopback_only().unwrap();
     let letters = UnixDatagram::bind(&stack, "/letters").unwrap();
@@ -171,4 +197,34 @@ fn a_poller_that_looks_often_at_a_new_socket_leaves_nothing_there() {
         assert_eq!(poller.wait(&mut events, None).unwrap(), 1, "a hang-up");
     }
     assert_eq!(socket.watchers(), 1);
+}
+
+/// Passes on what programs call.
+struct Listener(Sender<Record<'static>>);
+
+impl Observer for Listener {
+    fn depth(&self) -> Depth {
+        Depth::Call
+    }
+
+    fn observe(&mut self, record: &Record<'_>) {
+        let _ = self.0.send(record.clone().into_owned());
+    }
+}
+
+#[test]
+fn what_programs_do_with_unix_messages_is_told_though_no_engine_has_a_part_in_it() {
+    let (tell, told) = channel();
+    let stack = Stack::builder().observer(Box::new(Listener(tell))).loopback_only().unwrap();
+    let (left, right) = Socket::pair(&stack, Domain::Unix, Type::Dgram, None).unwrap();
+    left.send(b"hello").unwrap();
+    assert_eq!(right.recv(&mut [0; 16]).unwrap(), 5);
+    let mut calls = std::iter::from_fn(|| told.recv_timeout(PATIENCE).ok()).filter_map(|record| match record.event {
+        Event::Call { socket: Some(socket), call: call @ (CallKind::Write { .. } | CallKind::Read { .. }) } => {
+            Some((socket.protocol, call))
+        }
+        _ => None,
+    });
+    assert_eq!(calls.next(), Some((observe::Protocol::Unix, CallKind::Write { bytes: 5 })));
+    assert_eq!(calls.next(), Some((observe::Protocol::Unix, CallKind::Read { bytes: 5 })));
 }

@@ -311,7 +311,7 @@ impl Event<'_> {
 }
 
 /// What became of a frame.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Fate {
     /// The socket it belongs to, and by what right. `None`: it belongs to none, and `rule` says why.
     pub owner: Option<Ownership>,

@@ -127,12 +127,7 @@ impl Trail {
 
     /// Tells the observer an event at once, if it looks as closely as that. Gives its number.
     pub fn tell(&mut self, at: Time, event: Event<'_>, observer: &mut dyn Observer) -> Option<EventId> {
-        if self.depth < event.depth() {
-            return None;
-        }
-        let id = self.number()?;
-        observer.observe(&Record { id, cause: self.cause, at, event });
-        Some(id)
+        self.tell_for(at, self.cause, event, observer)
     }
 
     /// The same for an event that has a cause of its own.
@@ -143,10 +138,12 @@ impl Trail {
         event: Event<'_>,
         observer: &mut dyn Observer,
     ) -> Option<EventId> {
-        let before = self.because_of(cause);
-        let id = self.tell(at, event, observer);
-        self.because_of(before);
-        id
+        if self.depth < event.depth() {
+            return None;
+        }
+        let id = self.number()?;
+        observer.observe(&Record { id, cause, at, event });
+        Some(id)
     }
 
     /// The same for an event that has its number already, and its cause.

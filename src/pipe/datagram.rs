@@ -6,14 +6,15 @@ use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 
 use super::deed::Deed;
-use super::link::{Counted, Joined, Joint, Link, Side, Tally};
+use super::joined::{Carrier, JoinedEnd, Tally};
+use super::link::{Joint, Link, Side};
 use super::readiness::{Interest, Readiness};
 use super::{Bell, lock};
 use crate::error::{Error, Result};
 use crate::memory::{Charge, Memory};
 
 /// How many datagrams wait at most, however small they are.
-const DATAGRAMS: usize = 256;
+pub const MOST_DATAGRAMS: usize = 256;
 
 /// What a waiting datagram costs besides its bytes.
 pub(super) const COST: usize = 64;
@@ -83,7 +84,7 @@ impl<A> Queue<A> {
     }
 
     pub(super) fn has_room(&self, length: usize) -> bool {
-        self.datagrams.len() < DATAGRAMS && self.bytes + length + COST <= self.capacity
+        self.datagrams.len() < MOST_DATAGRAMS && self.bytes + length + COST <= self.capacity
     }
 
     /// Whether a message of so many bytes that has come may wait: as on Linux one may always, however long it is.
@@ -121,7 +122,7 @@ impl<A> Queue<A> {
     }
 }
 
-impl<A> Counted for Mutex<Queue<A>> {
+impl<A: fmt::Debug + Send> Carrier for Mutex<Queue<A>> {
     fn given(&self) -> Tally {
         lock(self).given
     }
@@ -133,6 +134,17 @@ impl<A> Counted for Mutex<Queue<A>> {
     fn waiting(&self) -> usize {
         lock(self).waiting()
     }
+
+    fn set_most(&self, bytes: usize) {
+        lock(self).capacity = bytes;
+    }
+
+    /// Each message has its own, which goes with it.
+    fn holds_memory(&self) -> bool {
+        false
+    }
+
+    fn rest(&self) {}
 }
 
 type Shared<A> = Arc<Link<Mutex<Queue<A>>>>;
@@ -186,12 +198,12 @@ impl<A: Clone> Datagrams<A> {
         (application, end.join(right))
     }
 
-    /// What the engine keeps of this end and of the other, if it is joined to another application's.
-    pub fn both_ends(&self) -> Option<[Joined; 2]>
+    /// What the engine keeps of this end and of the other, where two are joined.
+    pub fn joined_ends(&self) -> Option<[JoinedEnd; 2]>
     where
         A: fmt::Debug + Send + 'static,
     {
-        self.link.is_joined().then(|| Joined::both(&self.link, self.side))
+        self.link.is_joined().then(|| JoinedEnd::both(&self.link, self.side))
     }
 
     /// Takes one message, or with `peek` a copy of it (MSG_PEEK); `None` when nothing more will come.
@@ -336,8 +348,9 @@ impl<A: Clone> Datagrams<A> {
         let (is_reading_over, is_writing_over) = (link.is_reading_over(side), link.is_writing_over(side));
         let error = link.error(side).is_some();
         Readiness {
-            readable: is_reading_over || error || self.next_length().is_some(),
-            writable: is_writing_over || error || lock(&link.outgoing(side).queue).has_room(0),
+            // An error is told as such (Linux: datagram_poll).
+            readable: is_reading_over || self.next_length().is_some(),
+            writable: is_writing_over || lock(&link.outgoing(side).queue).has_room(0),
             hang_up: is_reading_over && is_writing_over,
             error,
         }

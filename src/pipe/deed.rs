@@ -42,9 +42,8 @@ struct Log {
 impl Deeds {
     pub(super) fn want(&self, is_wanted: bool) {
         self.is_wanted.store(is_wanted, Ordering::Relaxed);
-        if !is_wanted {
-            *lock(&self.log) = Log::default();
-        }
+        // What came between the last look and this is nobody's.
+        *lock(&self.log) = Log::default();
     }
 
     pub(super) fn is_wanted(&self) -> bool {

@@ -1,6 +1,5 @@
-use std::fmt;
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicI32, Ordering, fence};
-use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll, Waker};
 
 use super::Bell;
@@ -89,120 +88,6 @@ pub(super) struct Link<Q> {
     connecting: AtomicBool,
     /// The connection died, or the stack has stopped; both ends know of it.
     dead: AtomicBool,
-}
-
-/// How much went by.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Tally {
-    /// Messages; 0 where bytes have no boundaries.
-    pub messages: u64,
-    /// Bytes of payload.
-    pub bytes: u64,
-}
-
-impl Tally {
-    pub(super) fn add(&mut self, bytes: usize) {
-        self.messages += 1;
-        self.bytes += bytes as u64;
-    }
-}
-
-/// What an application's end has to do with its queues.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Carried {
-    /// What the application has received.
-    pub received: Tally,
-    /// What it has sent.
-    pub sent: Tally,
-    /// Bytes that wait to be received.
-    pub unread: usize,
-}
-
-/// A queue that knows what went through it.
-pub(super) trait Counted {
-    /// What was put into it.
-    fn given(&self) -> Tally;
-    /// What was taken out of it and read.
-    fn taken(&self) -> Tally;
-    /// Bytes that wait.
-    fn waiting(&self) -> usize;
-}
-
-/// One of two joined ends, for the engine, which holds neither.
-#[derive(Debug)]
-pub struct Joined {
-    ends: Arc<dyn Ends>,
-    side: Side,
-}
-
-impl Joined {
-    pub(super) fn both<Q: Counted + fmt::Debug + Send + Sync + 'static>(
-        link: &Arc<Link<Q>>,
-        near: Side,
-    ) -> [Joined; 2] {
-        [near, near.other()].map(|side| Joined { ends: Arc::<Link<Q>>::clone(link), side })
-    }
-
-    /// Both ends are told this, once, and nothing more goes from one to the other.
-    pub fn fail(&self, error: Error) {
-        self.ends.fail(error);
-    }
-
-    /// Looks after the end: what the application does from here on rings again.
-    pub fn answer(&self) {
-        self.ends.answer(self.side);
-    }
-
-    /// Whether the application has said that it will not write any more.
-    pub fn has_closed(&self) -> bool {
-        self.ends.has_closed(self.side)
-    }
-
-    /// Whether the connection was killed, from either end.
-    pub fn is_dead(&self) -> bool {
-        self.ends.is_dead()
-    }
-
-    /// What it has to do with its queues.
-    pub fn carried(&self) -> Carried {
-        self.ends.carried(self.side)
-    }
-}
-
-trait Ends: fmt::Debug + Send + Sync {
-    fn fail(&self, error: Error);
-    fn answer(&self, side: Side);
-    fn has_closed(&self, side: Side) -> bool;
-    fn is_dead(&self) -> bool;
-    fn carried(&self, side: Side) -> Carried;
-}
-
-impl<Q: Counted + fmt::Debug + Send + Sync> Ends for Link<Q> {
-    fn fail(&self, error: Error) {
-        for side in [Side::Left, Side::Right] {
-            self.set_error(side, error);
-        }
-        self.finish();
-    }
-
-    fn answer(&self, side: Side) {
-        if let Some(bell) = self.bell(side) {
-            bell.reset();
-        }
-    }
-
-    fn has_closed(&self, side: Side) -> bool {
-        self.outgoing(side).over.load(Ordering::Acquire)
-    }
-
-    fn is_dead(&self) -> bool {
-        Link::is_dead(self)
-    }
-
-    fn carried(&self, side: Side) -> Carried {
-        let (incoming, outgoing) = (&self.incoming(side).queue, &self.outgoing(side).queue);
-        Carried { received: incoming.taken(), sent: outgoing.given(), unread: incoming.waiting() }
-    }
 }
 
 impl<Q> Link<Q> {

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 
 use super::datagram::{COST, Queue, Received, gather, scatter};
-use super::link::{Carried, Tally};
+use super::joined::{Carried, Tally};
 use super::lock;
 use super::waiters::Waiters;
 use crate::error::{Error, Result};

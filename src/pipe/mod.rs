@@ -21,6 +21,7 @@ mod datagram;
 mod deed;
 mod doorbell;
 mod hold;
+mod joined;
 mod link;
 mod mailbox;
 mod readiness;
@@ -30,14 +31,15 @@ pub mod wait;
 mod waiters;
 
 pub use accept::{AcceptEnd, Accepts, Vacancy};
-pub use datagram::{Addresses, DatagramEnd, Datagrams, HeaderFields, Received};
+pub use datagram::{Addresses, DatagramEnd, Datagrams, HeaderFields, MOST_DATAGRAMS, Received};
 pub use deed::Deed;
 pub use doorbell::{Bell, Doorbell};
 pub use hold::{Hold, HoldEnd};
-pub use link::{Carried, Joined, Joint, Tally};
+pub use joined::{Carried, JoinedEnd, Tally};
+pub use link::Joint;
 pub use mailbox::{MailSlot, Mailbox};
 pub use readiness::{Interest, Readiness};
-pub use stream::{JoinedEnd, Stream, StreamEnd};
+pub use stream::{Stream, StreamEnd};
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 

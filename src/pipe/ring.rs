@@ -6,7 +6,7 @@ use std::fmt;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard};
 
-use super::link::{Counted, Tally};
+use super::joined::{Carrier, Tally};
 use super::lock;
 use crate::memory::Buffer;
 
@@ -39,6 +39,8 @@ struct Cursor {
 /// reader's lock, all others to whoever holds the writer's.
 pub(super) struct Ring {
     memory: Buffer,
+    /// How many bytes it takes, where fewer than it has room for were asked for.
+    most: AtomicUsize,
     writer: Line<Mutex<Cursor>>,
     written: Line<AtomicUsize>,
     read: Line<AtomicUsize>,
@@ -57,20 +59,6 @@ pub(super) struct Reader<'a> {
     cursor: MutexGuard<'a, Cursor>,
 }
 
-impl Counted for Ring {
-    fn given(&self) -> Tally {
-        Tally { messages: 0, bytes: self.written() as u64 }
-    }
-
-    fn taken(&self) -> Tally {
-        Tally { messages: 0, bytes: self.read() as u64 }
-    }
-
-    fn waiting(&self) -> usize {
-        self.len()
-    }
-}
-
 impl Ring {
     /// An empty ring in `memory`.
     ///
@@ -80,6 +68,7 @@ impl Ring {
     pub(super) fn new(memory: Buffer) -> Ring {
         assert!(memory.len() > 0, "a ring has room for a byte");
         Ring {
+            most: AtomicUsize::new(memory.len()),
             memory,
             writer: Line::default(),
             written: Line::default(),
@@ -88,8 +77,13 @@ impl Ring {
         }
     }
 
-    pub(super) fn capacity(&self) -> usize {
+    fn capacity(&self) -> usize {
         self.memory.len()
+    }
+
+    /// How many bytes may be in it.
+    pub(super) fn most(&self) -> usize {
+        self.most.load(Ordering::Relaxed)
     }
 
     pub(super) fn writer(&self) -> Writer<'_> {
@@ -100,30 +94,36 @@ impl Ring {
         Reader { ring: self, cursor: lock(&self.reader.0) }
     }
 
-    /// How many bytes were put into it, modulo the size of the number.
-    pub(super) fn written(&self) -> usize {
-        self.written.0.load(Ordering::Acquire)
-    }
-
-    /// How many were taken out of it, likewise.
-    pub(super) fn read(&self) -> usize {
-        self.read.0.load(Ordering::Acquire)
-    }
-
     /// How many bytes are in it.
     pub(super) fn len(&self) -> usize {
         // What was read was written before: in this order the difference is never negative.
         let read = self.read.0.load(Ordering::Acquire);
         min(self.written.0.load(Ordering::Acquire).wrapping_sub(read), self.capacity())
     }
+}
 
-    /// Whether it holds memory that was written.
-    pub(super) fn holds_memory(&self) -> bool {
+impl Carrier for Ring {
+    fn given(&self) -> Tally {
+        Tally { messages: 0, bytes: self.written.0.load(Ordering::Acquire) as u64 }
+    }
+
+    fn taken(&self) -> Tally {
+        Tally { messages: 0, bytes: self.read.0.load(Ordering::Acquire) as u64 }
+    }
+
+    fn waiting(&self) -> usize {
+        self.len()
+    }
+
+    fn set_most(&self, bytes: usize) {
+        self.most.store(bytes.clamp(1, self.capacity()), Ordering::Relaxed);
+    }
+
+    fn holds_memory(&self) -> bool {
         self.memory.touched() > 0
     }
 
-    /// Gives the memory back to the kernel, if the ring is empty and nobody is at work on it.
-    pub(super) fn rest(&self) {
+    fn rest(&self) {
         let (Ok(mut writer), Ok(mut reader)) = (self.writer.0.try_lock(), self.reader.0.try_lock()) else { return };
         if writer.count == reader.count && self.holds_memory() {
             self.memory.release();
@@ -154,12 +154,12 @@ impl Writer<'_> {
     /// Puts as many of `bytes` into the ring as fit, and says how many.
     pub(super) fn push(&mut self, bytes: &[u8]) -> usize {
         let (cursor, ring, capacity) = (&mut *self.cursor, self.ring, self.ring.capacity());
-        let mut done = 0;
+        let (most, mut done) = (ring.most(), 0);
         while done < bytes.len() {
-            let mut room = capacity - cursor.count.wrapping_sub(cursor.seen);
+            let mut room = most.saturating_sub(cursor.count.wrapping_sub(cursor.seen));
             if room < bytes.len() - done {
                 cursor.seen = ring.read.0.load(Ordering::Acquire);
-                room = capacity - cursor.count.wrapping_sub(cursor.seen);
+                room = most.saturating_sub(cursor.count.wrapping_sub(cursor.seen));
             }
             let block = min(min(room, bytes.len() - done), SHOWN);
             if block == 0 {
@@ -220,7 +220,7 @@ impl Reader<'_> {
 
     /// For how many bytes there is room, at most: the writer may have used some of it meanwhile.
     pub(super) fn room(&self) -> usize {
-        self.ring.capacity() - self.cursor.seen.wrapping_sub(self.cursor.count)
+        self.ring.most().saturating_sub(self.cursor.seen.wrapping_sub(self.cursor.count))
     }
 
     /// Copies what is there into the whole of `buffer`, which is not longer.
@@ -272,6 +272,22 @@ mod tests {
                 read += count;
             }
         }
+    }
+
+    #[test]
+    fn a_ring_takes_no_more_than_it_was_told_to_and_keeps_what_it_has() {
+        let (ring, mut buffer) = (ring(64), [0; 64]);
+        assert_eq!(ring.writer().push(&[1; 40]), 40);
+        ring.set_most(16);
+        assert_eq!((ring.writer().push(&[2; 40]), ring.len()), (0, 40));
+        let mut reader = ring.reader();
+        assert_eq!((reader.pop(&mut buffer[..30]), reader.room()), (30, 6));
+        drop(reader);
+        assert_eq!((ring.writer().push(&[2; 40]), ring.len()), (6, 16));
+        ring.set_most(1000);
+        assert_eq!((ring.writer().push(&[3; 100]), ring.len()), (48, 64), "what there is room for");
+        assert_eq!(ring.reader().pop(&mut buffer), 64);
+        assert!(buffer[..10] == [1; 10] && buffer[10..16] == [2; 6] && buffer[16..] == [3; 48]);
     }
 
     #[test]

@@ -28,7 +28,10 @@ impl Sockets {
             Verb::Disconnect { socket } => self.disconnect(socket, transport),
             Verb::Close { socket } => self.close(socket, transport),
             Verb::LocalAddress { socket } => self.local_address(now, socket, transport, below, rng),
-            Verb::SetOption { socket, option } => self.set_option(socket, option, transport, below),
+            Verb::SetOption { socket, option } => {
+                self.send_queued(now, socket, transport, below, rng);
+                self.set_option(socket, option, transport, below)
+            }
             Verb::GetOption { socket, name } => self.get_option(socket, name, transport, below),
             Verb::OpenListener { local, backlog, v6_only } => {
                 self.open_listener(now, local, (backlog, v6_only), transport, below, rng)

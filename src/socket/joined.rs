@@ -27,15 +27,14 @@ impl Sockets {
         let bell = self.doorbell.bell(accepted);
         let Some(id) = self.find(socket).map(|entry| entry.id) else { return Err(pipe) };
         let Fresh { connector, acceptor, pipe, joined } = self.loopback.join(now, ends, id, pipe, bell, transport)?;
-        if let Some(descriptor) = self.find_mut(socket) {
+        if let Some(descriptor) = self.table.get_mut(socket.descriptor) {
             descriptor.state = State::Joined { slot: connector };
-            let linger = descriptor.options.linger;
-            self.loopback.set_abortive(connector, linger.is_some_and(|span| span.is_zero()));
+            descriptor.options.begin_joined(connector, &self.limits, &mut self.loopback);
         }
         let Some(parent) = self.table.get(joined.listener) else { return Ok(()) };
         // An accepted socket has what its listener was told (`accept(2)`, Linux).
         let (domain, options) = (parent.domain, Arc::clone(&parent.options));
-        self.loopback.set_abortive(acceptor, options.linger.is_some_and(|span| span.is_zero()));
+        options.begin_joined(acceptor, &self.limits, &mut self.loopback);
         let handle = self.insert_as(joined.acceptor, domain, Kind::Tcp, options, State::Joined { slot: acceptor });
         let (local, remote) = (address::shown(domain, ends.remote), address::shown(domain, ends.local));
         let socket = StreamSocket { handle, id: joined.acceptor, local, remote, pipe };
@@ -45,20 +44,12 @@ impl Sockets {
         Ok(())
     }
 
-    /// Lets happen what is due.
-    pub fn poll(&mut self, now: Time) {
-        self.loopback.poll(now);
-    }
-
-    /// When something is due.
-    pub fn deadline(&self) -> Option<Time> {
-        self.loopback.deadline()
-    }
-
     /// A program has closed, shut down or dropped its end of a joined connection.
     pub(super) fn answer_joined(&mut self, now: Time, descriptor: usize, slot: usize, transport: &mut Transport) {
         if self.loopback.answer(now, slot, transport) {
             self.remove(descriptor, transport);
+        } else {
+            self.watch_memory(now, descriptor);
         }
     }
 

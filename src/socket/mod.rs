@@ -1,8 +1,62 @@
 //! Descriptors and verbs: what a program asks of a socket, as state machines that never block.
 //!
-//! A program's [`Verb`] comes in as a [`Call`] with a ticket and goes out, now or later, as a [`Completion`]
-//! with the same ticket. Bytes do not travel by calls: they go through the [`pipe`](crate::pipe) that each
-//! socket shares with its program, and this room moves them between the pipe and the transport.
+//! A socket here is an entry of a table: what it is ([`Domain`], [`Kind`]), what it was told ([`SocketOption`]), and at
+//! which point of its life it stands. A program's [`Verb`] comes in as a [`Call`] with a ticket and goes out, now or
+//! later, as a [`Completion`] with the same ticket and an [`Outcome`]. Bytes do not travel by calls: they go through the
+//! [`pipe`](crate::pipe) that each socket shares with its program, and this room moves them between the pipe and the
+//! transport. What programs hold of all this is in [`net`](crate::net).
+//!
+//! ```
+//! use std::time::Duration;
+//! use tapsock::config::Config;
+//! use tapsock::observe::{NoObserver, Time};
+//! use tapsock::pipe::Doorbell;
+//! use tapsock::socket::{Call, Domain, Kind, Outcome, Verb};
+//! use tapsock::stack::{Frames, Stack};
+//!
+//! // No thread, no clock, no device: a stack is a function of calls, frames and time.
+//! let config = Config { probe: Duration::ZERO, ..Config::default() };
+//! let mut stack = Stack::new(config, 1500, [1; 32], Doorbell::default());
+//! let mut calls = vec![Call { ticket: 7, verb: Verb::Open { domain: Domain::Inet, kind: Kind::Udp } }];
+//! stack.step(Time::ZERO, [], &mut calls, &mut Frames::new(), &mut NoObserver);
+//! let completion = stack.next_completion().ok_or("nothing was done")?;
+//! assert_eq!(completion.ticket, 7);
+//! assert!(matches!(completion.result, Ok(Outcome::Datagram(_))));
+//! # Ok::<(), &str>(())
+//! ```
+//!
+//! # Life
+//!
+//! ```text
+//!             bind              listen                 accept
+//! TCP   Open ──────► bound ───┬────────► listening ────────────► connected, a socket of its own
+//!                             └────────► connecting ───────────► connected ──► shut down ──► closed
+//!                              connect                 SYN-ACK
+//! UDP   Open ──► bound ◄──────► connected            (sending binds, and nobody is asked)
+//! ```
+//!
+//! A connection to a socket of this very stack is *joined*: the two pipes become one, and nothing comes through here any
+//! more until it is closed. Closing is dropping the program's end of the pipe; what was written is still sent.
+//!
+//! # Verbs
+//!
+//! | [`Verb`] | man page | what comes of it |
+//! |---|---|---|
+//! | [`Open`](Verb::Open), [`OpenPair`](Verb::OpenPair) | `socket(2)`, `socketpair(2)` | [`Fresh`](Outcome::Fresh) of TCP; of messages a [`Datagram`](Outcome::Datagram); [`Unix`](Outcome::Unix) |
+//! | [`Bind`](Verb::Bind) | `bind(2)` | the [`Address`](Outcome::Address) that it got |
+//! | [`Listen`](Verb::Listen) | `listen(2)` | a [`Listener`](Outcome::Listener), whose queue is `accept(2)` |
+//! | [`Connect`](Verb::Connect), [`Disconnect`](Verb::Disconnect) | `connect(2)` | [`Connecting`](Outcome::Connecting): the pipe tells how it ends |
+//! | [`SetOption`](Verb::SetOption), [`GetOption`](Verb::GetOption) | `setsockopt(2)`, `getsockopt(2)` | an [`Option`](Outcome::Option) |
+//! | [`JoinGroup`](Verb::JoinGroup), [`LeaveGroup`](Verb::LeaveGroup) | IP_ADD_MEMBERSHIP, … | |
+//! | [`LocalAddress`](Verb::LocalAddress) | `getsockname(2)` | an [`Address`](Outcome::Address) |
+//! | [`TakeQueuedError`](Verb::TakeQueuedError) | `recvmsg(2)` with MSG_ERRQUEUE | a [`QueuedError`](Outcome::QueuedError) |
+//! | [`Info`](Verb::Info) | TCP_INFO | a snapshot |
+//! | [`Find`](Verb::Find) | `sendto(2)` to a Unix name | a [`Recipient`](Outcome::Recipient) |
+//! | [`List`](Verb::List) | `ss(8)` | a page of the [list](SocketRow) |
+//! | [`Linger`](Verb::Linger), [`Close`](Verb::Close) | `close(2)` | |
+//! | [`OpenListener`](Verb::OpenListener), [`OpenStream`](Verb::OpenStream), [`BeginStream`](Verb::BeginStream), [`OpenDatagram`](Verb::OpenDatagram) | several of them at once | what the last of them gives |
+//!
+//! # Files
 //!
 //! | file | job |
 //! |---|---|
@@ -15,6 +69,7 @@
 //! | `joined` | connections to sockets of this very stack, without packets |
 //! | `list` | the list of sockets |
 //! | `packet` | echo and raw sockets |
+//! | `resting` | memory of joined connections that are idle |
 //! | `seen` | what an observer is told of calls |
 //! | `service` | bytes between pipes and the transport |
 //! | `unix` | Unix-domain sockets |
@@ -29,6 +84,7 @@ mod list;
 mod open;
 mod option;
 mod packet;
+mod resting;
 mod seen;
 mod service;
 mod unix;
@@ -69,6 +125,7 @@ pub struct Sockets {
     limits: Limits,
     mode: Mode,
     loopback: Loopback,
+    resting: resting::Resting,
     names: unix::Names,
     /// What a socket has that was told nothing: one record for all of them.
     defaults: Arc<Options>,
@@ -86,6 +143,8 @@ struct Descriptor {
     /// Errors that its program asked for and has not fetched (IP_RECVERR), the oldest first.
     errors: VecDeque<QueuedError>,
     state: State,
+    /// The memory of its rings is looked after.
+    is_resting: bool,
 }
 
 /// What a socket is at present, with its slot in the transport and the stack's end of its pipe.
@@ -160,6 +219,7 @@ impl Sockets {
             limits: config.limits.clone(),
             mode: config.loopback,
             loopback: Loopback::default(),
+            resting: resting::Resting::default(),
             names: unix::Names::default(),
             defaults: Arc::new(Options::default()),
         }
@@ -189,8 +249,9 @@ impl Sockets {
 
     /// The same with the name that the socket has already.
     fn insert_as(&mut self, id: SocketId, domain: Domain, kind: Kind, options: Arc<Options>, state: State) -> Handle {
+        let (bound, errors) = (None, VecDeque::new());
         let descriptor =
-            self.table.insert(Descriptor { id, domain, kind, options, bound: None, errors: VecDeque::new(), state });
+            self.table.insert(Descriptor { id, domain, kind, options, bound, errors, state, is_resting: false });
         Handle { descriptor, number: id.number }
     }
 

@@ -7,8 +7,8 @@ use rand::rngs::StdRng;
 
 use super::option::Options;
 use super::{
-    Address, Connecting, DatagramSocket, Descriptor, Domain, Handle, Kind, ListenerSocket, Outcome, Sockets, State,
-    StreamSocket, address,
+    Address, Connecting, DatagramSocket, Descriptor, Domain, Handle, Kind, ListenerSocket, Mode, Outcome, Sockets,
+    State, StreamSocket, address,
 };
 use crate::error::{Error, Result};
 use crate::observe::Time;
@@ -191,6 +191,10 @@ impl Sockets {
         let descriptor = self.find(socket).ok_or(Error::BadDescriptor)?;
         let remote = address::meant(descriptor.domain, descriptor.options.v6_only, remote)?;
         match &descriptor.state {
+            // Linux: a socket has one connection in its life.
+            State::Idle { end: Some(end) } if end.has_stood() => Err(Error::AlreadyConnected),
+            // It failed while this call was on its way: the next one is told how.
+            State::Idle { end: Some(end) } if end.has_untold_error() => Err(Error::AlreadyInProgress),
             State::Idle { .. } => {
                 let local = descriptor.bound.as_ref().map(|place| place.local);
                 self.connect_tcp(now, socket, (local, remote), transport, below).map(Outcome::Connecting)
@@ -222,14 +226,19 @@ impl Sockets {
     ) -> Result<Option<Stream>> {
         let mut ends = transport.ends(now, local, remote, below)?;
         let bell = self.doorbell.bell(socket.descriptor);
-        let (limits, memory) = (self.limits.clone(), self.memory.clone());
+        let (limits, memory, mode) = (self.limits.clone(), self.memory.clone(), self.mode);
         let descriptor = self.find_mut(socket).ok_or(Error::BadDescriptor)?;
         ends.sharing = descriptor.options.sharing();
         let State::Idle { end } = &mut descriptor.state else { return Err(Error::InvalidInput) };
         let (pipe, end) = match end.take() {
             Some(end) => (None, end),
             None => {
-                let (pipe, end) = Stream::with_capacities(descriptor.options.pipe_capacities(&limits), &memory, bell)?;
+                let mut capacities = descriptor.options.pipe_capacities(&limits);
+                if capacities != [limits.pipe; 2] && mode == Mode::Fast && transport.can_join(&ends) {
+                    // A ring that two sockets share is as large as any, and both may bound what is used of it.
+                    capacities = [limits.pipe; 2];
+                }
+                let (pipe, end) = Stream::with_capacities(capacities, &memory, bell)?;
                 (Some(pipe), end)
             }
         };

@@ -2,7 +2,6 @@
 
 mod apply;
 mod check;
-mod name;
 #[cfg(test)]
 mod tests;
 
@@ -18,7 +17,7 @@ const SYSTEMS: usize = 0;
 const UNBOUNDED: u32 = 0;
 
 macro_rules! options {
-    ($($(#[$doc:meta])* $name:ident / $field:ident: $value:ty = $default:expr;)*) => {
+    ($($(#[doc = $about:literal])+ $name:ident / $field:ident: $value:ty = $default:expr;)*) => {
         /// An option with its value.
         ///
         /// ```
@@ -26,11 +25,26 @@ macro_rules! options {
         /// assert_eq!(SocketOption::Nodelay(true).name(), OptionName::Nodelay);
         /// ```
         #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-        pub enum SocketOption { $($(#[$doc])* $name($value),)* }
+        pub enum SocketOption { $($(#[doc = $about])+ $name($value),)* }
 
         /// Which option.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-        pub enum OptionName { $($(#[$doc])* $name,)* }
+        pub enum OptionName { $($(#[doc = $about])+ $name,)* }
+
+        impl OptionName {
+            /// What the man pages call it; the first of its names, if it has several.
+            ///
+            /// ```
+            /// use tapsock::socket::OptionName;
+            /// assert_eq!(OptionName::ReuseAddress.constant(), "SO_REUSEADDR");
+            /// ```
+            pub fn constant(self) -> &'static str {
+                // Its documentation begins with it.
+                let about = match self { $(OptionName::$name => concat!($($about,)+).trim_start(),)* };
+                let end = about.find(|c: char| !(c.is_ascii_alphanumeric() || c == '_')).unwrap_or(about.len());
+                &about[..end]
+            }
+        }
 
         impl SocketOption {
             /// Which it is.

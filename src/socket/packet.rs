@@ -6,7 +6,7 @@ use std::sync::Arc;
 use rand::rngs::StdRng;
 
 use super::option::Options;
-use super::service::{BYTES_PER_ROUND, DATAGRAMS_PER_ROUND};
+use super::service::Round;
 use super::{DatagramSocket, Descriptor, Domain, Handle, Kind, Outcome, Protocol, Sockets, State, address};
 use crate::error::{Error, Result};
 use crate::observe::Time;
@@ -113,6 +113,7 @@ impl Sockets {
         &mut self,
         now: Time,
         descriptor: usize,
+        round: Round,
         transport: &mut Transport,
         below: &mut Below<'_>,
         rng: &mut StdRng,
@@ -142,8 +143,8 @@ impl Sockets {
             end.deliver_owned(bytes, Addresses { peer: SocketAddr::new(peer, 0), local: Some(local), header })
         });
         let mut too_long = Vec::new();
-        for _ in 0..DATAGRAMS_PER_ROUND {
-            if below.packets.bytes_used() >= BYTES_PER_ROUND {
+        for _ in 0..round.datagrams {
+            if below.packets.bytes_used() >= round.bytes {
                 break;
             }
             let Some((bytes, Addresses { peer, local: source, .. })) = end.take_owned() else { break };

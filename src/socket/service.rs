@@ -7,14 +7,25 @@ use rand::rngs::StdRng;
 use super::{Completion, Connecting, Handle, Kind, Outcome, Sockets, State, StreamSocket, address};
 use crate::error::Error;
 use crate::observe::{Close, Time};
-use crate::pipe::{Stream, StreamEnd};
+use crate::pipe::{MOST_DATAGRAMS, Stream, StreamEnd};
 use crate::transport::{Below, End, Notice, QueuedError, Transport};
 
-/// How many datagrams of one socket are sent in one round.
-pub(super) const DATAGRAMS_PER_ROUND: usize = 64;
+/// How much of what a program has sent goes out at once.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Round {
+    /// Datagrams of one socket.
+    pub(super) datagrams: usize,
+    /// Bytes of packets, of all sockets.
+    pub(super) bytes: usize,
+}
 
-/// After so many bytes of packets everybody else has a turn.
-pub(super) const BYTES_PER_ROUND: usize = 64 * 1024;
+impl Round {
+    /// Then everybody else has a turn.
+    pub(super) const FAIR: Round = Round { datagrams: 64, bytes: 64 * 1024 };
+
+    /// All that its queue may hold.
+    pub(super) const WHOLE: Round = Round { datagrams: MOST_DATAGRAMS, bytes: usize::MAX };
+}
 
 impl Sockets {
     /// Takes note of the sockets whose programs have rung.
@@ -53,9 +64,11 @@ impl Sockets {
                 Some(&State::Joined { slot }) => self.answer_joined(now, descriptor, slot, transport),
                 // It has nothing to ring by.
                 Some(State::Idle { end: None }) => {}
-                Some(State::Datagram { .. }) => self.service_datagram(now, descriptor, transport, below, rng),
+                Some(State::Datagram { .. }) => {
+                    self.service_datagram(now, descriptor, Round::FAIR, transport, below, rng);
+                }
                 Some(State::Unix(_)) => self.answer_unix(now, descriptor, transport),
-                Some(State::Packet { .. }) => self.service_packet(now, descriptor, transport, below, rng),
+                Some(State::Packet { .. }) => self.service_packet(now, descriptor, Round::FAIR, transport, below, rng),
                 // It rang while its socket was going away.
                 None => {}
             }
@@ -76,8 +89,8 @@ impl Sockets {
             Notice::Established { listener, connection } => self.establish(listener, connection, transport),
             Notice::Connected { connection } => self.connected(connection, transport),
             Notice::Datagram { descriptor } => match self.table.get(descriptor).map(|entry| &entry.state) {
-                Some(State::Packet { .. }) => self.service_packet(now, descriptor, transport, below, rng),
-                _ => self.service_datagram(now, descriptor, transport, below, rng),
+                Some(State::Packet { .. }) => self.service_packet(now, descriptor, Round::FAIR, transport, below, rng),
+                _ => self.service_datagram(now, descriptor, Round::FAIR, transport, below, rng),
             },
             Notice::Undelivered { descriptor, error, queued } => {
                 self.queue_error(descriptor, queued);
@@ -178,10 +191,32 @@ impl Sockets {
         }
     }
 
+    /// What was sent before the program says something else goes out before that is heard.
+    pub(super) fn send_queued(
+        &mut self,
+        now: Time,
+        socket: Handle,
+        transport: &mut Transport,
+        below: &mut Below<'_>,
+        rng: &mut StdRng,
+    ) {
+        let descriptor = socket.descriptor;
+        match self.find(socket).map(|entry| &entry.state) {
+            Some(State::Datagram { end, .. }) if end.has_unsent() => {
+                self.service_datagram(now, descriptor, Round::WHOLE, transport, below, rng);
+            }
+            Some(State::Packet { end, .. }) if end.has_unsent() => {
+                self.service_packet(now, descriptor, Round::WHOLE, transport, below, rng);
+            }
+            _ => {}
+        }
+    }
+
     fn service_datagram(
         &mut self,
         now: Time,
         descriptor: usize,
+        round: Round,
         transport: &mut Transport,
         below: &mut Below<'_>,
         rng: &mut StdRng,
@@ -209,8 +244,8 @@ impl Sockets {
             end.deliver(bytes, address::shown(domain, peer), address::shown_ip(domain, local))
         });
         let mut too_long = Vec::new();
-        for _ in 0..DATAGRAMS_PER_ROUND {
-            if below.packets.bytes_used() >= BYTES_PER_ROUND {
+        for _ in 0..round.datagrams {
+            if below.packets.bytes_used() >= round.bytes {
                 break;
             }
             let Some((bytes, addresses)) = end.take_owned() else { break };

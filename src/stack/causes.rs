@@ -152,6 +152,9 @@ impl Track {
     pub(super) fn rest(&mut self) {
         (self.came, self.read, self.timer, self.changed) = (None, None, None, None);
         self.is_called = false;
+        if self.state == Some(TcpState::Closed) {
+            (self.sent, self.received, self.written) = Default::default();
+        }
     }
 }
 

@@ -12,7 +12,8 @@ use super::Stack;
 use crate::ip::Packet;
 use crate::link::Frames;
 use crate::observe::{
-    CallKind, Depth, Direction, Event, EventId, Fate, Observer, Ownership, Rule, SocketId, TcpState, Time, TimerKind,
+    CallKind, Depth, Direction, Event, EventId, Fate, Observer, Ownership, Protocol, Rule, SocketId, TcpState, Time,
+    TimerKind,
 };
 use crate::pipe::Deed;
 use crate::socket::Call;
@@ -138,7 +139,7 @@ impl Stack {
                 let is_length = |length: usize| {
                     packet.len().checked_sub(length).is_some_and(|rest| [0, header, header + 8].contains(&rest))
                 };
-                fate.cause.or_else(|| self.causes.track(socket).take_message(is_length))
+                self.causes.track(socket).take_message(is_length).or(fate.cause)
             }
             _ => fate.cause,
         }
@@ -369,7 +370,9 @@ impl Stack {
                 Deed::Read(_) => track.read = Some(id),
                 Deed::Write(bytes) => {
                     (track.call, track.is_called) = (Some(id), true);
-                    track.note_message(bytes, id);
+                    if socket.protocol != Protocol::Tcp {
+                        track.note_message(bytes, id);
+                    }
                     if let Some(start) = track.written_to {
                         let end = start.wrapping_add(bytes as u32);
                         track.written.push(start, end, id);

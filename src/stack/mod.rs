@@ -196,6 +196,9 @@ impl Stack {
         self.transport.poll(now, &mut self.packets);
         self.follow_timers(now, observer);
         self.sockets.poll(now);
+        // What programs wrote, shut down or closed before they called comes before the call: a port that was given back
+        // is free.
+        self.answer(now, observer);
         for call in calls.drain(..) {
             let called = self.follows().then(|| self.begin_call(now, &call, observer));
             let mut below = Below { ip: &mut self.ip, packets: &mut self.packets };
@@ -204,12 +207,7 @@ impl Stack {
                 self.end_call(now, &called, observer);
             }
         }
-        self.sockets.hear();
-        if self.follows() {
-            self.follow_deeds(now, observer);
-        }
-        let mut below = Below { ip: &mut self.ip, packets: &mut self.packets };
-        self.sockets.answer(now, &mut self.transport, &mut below, &mut self.rng);
+        self.answer(now, observer);
         let waiting = self.packets.len();
         self.ip.poll_groups(now, &mut self.packets);
         self.follow_timed_packets(now, TimerKind::Group, waiting, observer);
@@ -380,6 +378,19 @@ impl Stack {
     fn count_given_up(&mut self) {
         while let Some(rule) = self.ip.next_given_up().or_else(|| self.transport.next_given_up()) {
             self.counters.count(rule);
+        }
+    }
+
+    /// Looks after the sockets whose programs have rung. What they did is told first.
+    fn answer(&mut self, now: Time, observer: &mut dyn Observer) {
+        self.sockets.hear();
+        if self.follows() {
+            self.follow_deeds(now, observer);
+        }
+        let mut below = Below { ip: &mut self.ip, packets: &mut self.packets };
+        self.sockets.answer(now, &mut self.transport, &mut below, &mut self.rng);
+        if self.follows() {
+            self.show_lives(now, observer);
         }
     }
 

@@ -1,19 +1,23 @@
-//! One file per subcommand that uses the stack as a program does, or looks into a daemon's.
+//! One file per subcommand that uses the stack as a program does, looks into a daemon's, or explains what came of it.
 //!
 //! - `ping`: echo requests, one a second, and what became of them.
 //! - `traceroute`: which routers a packet passes.
 //! - `nc`: a socket from a shell.
+//! - `ss`: the sockets of a running daemon.
 //! - `trace`: what happens in a running daemon.
 //! - `bench`: how fast this machine moves bytes from one socket to another.
 //! - `why`: the reason that a trace has named.
+//! - `explain`: the packets of a capture, to the last bit.
 //! - `host`: whom a person means.
 //! - `report`: what an ICMP error says about a packet of ours.
 
 pub mod bench;
+pub mod explain;
 mod host;
 pub mod nc;
 pub mod ping;
 mod report;
+pub mod ss;
 pub mod trace;
 pub mod traceroute;
 pub mod why;
@@ -23,8 +27,8 @@ pub use host::Family;
 /// How a tool ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outcome {
-    /// The host answered.
+    /// The host answered; each packet is sound.
     Reached,
-    /// It did not.
+    /// It did not; one is not.
     NotReached,
 }

@@ -1,6 +1,6 @@
 //! What happens in a stack, as lines of text on [`log`].
 //!
-//! [`Text`] is an [`Observer`] that explains. It decodes each frame again with etherparse, from the first byte to the
+//! [`Text`] is an [`Observer`](crate::observe::Observer) that explains. It decodes each frame again with etherparse, from the first byte to the
 //! last, and shares no code with the layers that made or took the frame: when the two disagree, one of them is wrong.
 //! Each checksum is shown as the frame carries it and as etherparse computes it.
 //!
@@ -63,6 +63,7 @@ mod arp;
 mod capture;
 mod checksum;
 mod dhcp;
+pub mod explain;
 mod flood;
 mod frame;
 mod icmp;

@@ -170,7 +170,11 @@ impl Transport {
         if self.sockets() >= self.limits.sockets {
             return Err(Error::TooManySockets);
         }
-        let is_group = protocol == Protocol::Udp && below.ip.is_group(local.ip());
+        // As on Linux: nobody connects to a group, but one may listen there.
+        let is_group = below.ip.is_group(local.ip());
+        if is_group && local.is_ipv6() && protocol == Protocol::Tcp {
+            return Err(Error::InvalidInput);
+        }
         if !local.ip().is_unspecified() && !is_group && !below.ip.is_bindable(local.ip()) {
             return Err(Error::AddressNotAvailable);
         }

@@ -5,7 +5,7 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::os::unix::net::UnixStream;
-use std::process::{Child, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
@@ -279,7 +279,7 @@ fn tap_up_another() {
     run("ip link set tap8 up").well();
 }
 
-fn words(command: &std::process::Command) -> Vec<String> {
+fn words(command: &Command) -> Vec<String> {
     let all = std::iter::once(command.get_program()).chain(command.get_args());
     all.map(|word| word.to_str().unwrap().to_owned()).collect()
 }
@@ -327,5 +327,109 @@ fn a_client_too_many_is_told_so() {
         let error = third.hear();
         assert!(error["error"].as_str().unwrap().contains("--limit control-clients"), "{error}");
         assert_eq!(third.0.read_to_end(&mut Vec::new()).unwrap(), 0);
+    });
+}
+
+#[test]
+fn ss_shows_the_sockets_as_the_kernels_ss_shows_the_other_ends() {
+    alone(|| {
+        let host = Host::start(&["--services", "all"]);
+        let streams: Vec<TcpStream> = ["192.168.69.1:7", "[fd69::1]:7", "192.168.69.1:9"]
+            .map(|address| TcpStream::connect(address).unwrap())
+            .into();
+        (&streams[0]).write_all(b"hello").unwrap();
+        (&streams[0]).read_exact(&mut [0; 5]).unwrap();
+        // Columns and words are the same; the ends are the other way round.
+        let rows = |text: &str, turn: bool| {
+            let mut rows: Vec<Vec<String>> = text
+                .lines()
+                .map(|line| {
+                    let mut words: Vec<String> = line.split_whitespace().map(str::to_owned).collect();
+                    words.truncate(5);
+                    if turn {
+                        words.swap(3, 4);
+                    }
+                    words
+                })
+                .collect();
+            rows.sort();
+            rows
+        };
+        let ours = tapsock("ss -tnH").well();
+        let theirs = run("ss -tnH").well();
+        assert_eq!(rows(&ours, false), rows(&theirs, true), "{ours}\n{theirs}");
+        assert_eq!(rows(&ours, false).len(), 3);
+        let (ours, theirs) = (tapsock("ss -tn").well(), run("ss -tn").well());
+        let header = |text: &str| text.lines().next().unwrap().split_whitespace().collect::<Vec<_>>().join(" ");
+        // iproute2 leaves no blank there if no port is that long.
+        assert_eq!(header(&ours), header(&theirs).replace("PortProcess", "Port Process"));
+
+        // The same filters choose the same.
+        for (filter, expected) in [
+            ("sport = :7", 2),
+            ("sport > :8", 1),
+            ("src fd69::/64 or src = 192.168.69.1:9", 2),
+            ("state established sport != :7", 1),
+            ("not ( sport = :7 or sport = :9 )", 0),
+            ("state time-wait", 0),
+        ] {
+            let turned = filter.replace("src", "dst").replace("sport", "dport");
+            let count = |program: &mut Command, filter: &str| {
+                finish(program.args(["-tnH"]).args(filter.split(' '))).well().lines().count()
+            };
+            let ours = count(command(env!("CARGO_BIN_EXE_tapsock")).arg("ss"), filter);
+            let theirs = count(&mut command("ss"), &turned);
+            assert_eq!((ours, theirs), (expected, expected), "{filter}");
+        }
+
+        let info = tapsock("ss -tinHoe dst 192.168.69.100 sport = :7").well();
+        let mut lines = info.lines();
+        let (first, second) = (lines.next().unwrap(), lines.next().unwrap());
+        assert!(first.contains(" sk:tcp#") && lines.next().is_none(), "{info}");
+        for part in [
+            "ts sack cubic wscale:",
+            " rto:2",
+            " rtt:",
+            " mss:1448 pmtu:1500 advmss:1460 cwnd:10 ",
+            "bytes_sent:5 ",
+            "bytes_received:5 ",
+            "held-by:application",
+        ] {
+            assert!(second.contains(part), "{part}: {second}");
+        }
+        assert!(tapsock("ss -tnp").well().contains(&format!("users:((\"tapsock\",pid={},socket=tcp#", host.pid())));
+
+        let listeners = tapsock("ss -tlnH").well();
+        assert_eq!(listeners.lines().count(), 10, "{listeners}");
+        assert!(listeners.lines().all(|line| line.starts_with("LISTEN")));
+        assert_eq!(tapsock("ss -ulnH").well().lines().count(), 4);
+        assert!(tapsock("ss -xanH").well().is_empty());
+
+        let json: Value = serde_json::from_str(&tapsock("ss -ta --json").well()).unwrap();
+        let connection = json.as_array().unwrap().iter().find(|socket| socket["bytes_in"] == 5).unwrap();
+        assert_eq!(
+            (&connection["state"], &connection["tcp"]["held_by"]),
+            (&"ESTABLISHED".into(), &"application".into())
+        );
+
+        let summary = tapsock("ss -s").well();
+        assert!(summary.contains("TCP:   13 (estab 3, "), "{summary}");
+        let sockets = summary.lines().find(|line| line.starts_with("sockets ")).unwrap();
+        assert_eq!(sockets.split_whitespace().collect::<Vec<_>>(), ["sockets", "17", "120000"]);
+    });
+}
+
+#[test]
+fn ss_shows_what_is_left_of_a_connection_and_how_long() {
+    alone(|| {
+        let _host = Host::start(&["--services", "daytime"]);
+        let mut stream = TcpStream::connect("192.168.69.1:13").unwrap();
+        // The service closes first, and so waits.
+        stream.read_to_end(&mut Vec::new()).unwrap();
+        drop(stream);
+        let left = tapsock("ss -tanoH state time-wait").well();
+        assert!(left.contains("192.168.69.1:13") && left.contains("timer:(timewait,5"), "{left}");
+        let said = tapsock("ss state asleep").refusal();
+        assert!(said.contains("there is no state 'asleep'"), "{said}");
     });
 }

@@ -12,6 +12,7 @@ pub(crate) const BODIES: Bodies = bodies![
     port_0_gives_a_free_port_of_the_ephemeral_range,
     a_second_bind_is_refused,
     an_address_that_is_not_ours_is_not_available,
+    a_group_can_be_bound_to_but_not_by_tcp_over_ipv6,
     an_address_of_the_other_family_is_refused,
     a_port_belongs_to_one_socket_without_reuse,
     a_wildcard_meets_every_address,
@@ -225,5 +226,21 @@ fn only_v6_is_too_late_after_bind(world: &World) {
         socket.bind((std::net::Ipv6Addr::UNSPECIFIED, 0).into()).unwrap();
         fails(socket.set_only_v6(true), Error::InvalidInput);
         assert!(!socket.only_v6().unwrap());
+    }
+}
+
+fn a_group_can_be_bound_to_but_not_by_tcp_over_ipv6(world: &World) {
+    for side in [&world.server, &world.client] {
+        for kind in KINDS {
+            for group in ["127.255.255.255", "224.0.0.1"] {
+                let socket = side.socket(Domain::Inet, kind);
+                socket.bind((group.parse::<std::net::IpAddr>().unwrap(), 0).into()).unwrap();
+                if kind == Type::Stream {
+                    socket.listen(1).unwrap();
+                }
+            }
+        }
+        let socket = side.socket(Domain::Inet6, Type::Stream);
+        fails(socket.bind("[ff05::7]:0".parse().unwrap()), Error::InvalidInput);
     }
 }

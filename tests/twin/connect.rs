@@ -1,11 +1,12 @@
 //! `connect(2)`: how it ends, at once or later.
 
+use std::net::Shutdown;
 use std::time::Duration;
 
 use tapsock::error::Error;
 
 use super::check::{eventually, fails, pending};
-use super::world::{Family, Mode, World};
+use super::world::{Family, Mode, SILENCE, World};
 use super::{Bodies, bodies};
 
 pub(crate) const BODIES: Bodies = bodies![
@@ -21,7 +22,10 @@ pub(crate) const BODIES: Bodies = bodies![
     a_non_blocking_connect_is_in_progress_and_ends_by_itself,
     a_non_blocking_connect_that_is_refused_says_so_in_so_error,
     a_connect_under_way_is_already_in_progress,
+    the_next_connect_tells_how_one_that_was_in_progress_ended,
+    what_is_not_connected_cannot_be_shut_down_or_read,
     a_connected_socket_is_connected_already,
+    a_socket_has_one_connection_in_its_life,
     a_listener_is_connected_already,
     an_address_of_the_other_family_is_refused,
     the_clients_port_can_be_chosen,
@@ -160,6 +164,45 @@ fn a_connect_under_way_is_already_in_progress(world: &World) {
     fails(late.connect(address), Error::AlreadyInProgress);
 }
 
+fn the_next_connect_tells_how_one_that_was_in_progress_ended(world: &World) {
+    let (listener, address) = world.listener();
+    let client = world.tcp_client();
+    client.set_nonblocking(true).unwrap();
+    fails(client.connect(address), Error::InProgress);
+    listener.accept().unwrap();
+    eventually("the connection", || client.peer_addr().is_ok());
+    client.connect(address).unwrap();
+    fails(client.connect(address), Error::AlreadyConnected);
+
+    let refused = world.tcp_client();
+    refused.set_nonblocking(true).unwrap();
+    let nobody = world.server_at(world.port());
+    fails(refused.connect(nobody), Error::InProgress);
+    eventually("the refusal", || match refused.connect(nobody) {
+        Err(error) if error.raw_os_error() == Some(Error::AlreadyInProgress.errno()) => false,
+        told => {
+            fails(told, Error::ConnectionRefused);
+            true
+        }
+    });
+    fails(refused.connect(nobody), Error::InProgress);
+    eventually("an error", || pending(refused.take_error()).is_some());
+    fails(refused.connect(address), Error::ConnectionAborted);
+    refused.set_nonblocking(false).unwrap();
+    refused.connect(address).unwrap();
+}
+
+fn what_is_not_connected_cannot_be_shut_down_or_read(world: &World) {
+    let refused = world.tcp_client();
+    fails(refused.connect(world.server_at(world.port())), Error::ConnectionRefused);
+    fails(refused.recv(&mut [0; 1]), Error::NotConnected);
+    fails(refused.send(b"x"), Error::BrokenPipe);
+    fails(refused.shutdown(Shutdown::Both), Error::NotConnected);
+    let (listener, _) = world.listener();
+    listener.shutdown(Shutdown::Read).unwrap();
+    fails(listener.shutdown(Shutdown::Read), Error::NotConnected);
+}
+
 fn a_connected_socket_is_connected_already(world: &World) {
     let (client, server) = world.connected();
     fails(client.connect(server.local_addr().unwrap()), Error::AlreadyConnected);
@@ -214,4 +257,18 @@ fn a_mapped_address_reaches_ipv4_from_an_ipv6_socket(world: &World) {
     assert_eq!(client.peer_addr().unwrap().ip(), ip);
     let (_, peer) = listener.accept().unwrap();
     assert_eq!(client.local_addr().unwrap().ip().to_canonical(), peer.ip());
+}
+
+fn a_socket_has_one_connection_in_its_life(world: &World) {
+    let (listener, address) = world.listener();
+    let client = world.tcp_client();
+    client.connect(address).unwrap();
+    drop(listener.accept().unwrap());
+    assert_eq!(client.recv_to_end().unwrap(), b"");
+    client.shutdown(Shutdown::Write).unwrap();
+    for _ in 0..2 {
+        fails(client.connect(address), Error::AlreadyConnected);
+        // Until the last segment has come, and after that.
+        std::thread::sleep(SILENCE);
+    }
 }

@@ -8,7 +8,7 @@ use tapsock::error::Error;
 use tapsock::net::Flags;
 
 use super::check::{eventually, fails, noise};
-use super::world::World;
+use super::world::{PATIENCE, World};
 use super::{Bodies, bodies};
 
 pub(crate) const BODIES: Bodies = bodies![
@@ -31,6 +31,7 @@ pub(crate) const BODIES: Bodies = bodies![
     send_to_of_a_stream_ignores_the_address,
     peek_leaves_the_bytes_there,
     peek_waits_for_the_first_byte_and_sees_the_end,
+    peek_with_wait_all_waits_for_the_whole_buffer,
     trunc_throws_bytes_away,
 ];
 
@@ -253,4 +254,27 @@ fn trunc_throws_bytes_away(world: &World) {
     assert_eq!(server.recv_exact(1).unwrap(), b"0");
     assert_eq!(server.recv_with_flags(&mut [0; 4], Flags::TRUNC).unwrap(), 4);
     assert_eq!(server.recv_exact(5).unwrap(), b"56789");
+}
+
+fn peek_with_wait_all_waits_for_the_whole_buffer(world: &World) {
+    let (client, server) = world.connected();
+    let flags = Flags::PEEK | Flags::WAITALL;
+    client.send_all(b"ab").unwrap();
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            thread::sleep(Duration::from_millis(20));
+            client.send_all(b"cd").unwrap();
+        });
+        for _ in 0..2 {
+            let mut buffer = [0; 4];
+            assert_eq!(server.recv_with_flags(&mut buffer, flags).unwrap(), 4);
+            assert_eq!(&buffer, b"abcd");
+        }
+    });
+    server.set_read_timeout(Some(Duration::from_millis(20))).unwrap();
+    assert_eq!(server.recv_with_flags(&mut [0; 10], flags).unwrap(), 4, "the time is over");
+    drop(client);
+    server.set_read_timeout(Some(PATIENCE)).unwrap();
+    assert_eq!(server.recv_with_flags(&mut [0; 10], flags).unwrap(), 4, "the end");
+    assert_eq!(server.recv_to_end().unwrap(), b"abcd");
 }

@@ -51,12 +51,6 @@ fn headers(world: &World) -> u32 {
 }
 
 fn a_connection_has_segments_as_large_as_its_way(world: &World) {
-    if world.is_joined() {
-        // There are no segments, and what is read back is what was chosen.
-        let (client, _server) = world.connected();
-        assert_eq!(client.tcp_mss().unwrap(), 536);
-        return;
-    }
     let (client, server) = world.connected();
     for socket in [&client, &server] {
         let (segment, mtu) = (socket.tcp_mss().unwrap(), socket.mtu().unwrap());
@@ -66,10 +60,9 @@ fn a_connection_has_segments_as_large_as_its_way(world: &World) {
     }
 }
 
-/// Of 700 bytes, options take 12. Where there are no segments each end says what it chose, or its listener.
-fn check_segments(world: &World, (client, client_chose): (&Sock, u32), (server, server_chose): (&Sock, u32)) {
-    let shown = [client.tcp_mss().unwrap(), server.tcp_mss().unwrap()];
-    assert_eq!(shown, if world.is_joined() { [client_chose, server_chose] } else { [688, 688] });
+/// Of 700 bytes, options take 12.
+fn check_segments(client: &Sock, server: &Sock) {
+    assert_eq!([client.tcp_mss().unwrap(), server.tcp_mss().unwrap()], [688, 688]);
 }
 
 fn the_smaller_choice_of_both_ends_counts(world: &World) {
@@ -78,7 +71,7 @@ fn the_smaller_choice_of_both_ends_counts(world: &World) {
     client.set_tcp_mss(700).unwrap();
     client.connect(address).unwrap();
     let (server, _) = listener.accept().unwrap();
-    check_segments(world, (&client, 700), (&server, 536));
+    check_segments(&client, &server);
 }
 
 fn a_listener_chooses_for_those_who_come(world: &World) {
@@ -90,7 +83,7 @@ fn a_listener_chooses_for_those_who_come(world: &World) {
     let client = world.tcp_client();
     client.connect(address).unwrap();
     let (server, _) = listener.accept().unwrap();
-    check_segments(world, (&client, 536), (&server, 700));
+    check_segments(&client, &server);
 }
 
 fn defer_accept_is_rounded_up_to_when_a_syn_ack_would_be_sent_again(world: &World) {
@@ -110,9 +103,7 @@ fn a_deferred_connection_is_accepted_when_its_first_bytes_come(world: &World) {
     let client = world.tcp_client();
     client.connect(address).unwrap();
     listener.set_read_timeout(Some(SILENCE)).unwrap();
-    if !world.is_joined() {
-        fails(listener.accept(), Error::WouldBlock);
-    }
+    fails(listener.accept(), Error::WouldBlock);
     client.send_all(b"now").unwrap();
     listener.set_read_timeout(Some(super::world::PATIENCE)).unwrap();
     let (server, _) = listener.accept().unwrap();

@@ -13,6 +13,14 @@ use super::world::{Name, SILENCE, World, fails};
 const BOTH: [Type; 2] = [Type::Stream, Type::SeqPacket];
 
 twins! {
+    fn a_stream_sends_to_no_name(world: &World) {
+        let name = world.path("listener");
+        let listener = world.listener(Type::Stream, &name, 8);
+        fails(listener.send_to(b"x", &name), Error::NotSupported);
+        fails(world.socket(Type::Stream).send_to(b"x", &name), Error::NotSupported);
+        fails(world.connected(Type::Stream, &name).send_to(b"x", &name), Error::AlreadyConnected);
+    }
+
     fn both_ends_show_the_names_of_both(world: &World) {
         for (index, of) in BOTH.into_iter().enumerate() {
             let name = world.path(&format!("server{index}"));

@@ -127,6 +127,7 @@ twins! {
         fails(receiver.recv(9), Error::WouldBlock);
         sender.shutdown(Shutdown::Write).unwrap();
         fails(sender.send(b"x"), Error::BrokenPipe);
+        fails(sender.send_to(b"x", &world.path("nobody")), Error::BrokenPipe);
     }
 
     fn a_full_receiver_holds_the_sender_back_until_it_receives(world: &World) {

@@ -7,7 +7,7 @@ use std::task::{Context, Poll};
 
 use super::{Pipe, Socket};
 use crate::error::{Error, Result};
-use crate::pipe::wait::block_on;
+use crate::pipe::wait::block_on_with;
 use crate::pipe::{Datagrams, Received};
 
 /// A received message.
@@ -57,7 +57,7 @@ impl Socket {
             pipe.try_receive_message(&mut buffers, false)
         } else {
             let receive = poll_fn(|context| pipe.poll_receive_message(context, &mut buffers, false));
-            block_on(receive, self.inner.read_timeout.deadline()).unwrap_or(Err(Error::WouldBlock))
+            block_on_with(self.spin(), receive, self.inner.read_timeout.deadline()).unwrap_or(Err(Error::WouldBlock))
         };
         Ok(message(received)?)
     }

@@ -3,6 +3,7 @@
 mod message;
 mod options;
 mod ready;
+mod told;
 mod transfer;
 mod unix;
 
@@ -20,31 +21,81 @@ use std::time::{Duration, Instant};
 use super::timeout::Timeout;
 use super::{SockAddr, Stack};
 use crate::error::{Error, Result};
-use crate::pipe::wait::block_on;
+use crate::pipe::wait::{Spin, block_on, block_on_with};
 use crate::pipe::{Accepts, Datagrams, Stream};
 use crate::socket::{
     DatagramSocket, Domain, Handle, Kind, ListenerSocket, Outcome, Protocol, StreamSocket, Type, UnixSocket, Verb,
 };
+use told::Told;
 use unix::{Letters, UnixSide};
 
 /// A socket of a [`Stack`]: any domain, any type, any protocol, with the verbs of the man pages.
 ///
 /// The same methods as in the `socket2` crate, and the same errors as those of Linux. [`TcpStream`](super::TcpStream),
-/// [`TcpListener`](super::TcpListener) and [`UdpSocket`](super::UdpSocket) are made of it and turn into it.
-/// [`Socket::try_clone`] gives another handle of the same socket; the last one that is dropped closes it.
+/// [`TcpListener`](super::TcpListener), [`UdpSocket`](super::UdpSocket) and the others are made of it and turn into it.
+/// [`Socket::try_clone`] gives another handle of the same socket; the last one that is dropped closes it. A
+/// [table](super#verbs) says which verb is which man page's.
 ///
 /// ```
-/// use tapsock::device::pair;
+/// use std::net::Shutdown;
 /// use tapsock::net::{Domain, Socket, SockAddr, Stack, Type};
 ///
-/// let (ours, _theirs) = pair(1500);
-/// let stack = Stack::builder().device(ours)?;
-/// let socket = Socket::new(&stack, Domain::Inet, Type::Stream, None)?;
-/// socket.bind(&SockAddr::Inet("0.0.0.0:80".parse()?))?;
-/// socket.listen(128)?;
-/// assert!(socket.is_listener()?);
+/// // One function for every kind of stream: what differs is the domain and the address.
+/// fn greet(stack: &Stack, domain: Domain, address: &SockAddr) -> std::io::Result<Vec<u8>> {
+///     let listener = Socket::new(stack, domain, Type::Stream, None)?;
+///     listener.bind(address)?;
+///     listener.listen(1)?;
+///     let client = Socket::new(stack, domain, Type::Stream, None)?;
+///     client.connect(&listener.local_addr()?)?;
+///     client.send(b"hello")?;
+///     client.shutdown(Shutdown::Write)?;
+///     let (server, _peer) = listener.accept()?;
+///     let mut heard = [0; 16];
+///     let count = server.recv(&mut heard)?;
+///     Ok(heard[..count].to_vec())
+/// }
+///
+/// let stack = Stack::builder().loopback_only()?;
+/// let inet: std::net::SocketAddr = "127.0.0.1:0".parse()?;
+/// assert_eq!(greet(&stack, Domain::Inet, &inet.into())?, b"hello");
+/// let name = std::os::unix::net::SocketAddr::from_pathname("/run/greeter")?;
+/// assert_eq!(greet(&stack, Domain::Unix, &name.into())?, b"hello");
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
+///
+/// # Options
+///
+/// What is set is read back by the getter of the same name without `set_`.
+///
+/// | option | setter | of |
+/// |---|---|---|
+/// | SO_REUSEADDR, SO_REUSEPORT | [`set_reuse_address`](Self::set_reuse_address), [`set_reuse_port`](Self::set_reuse_port) | all; the second not of Unix |
+/// | SO_RCVBUF, SO_SNDBUF | [`set_recv_buffer_size`](Self::set_recv_buffer_size), [`set_send_buffer_size`](Self::set_send_buffer_size) | all |
+/// | SO_RCVTIMEO, SO_SNDTIMEO | [`set_read_timeout`](Self::set_read_timeout), [`set_write_timeout`](Self::set_write_timeout) | all |
+/// | SO_LINGER | [`set_linger`](Self::set_linger) | all; with effect on TCP |
+/// | SO_KEEPALIVE, TCP_KEEPIDLE, TCP_KEEPINTVL, TCP_KEEPCNT | [`set_tcp_keepalive`](Self::set_tcp_keepalive), or each by itself | TCP |
+/// | SO_BROADCAST | [`set_broadcast`](Self::set_broadcast) | UDP, echo, raw |
+/// | SO_ERROR | [`take_error`](Self::take_error) | all |
+/// | SO_TYPE, SO_DOMAIN, SO_PROTOCOL, SO_ACCEPTCONN | [`r#type`](Self::type), [`domain`](Self::domain), [`protocol`](Self::protocol), [`is_listener`](Self::is_listener) | all |
+/// | TCP_NODELAY | [`set_tcp_nodelay`](Self::set_tcp_nodelay) | TCP |
+/// | TCP_MAXSEG | [`set_tcp_mss`](Self::set_tcp_mss) | TCP |
+/// | TCP_CONGESTION | [`set_tcp_congestion`](Self::set_tcp_congestion) | TCP |
+/// | TCP_USER_TIMEOUT | [`set_tcp_user_timeout`](Self::set_tcp_user_timeout) | TCP |
+/// | TCP_DEFER_ACCEPT | [`set_tcp_defer_accept`](Self::set_tcp_defer_accept) | TCP listeners |
+/// | TCP_INFO | [`info`](Self::info) | TCP |
+/// | IP_TTL, IPV6_UNICAST_HOPS | [`set_ttl_v4`](Self::set_ttl_v4), [`set_unicast_hops_v6`](Self::set_unicast_hops_v6) | internet |
+/// | IP_TOS, IPV6_TCLASS | [`set_tos_v4`](Self::set_tos_v4), [`set_tclass_v6`](Self::set_tclass_v6) | internet |
+/// | IP_MTU, IPV6_MTU | [`mtu`](Self::mtu) | internet, connected |
+/// | IP_MTU_DISCOVER, IPV6_MTU_DISCOVER | [`set_mtu_discover`](Self::set_mtu_discover), [`set_mtu_discover_v6`](Self::set_mtu_discover_v6) | internet |
+/// | IP_RECVERR, IPV6_RECVERR | [`set_receive_errors`](Self::set_receive_errors), [`take_queued_error`](Self::take_queued_error) | internet |
+/// | IPV6_V6ONLY | [`set_only_v6`](Self::set_only_v6) | IPv6 |
+/// | IP_HDRINCL | [`set_header_included_v4`](Self::set_header_included_v4) | raw |
+/// | ICMP_FILTER, ICMP6_FILTER | [`set_icmp_filter`](Self::set_icmp_filter) | raw ICMP |
+/// | IP_ADD_MEMBERSHIP, IP_DROP_MEMBERSHIP | [`join_multicast_v4`](Self::join_multicast_v4), [`leave_multicast_v4`](Self::leave_multicast_v4) | UDP, echo, raw |
+/// | IPV6_ADD_MEMBERSHIP, IPV6_DROP_MEMBERSHIP | [`join_multicast_v6`](Self::join_multicast_v6), [`leave_multicast_v6`](Self::leave_multicast_v6) | UDP, echo, raw |
+/// | IP_MULTICAST_TTL, IPV6_MULTICAST_HOPS | [`set_multicast_ttl_v4`](Self::set_multicast_ttl_v4), [`set_multicast_hops_v6`](Self::set_multicast_hops_v6) | UDP, echo, raw |
+/// | IP_MULTICAST_LOOP, IPV6_MULTICAST_LOOP | [`set_multicast_loop_v4`](Self::set_multicast_loop_v4), [`set_multicast_loop_v6`](Self::set_multicast_loop_v6) | UDP, echo, raw |
+/// | IP_MULTICAST_IF, IPV6_MULTICAST_IF | [`set_multicast_if_v4`](Self::set_multicast_if_v4), [`set_multicast_if_v6`](Self::set_multicast_if_v6) | UDP, echo, raw |
 #[derive(Debug, Clone)]
 pub struct Socket {
     pub(super) inner: Arc<Inner>,
@@ -63,9 +114,17 @@ pub(super) struct Inner {
     watchers: Mutex<Vec<Waker>>,
     addresses: Mutex<Addresses>,
     is_nonblocking: AtomicBool,
+    /// Whoever waits keeps looking.
+    is_busy: AtomicBool,
+    /// A TCP connection was begun, and no call has been told yet what came of it.
+    is_begun: AtomicBool,
+    /// A call of `connect` was told that it has failed: there is no connection, and there was none.
+    has_failed: AtomicBool,
     read_timeout: Timeout,
     write_timeout: Timeout,
     linger: Mutex<Option<Duration>>,
+    /// Options that nobody waited for; what is sent behind them does.
+    told: Told,
     /// What a Unix socket has besides.
     unix: Option<Box<UnixSide>>,
 }
@@ -120,9 +179,13 @@ impl Socket {
             watchers: Mutex::default(),
             addresses: Mutex::new(addresses),
             is_nonblocking: AtomicBool::new(false),
+            is_busy: AtomicBool::new(false),
+            is_begun: AtomicBool::new(false),
+            has_failed: AtomicBool::new(false),
             read_timeout: Timeout::default(),
             write_timeout: Timeout::default(),
             linger: Mutex::new(None),
+            told: Told::default(),
             unix,
         };
         Socket { inner: Arc::new(inner) }
@@ -283,8 +346,8 @@ impl Socket {
     /// # Errors
     ///
     /// `ConnectionRefused`, `TimedOut`, `HostUnreachable`, `NetworkUnreachable`, `AddrNotAvailable`; errno EISCONN;
-    /// errno EINPROGRESS if it is non-blocking (then [`Socket::take_error`] says how it ended, once it is writable),
-    /// and EALREADY while it goes on.
+    /// errno EINPROGRESS if it is non-blocking (then [`Socket::take_error`] says how it ended, once it is writable, and so
+    /// does the next call of this), and EALREADY while it goes on.
     ///
     /// Of a Unix socket, also: `NotFound` if nobody has this path; errno EPROTOTYPE if a socket of another type has it,
     /// EPERM if it is a socket of messages that is connected to another; `WouldBlock` if it is non-blocking and the
@@ -293,6 +356,9 @@ impl Socket {
         if self.inner.unix.is_some() {
             let deadline = self.inner.write_timeout.deadline();
             return self.connect_unix_until(address, !self.nonblocking()?, deadline, Error::WouldBlock);
+        }
+        if let Some(earlier) = self.earlier_connect() {
+            return earlier;
         }
         self.begin_connect(address)?;
         if self.inner.kind != Kind::Tcp {
@@ -305,6 +371,20 @@ impl Socket {
         self.end_connect(deadline, Error::InProgress)
     }
 
+    /// What came of a connection that was begun, if it has come and no call of `connect` was told: this one is, whatever
+    /// address it names, as on Linux (`inet_stream_connect`).
+    fn earlier_connect(&self) -> Option<io::Result<()>> {
+        let Some(Pipe::Stream(pipe)) = self.inner.pipe.get() else { return None };
+        if pipe.is_connecting() || !self.inner.is_begun.swap(false, Ordering::AcqRel) {
+            return None;
+        }
+        Some(self.told(match pipe.try_connected() {
+            // It failed, and somebody has asked for the error already.
+            Ok(()) if pipe.is_over() => Err(Error::ConnectionAborted),
+            ended => ended,
+        }))
+    }
+
     /// [`Socket::connect`], and gives up after `timeout`.
     ///
     /// # Errors
@@ -314,6 +394,9 @@ impl Socket {
         if self.inner.unix.is_some() {
             let deadline = Instant::now().checked_add(timeout);
             return self.connect_unix_until(address, true, deadline, Error::TimedOut);
+        }
+        if let Some(earlier) = self.earlier_connect() {
+            return earlier;
         }
         self.begin_connect(address)?;
         if self.inner.kind != Kind::Tcp {
@@ -328,6 +411,8 @@ impl Socket {
         if let Outcome::Connecting(Some(pipe)) = outcome {
             self.set_pipe(Pipe::Stream(pipe))?;
         }
+        self.inner.is_begun.store(true, Ordering::Release);
+        self.inner.has_failed.store(false, Ordering::Release);
         // Which address it got is known to the engine, and asked of it when somebody wants to know.
         *lock(&self.inner.addresses) = Addresses { local: None, peer: Some(remote) };
         if remote.ip().to_canonical().is_unspecified() {
@@ -343,7 +428,23 @@ impl Socket {
 
     fn end_connect(&self, deadline: Option<Instant>, late: Error) -> io::Result<()> {
         let Some(Pipe::Stream(pipe)) = self.inner.pipe.get() else { return Err(Error::NotConnected.into()) };
-        Ok(block_on(poll_fn(|context| pipe.poll_connected(context)), deadline).unwrap_or(Err(late))?)
+        let connected = poll_fn(|context| pipe.poll_connected(context));
+        let Some(ended) = block_on_with(self.spin(), connected, deadline) else {
+            return Err(late.into());
+        };
+        self.inner.is_begun.store(false, Ordering::Release);
+        self.told(ended)
+    }
+
+    /// A call of `connect` is told how it ended.
+    fn told(&self, ended: Result<()>) -> io::Result<()> {
+        self.inner.has_failed.store(ended.is_err(), Ordering::Release);
+        Ok(ended?)
+    }
+
+    /// Whether there is no connection because the last try has failed.
+    fn has_failed(&self) -> bool {
+        self.inner.has_failed.load(Ordering::Acquire)
     }
 
     /// How a connection that was begun has ended.
@@ -379,10 +480,13 @@ impl Socket {
     ///
     /// # Errors
     ///
-    /// `NotConnected`.
+    /// `NotConnected`, also once both directions are over.
     pub fn shutdown(&self, how: Shutdown) -> io::Result<()> {
         let (read, write) = (how != Shutdown::Write, how != Shutdown::Read);
         match self.inner.pipe.get() {
+            Some(Pipe::Stream(pipe)) if self.inner.kind == Kind::Tcp && pipe.is_over() => {
+                Err(Error::NotConnected.into())
+            }
             Some(Pipe::Stream(pipe)) => {
                 if read {
                     pipe.shutdown_read();
@@ -405,6 +509,7 @@ impl Socket {
                 Ok(peer.map(|_| ()).ok_or(Error::NotConnected)?)
             }
             // It does not listen any more, whoever waits to accept is told, and it may listen again.
+            Some(Pipe::Accepts(queue)) if queue.is_shut() => Err(Error::NotConnected.into()),
             Some(Pipe::Accepts(queue)) if read => {
                 queue.shut_down();
                 Ok(())
@@ -481,6 +586,45 @@ impl Socket {
         Ok(self.inner.is_nonblocking.load(Ordering::Acquire))
     }
 
+    /// Whether calls that wait keep looking instead of sleeping until they are woken (compare SO_BUSY_POLL, `socket(7)`).
+    /// No answer comes sooner, and a processor does nothing else meanwhile: for programs that have one to spare. What
+    /// goes through the stack also waits for the stack, which sleeps when nothing is to be done.
+    ///
+    /// # Errors
+    ///
+    /// None; as [`Socket::set_nonblocking`].
+    ///
+    /// ```
+    /// use tapsock::net::{Domain, Socket, Stack, Type};
+    ///
+    /// let stack = Stack::builder().loopback_only()?;
+    /// let (left, right) = Socket::pair(&stack, Domain::Unix, Type::Stream, None)?;
+    /// right.set_busy_poll(true)?;
+    /// let answer = std::thread::spawn(move || right.send(b"pong"));
+    /// left.set_busy_poll(true)?;
+    /// assert_eq!(left.recv(&mut [0; 4])?, 4); // no system call, if the answer is quick
+    /// # assert_eq!(answer.join().map_err(|_| "panic")??, 4);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn set_busy_poll(&self, busy: bool) -> io::Result<()> {
+        self.inner.is_busy.store(busy, Ordering::Release);
+        Ok(())
+    }
+
+    /// What [`Socket::set_busy_poll`] was told.
+    ///
+    /// # Errors
+    ///
+    /// None; as [`Socket::nonblocking`].
+    pub fn busy_poll(&self) -> io::Result<bool> {
+        Ok(self.inner.is_busy.load(Ordering::Acquire))
+    }
+
+    /// How a thread waits for something to happen to it.
+    fn spin(&self) -> Spin {
+        if self.inner.is_busy.load(Ordering::Acquire) { Spin::Always } else { Spin::Briefly }
+    }
+
     /// The domain it was made with (SO_DOMAIN).
     ///
     /// # Errors
@@ -539,12 +683,13 @@ fn domain_of(address: SocketAddr) -> Domain {
 }
 
 impl Drop for Inner {
-    /// `close(2)`. With SO_LINGER it waits until everything has arrived.
+    /// `close(2)`. With SO_LINGER it waits until everything has arrived, but not on the thread that runs the stack.
     fn drop(&mut self) {
         let linger = *self.linger.get_mut().unwrap_or_else(PoisonError::into_inner);
         match self.pipe.get() {
             Some(Pipe::Stream(pipe)) => {
-                if let Some(span) = linger.filter(|span| !span.is_zero()) {
+                // The engine's own thread would wait in vain, and everybody with it.
+                if let Some(span) = linger.filter(|span| !span.is_zero() && !self.stack.is_on_its_thread()) {
                     pipe.shutdown_write();
                     let arrived = self.stack.call(Verb::Linger { socket: self.handle });
                     // Whether it has arrived or the time is over: a drop cannot say it.

@@ -70,7 +70,9 @@ options! {
     set_receive_errors, receive_errors: ReceiveErrors(bool);
     /// SO_RCVBUF: how many bytes may wait to be read. Twice as many are read back, as on Linux. Before it connects or
     /// listens it chooses the size of the buffers, within the limits `receive-buffer` or `datagram-buffer`; from then on
-    /// it bounds what is used of them.
+    /// it bounds what is used of them. Where two programs of one stack share a ring, the reader's SO_RCVBUF and the
+    /// writer's SO_SNDBUF together bound what is in it, within the limit `pipe`. Of Unix sockets it has no effect
+    /// (`unix(7)`).
     set_recv_buffer_size, recv_buffer_size: ReceiveBuffer(usize);
     /// SO_SNDBUF: how many bytes may wait to be sent. Twice as many are read back, as on Linux. Within the limits
     /// `send-buffer` or `datagram-buffer`.
@@ -148,6 +150,45 @@ impl Socket {
 
     pub(in crate::net) fn hops(&self) -> io::Result<u32> {
         if self.inner.domain == Domain::Inet6 { self.unicast_hops_v6() } else { self.ttl_v4() }
+    }
+
+    /// Sets an option for those who do not wait: the stack is told, in the order of the calls.
+    pub(in crate::net) fn tell_option(&self, option: SocketOption) {
+        let answer = self.inner.stack.begin(Verb::SetOption { socket: self.inner.handle, option });
+        self.inner.told.await_later(answer);
+    }
+
+    /// Sets an option and waits for the answer, for async programs.
+    pub(in crate::net) async fn set_option(&self, option: SocketOption) -> io::Result<()> {
+        self.inner.stack.call(Verb::SetOption { socket: self.inner.handle, option }).await?;
+        Ok(())
+    }
+
+    /// Reads an option, for async programs.
+    pub(in crate::net) async fn ask_option(&self, name: OptionName) -> io::Result<SocketOption> {
+        match self.inner.stack.call(Verb::GetOption { socket: self.inner.handle, name }).await? {
+            Outcome::Option(option) => Ok(option),
+            _ => Err(Error::InvalidInput.into()),
+        }
+    }
+
+    pub(in crate::net) fn tell_hops(&self, ttl: u32) -> io::Result<()> {
+        if !(1..=255).contains(&ttl) {
+            return Err(Error::InvalidInput.into());
+        }
+        self.tell_option(SocketOption::Ttl(ttl));
+        if self.inner.domain == Domain::Inet6 {
+            self.tell_option(SocketOption::UnicastHops(ttl));
+        }
+        Ok(())
+    }
+
+    pub(in crate::net) async fn ask_hops(&self) -> io::Result<u32> {
+        let is_v6 = self.inner.domain == Domain::Inet6;
+        match self.ask_option(if is_v6 { OptionName::UnicastHops } else { OptionName::Ttl }).await? {
+            SocketOption::Ttl(hops) | SocketOption::UnicastHops(hops) => Ok(hops),
+            _ => Err(Error::InvalidInput.into()),
+        }
     }
 
     /// SO_RCVTIMEO: how long a read waits; `None`: for ever.

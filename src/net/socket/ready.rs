@@ -25,8 +25,10 @@ impl Socket {
     /// ```
     pub fn readiness(&self) -> Readiness {
         match self.inner.pipe.get() {
+            Some(Pipe::Stream(_)) if self.has_failed() => UNCONNECTED,
             Some(Pipe::Stream(pipe)) => pipe.readiness(),
             Some(Pipe::Datagrams(pipe)) => pipe.readiness(),
+            Some(Pipe::Accepts(queue)) if queue.is_shut() => UNCONNECTED,
             Some(Pipe::Accepts(queue)) => Readiness { readable: queue.is_ready(), ..Readiness::default() },
             Some(Pipe::UnixAccepts(queue)) => Readiness { readable: queue.is_ready(), ..Readiness::default() },
             Some(Pipe::SeqPacket(pipe)) => pipe.readiness(),

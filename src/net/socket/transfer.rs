@@ -5,13 +5,13 @@ use std::io::{self, IoSlice, IoSliceMut};
 use std::net::{IpAddr, SocketAddr};
 use std::ops::BitOr;
 use std::sync::PoisonError;
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll, Waker, ready};
 
 use super::{Kind, Pipe, Socket, domain_of, lock};
 use crate::error::{Error, Result};
 use crate::net::SockAddr;
 use crate::net::timeout::Timeout;
-use crate::pipe::wait::block_on;
+use crate::pipe::wait::{Spin, block_on_with};
 use crate::pipe::{Addresses, Datagrams, Interest, Received, Stream};
 
 /// The flags of `send(2)` and `recv(2)`.
@@ -31,7 +31,9 @@ impl Flags {
     pub const DONTWAIT: Flags = Flags(1);
     /// MSG_WAITALL: waits until the buffer is full, the stream has ended, or an error comes.
     pub const WAITALL: Flags = Flags(2);
-    /// MSG_PEEK: what is received stays there for the next call. With it [`Flags::WAITALL`] means nothing.
+    /// MSG_PEEK: what is received stays there for the next call. Together with [`Flags::WAITALL`] TCP waits until the
+    /// buffer can be filled, or nothing more can come before something is read; to others it means nothing then, as on
+    /// Linux.
     pub const PEEK: Flags = Flags(4);
     /// MSG_TRUNC: of a message, its whole length is given even if the buffer is shorter. Of a stream, the bytes are
     /// thrown away, and what the buffer holds then is not specified (`tcp(7)`).
@@ -51,19 +53,19 @@ impl BitOr for Flags {
     }
 }
 
-/// Waits as `timeout` says, or not at all.
+/// Waits as `timeout` says, or not at all (`None`).
 fn wait<T>(
-    is_nonblocking: bool,
+    spin: Option<Spin>,
     timeout: &Timeout,
     mut poll: impl FnMut(&mut Context<'_>) -> Poll<Result<T>>,
 ) -> Result<T> {
-    if is_nonblocking {
+    let Some(spin) = spin else {
         return match poll(&mut Context::from_waker(Waker::noop())) {
             Poll::Ready(done) => done,
             Poll::Pending => Err(Error::WouldBlock),
         };
-    }
-    block_on(poll_fn(poll), timeout.deadline()).unwrap_or(Err(Error::WouldBlock))
+    };
+    block_on_with(spin, poll_fn(poll), timeout.deadline()).unwrap_or(Err(Error::WouldBlock))
 }
 
 /// What a call gives that received a message.
@@ -82,7 +84,7 @@ fn partial(count: usize, last: Result<()>) -> Result<usize> {
 impl Socket {
     fn stream(&self) -> Result<&Stream> {
         match self.inner.pipe.get() {
-            Some(Pipe::Stream(pipe)) => Ok(pipe),
+            Some(Pipe::Stream(pipe)) if !self.has_failed() => Ok(pipe),
             // `unix_stream_read_generic` in Linux.
             _ if self.inner.unix.is_some() => Err(Error::InvalidInput),
             _ => Err(Error::NotConnected),
@@ -98,11 +100,15 @@ impl Socket {
 
     /// Waits as the socket's mode and its read timeout say.
     pub(super) fn wait_read<T>(&self, poll: impl FnMut(&mut Context<'_>) -> Poll<Result<T>>) -> Result<T> {
-        wait(self.is_nonblocking(), &self.inner.read_timeout, poll)
+        wait(self.waits_unless(self.is_nonblocking()), &self.inner.read_timeout, poll)
     }
 
     pub(super) fn is_nonblocking(&self) -> bool {
         self.inner.is_nonblocking.load(std::sync::atomic::Ordering::Acquire)
+    }
+
+    fn waits_unless(&self, is_nonblocking: bool) -> Option<Spin> {
+        (!is_nonblocking).then(|| self.spin())
     }
 
     pub(super) fn does_not_wait(&self, flags: Flags) -> bool {
@@ -147,14 +153,25 @@ impl Socket {
     fn recv_stream(&self, buffer: &mut [u8], flags: Flags) -> Result<usize> {
         let pipe = self.stream()?;
         let is_nonblocking = self.does_not_wait(flags);
+        if flags.contains(Flags::PEEK | Flags::WAITALL) && !is_nonblocking && self.inner.kind == Kind::Tcp {
+            let whole = wait(self.waits_unless(false), &self.inner.read_timeout, |context| {
+                pipe.poll_peek_whole(context, buffer)
+            });
+            // What is there when the time is over.
+            return if whole == Err(Error::WouldBlock) { pipe.try_peek(buffer) } else { whole };
+        }
         if flags.contains(Flags::PEEK) {
-            return wait(is_nonblocking, &self.inner.read_timeout, |context| pipe.poll_peek(context, buffer));
+            return wait(self.waits_unless(is_nonblocking), &self.inner.read_timeout, |context| {
+                pipe.poll_peek(context, buffer)
+            });
         }
         if !flags.contains(Flags::WAITALL) || is_nonblocking {
-            return wait(is_nonblocking, &self.inner.read_timeout, |context| pipe.poll_read(context, buffer));
+            return wait(self.waits_unless(is_nonblocking), &self.inner.read_timeout, |context| {
+                pipe.poll_read(context, buffer)
+            });
         }
         let mut filled = 0;
-        let last = wait(false, &self.inner.read_timeout, |context| {
+        let last = wait(Some(self.spin()), &self.inner.read_timeout, |context| {
             while filled < buffer.len() {
                 // Once there are bytes to give, an error stays where it is, for the next call.
                 if filled > 0 && pipe.poll_ready(context, Interest::Readable).is_pending() {
@@ -229,7 +246,7 @@ impl Socket {
     /// One message; `None` when the program has said that it reads nothing more.
     fn receive(&self, buffers: &mut [IoSliceMut<'_>], flags: Flags) -> Result<Option<Received<Addresses>>> {
         let (pipe, peek) = (self.datagrams()?, flags.contains(Flags::PEEK));
-        let received = wait(self.does_not_wait(flags), &self.inner.read_timeout, |context| {
+        let received = wait(self.waits_unless(self.does_not_wait(flags)), &self.inner.read_timeout, |context| {
             pipe.poll_receive_message(context, buffers, peek)
         })?;
         // Linux: who does not wait is not told that its own direction is shut down.
@@ -299,7 +316,7 @@ impl Socket {
     fn send_stream(&self, pipe: &Stream, buffers: &[IoSlice<'_>], is_nonblocking: bool) -> Result<usize> {
         let (mut sent, mut skipped) = (0, 0);
         let mut rest = buffers;
-        let last = wait(is_nonblocking, &self.inner.write_timeout, |context| {
+        let last = wait(self.waits_unless(is_nonblocking), &self.inner.write_timeout, |context| {
             loop {
                 // Once bytes have gone, an error stays where it is, for the next call.
                 if sent > 0 {
@@ -353,8 +370,8 @@ impl Socket {
         let buffers = &[IoSlice::new(bytes)];
         match self.inner.pipe.get() {
             _ if self.has_unix_messages() => Ok(self.send_unix(buffers, Some(address), self.is_nonblocking())?),
-            Some(_) if self.inner.unix.is_some() => Err(Error::AlreadyConnected.into()),
-            None if self.inner.unix.is_some() => Err(Error::NotSupported.into()),
+            Some(Pipe::Stream(_)) if self.inner.unix.is_some() => Err(Error::AlreadyConnected.into()),
+            _ if self.inner.unix.is_some() => Err(Error::NotSupported.into()),
             Some(Pipe::Datagrams(_)) => {
                 Ok(self.send_message(buffers, address.inet()?, local, self.is_nonblocking())?)
             }
@@ -372,7 +389,7 @@ impl Socket {
         let pipe = self.datagrams()?;
         self.check_destination(peer)?;
         let addresses = Addresses { peer, local, header: None };
-        wait(is_nonblocking, &self.inner.write_timeout, |context| {
+        wait(self.waits_unless(is_nonblocking), &self.inner.write_timeout, |context| {
             pipe.poll_send_vectored(context, buffers, addresses)
         })?;
         Ok(buffers.iter().map(|buffer| buffer.len()).sum())
@@ -393,6 +410,30 @@ impl Socket {
             Ok(pipe) => pipe.poll_read(context, buffer).map_err(Into::into),
             Err(error) => Poll::Ready(Err(error.into())),
         }
+    }
+
+    /// [`Socket::peek`] of a stream, for those who poll by hand.
+    pub fn poll_peek(&self, context: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
+        match self.stream() {
+            Ok(pipe) => pipe.poll_peek(context, buffer).map_err(Into::into),
+            Err(error) => Poll::Ready(Err(error.into())),
+        }
+    }
+
+    /// [`Socket::peek_from`] of a datagram, for those who poll by hand.
+    pub fn poll_peek_from(
+        &self,
+        context: &mut Context<'_>,
+        buffer: &mut [u8],
+    ) -> Poll<io::Result<(usize, SocketAddr)>> {
+        let pipe = match self.datagrams() {
+            Ok(pipe) => pipe,
+            Err(error) => return Poll::Ready(Err(error.into())),
+        };
+        pipe.poll_receive_message(context, &mut [IoSliceMut::new(buffer)], true).map(|peeked| {
+            let received = peeked?.ok_or(Error::BrokenPipe)?;
+            Ok((received.count, received.addresses.peer))
+        })
     }
 
     /// [`Socket::send`] of a stream, for those who poll by hand.
@@ -423,6 +464,7 @@ impl Socket {
         peer: SocketAddr,
         local: Option<IpAddr>,
     ) -> Poll<io::Result<usize>> {
+        ready!(self.inner.told.poll(context));
         match self.datagrams().and_then(|pipe| self.check_destination(peer).map(|()| pipe)) {
             Ok(pipe) => pipe.poll_send(context, bytes, peer, local).map(|sent| Ok(sent.map(|()| bytes.len())?)),
             Err(error) => Poll::Ready(Err(error.into())),

@@ -3,6 +3,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::task::{Context, Poll, ready};
 
+use super::ready::hops;
 use super::{TcpStream, poll_fairly};
 use crate::net::{self, BACKLOG, Stack};
 use crate::socket::Verb;
@@ -58,6 +59,7 @@ impl TcpListener {
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
         self.0.local_addr()
     }
+
     /// The listener of a program that blocks, for one that does not.
     pub fn from_std(listener: net::TcpListener) -> TcpListener {
         TcpListener(listener)
@@ -68,3 +70,5 @@ impl TcpListener {
         self.0
     }
 }
+
+hops!(TcpListener);

@@ -39,17 +39,18 @@
 mod axum;
 mod listener;
 mod packet;
+mod ready;
 mod split;
 mod stream;
 mod udp;
-mod unix;
+mod unix_socket;
 
 pub use listener::TcpListener;
 pub use packet::{IcmpSocket, RawSocket};
-pub use split::tcp;
+pub use split::{tcp, unix};
 pub use stream::{Inspector, TcpStream};
 pub use udp::UdpSocket;
-pub use unix::{UnixDatagram, UnixListener, UnixStream};
+pub use unix_socket::{UnixDatagram, UnixListener, UnixStream};
 
 #[cfg(test)]
 mod tests;

@@ -2,7 +2,7 @@ use std::future::poll_fn;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 
-use crate::error::Error;
+use super::ready::{hops, readiness};
 use crate::net::{self, Domain, Message, Protocol, Socket, Stack, Type};
 use crate::socket::{SocketOption, Verb};
 
@@ -139,6 +139,16 @@ macro_rules! packets {
                     self.recv_message(buffer).await.map(|message| (message.count, message.peer.ip()))
                 }
 
+                /// Waits for a message, and leaves it there (MSG_PEEK).
+                ///
+                /// # Errors
+                ///
+                /// As the blocking socket's `recv_from`.
+                pub async fn peek_from(&self, buffer: &mut [u8]) -> io::Result<(usize, IpAddr)> {
+                    let (count, peer) = poll_fn(|context| self.0.0.poll_peek_from(context, buffer)).await?;
+                    Ok((count, peer.ip()))
+                }
+
                 /// Waits for a message, and gives what is known of it: see [`Socket::recv_message`].
                 ///
                 /// # Errors
@@ -146,21 +156,6 @@ macro_rules! packets {
                 /// As the blocking socket's `recv_from`.
                 pub async fn recv_message(&self, buffer: &mut [u8]) -> io::Result<Message> {
                     poll_fn(|context| self.0.0.poll_recv_message(context, buffer)).await
-                }
-
-                /// As the blocking socket's `set_ttl`.
-                ///
-                /// # Errors
-                ///
-                /// `InvalidInput` if it is not from 1 to 255.
-                pub fn set_ttl(&self, ttl: u32) -> io::Result<()> {
-                    if !(1..=255).contains(&ttl) {
-                        return Err(Error::InvalidInput.into());
-                    }
-                    match self.0.0.domain()? {
-                        Domain::Inet => self.option(SocketOption::Ttl(ttl)),
-                        _ => self.option(SocketOption::UnicastHops(ttl)),
-                    }
                 }
 
                 /// As the blocking socket's `set_broadcast`.
@@ -190,12 +185,14 @@ macro_rules! packets {
                     self.0.take_error()
                 }
 
-                /// Tells the stack, and does not wait for its answer.
                 fn option(&self, option: SocketOption) -> io::Result<()> {
-                    self.0.0.stack().tell(Verb::SetOption { socket: self.0.0.inner.handle, option });
+                    self.0.0.tell_option(option);
                     Ok(())
                 }
             }
+
+            readiness!($name);
+            hops!($name);
         )*
     };
 }

@@ -202,3 +202,12 @@ pub mod tcp {
 
     halves!(TcpStream, SocketAddr);
 }
+
+/// The halves of a Unix connection.
+pub mod unix {
+    use std::os::unix::net::SocketAddr;
+
+    use crate::net::tokio::UnixStream;
+
+    halves!(UnixStream, SocketAddr);
+}

@@ -8,9 +8,10 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::poll_fairly;
+use super::ready::{hops, readiness, stream_readiness};
 use super::tcp::{self, OwnedReadHalf, OwnedWriteHalf, ReadHalf, WriteHalf};
 use crate::error::Error;
-use crate::net::{self, Flags, Keepalive, Stack, TcpInfo};
+use crate::net::{self, Keepalive, Stack, TcpInfo};
 use crate::socket::{OptionName, Outcome, SocketOption, Verb};
 
 /// A TCP connection, like `tokio::net::TcpStream`.
@@ -69,7 +70,7 @@ impl TcpStream {
     ///
     /// None; tokio's signature.
     pub fn set_nodelay(&self, nodelay: bool) -> io::Result<()> {
-        self.tell(SocketOption::Nodelay(nodelay));
+        self.0.0.tell_option(SocketOption::Nodelay(nodelay));
         Ok(())
     }
 
@@ -79,9 +80,8 @@ impl TcpStream {
     ///
     /// `NetworkDown` if the stack has stopped.
     pub async fn nodelay(&self) -> io::Result<bool> {
-        let verb = Verb::GetOption { socket: self.0.0.inner.handle, name: OptionName::Nodelay };
-        match self.0.0.stack().call(verb).await? {
-            Outcome::Option(SocketOption::Nodelay(nodelay)) => Ok(nodelay),
+        match self.0.0.ask_option(OptionName::Nodelay).await? {
+            SocketOption::Nodelay(nodelay) => Ok(nodelay),
             _ => Err(Error::InvalidInput.into()),
         }
     }
@@ -93,11 +93,11 @@ impl TcpStream {
     /// As [`net::TcpStream::set_keepalive`].
     pub async fn set_keepalive(&self, keepalive: Option<Keepalive>) -> io::Result<()> {
         if let Some(Keepalive { idle, interval, count }) = keepalive {
-            self.set(SocketOption::KeepaliveIdle(idle)).await?;
-            self.set(SocketOption::KeepaliveInterval(interval)).await?;
-            self.set(SocketOption::KeepaliveCount(count)).await?;
+            self.0.0.set_option(SocketOption::KeepaliveIdle(idle)).await?;
+            self.0.0.set_option(SocketOption::KeepaliveInterval(interval)).await?;
+            self.0.0.set_option(SocketOption::KeepaliveCount(count)).await?;
         }
-        self.set(SocketOption::Keepalive(keepalive.is_some())).await
+        self.0.0.set_option(SocketOption::Keepalive(keepalive.is_some())).await
     }
 
     /// As [`net::TcpStream::set_user_timeout`].
@@ -106,7 +106,7 @@ impl TcpStream {
     ///
     /// As [`net::TcpStream::set_user_timeout`].
     pub async fn set_user_timeout(&self, timeout: Option<Duration>) -> io::Result<()> {
-        self.set(SocketOption::UserTimeout(timeout)).await
+        self.0.0.set_option(SocketOption::UserTimeout(timeout)).await
     }
 
     /// SO_LINGER at zero: dropping the stream discards what is unsent and sends a RST. A longer time would make the
@@ -116,7 +116,7 @@ impl TcpStream {
     ///
     /// None; tokio's signature.
     pub fn set_zero_linger(&self) -> io::Result<()> {
-        self.tell(SocketOption::Linger(Some(Duration::ZERO)));
+        self.0.0.tell_option(SocketOption::Linger(Some(Duration::ZERO)));
         Ok(())
     }
 
@@ -129,22 +129,20 @@ impl TcpStream {
         self.0.take_error()
     }
 
-    /// Reads what is there, without waiting; 0 is the end of the stream.
+    /// Waits for bytes, and leaves them there (MSG_PEEK); 0 is the end of the stream.
     ///
     /// # Errors
     ///
-    /// `WouldBlock` if nothing is there yet.
-    pub fn try_read(&self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.0.0.recv_with_flags(buffer, Flags::DONTWAIT)
+    /// As reading.
+    pub async fn peek(&self, buffer: &mut [u8]) -> io::Result<usize> {
+        poll_fn(|context| poll_fairly(context, |context| self.0.0.poll_peek(context, buffer))).await
     }
 
-    /// Writes as much as fits, without waiting.
-    ///
-    /// # Errors
-    ///
-    /// `WouldBlock` if nothing fits.
-    pub fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.0.send_with_flags(bytes, Flags::DONTWAIT)
+    /// [`TcpStream::peek`] for those who poll by hand.
+    pub fn poll_peek(&self, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<usize>> {
+        let count = ready!(self.0.0.poll_peek(context, buffer.initialize_unfilled()))?;
+        buffer.advance(count);
+        Poll::Ready(Ok(count))
     }
 
     /// A half that reads and one that writes, borrowed: cheap, and for one task.
@@ -156,30 +154,6 @@ impl TcpStream {
     /// direction down.
     pub fn into_split(self) -> (OwnedReadHalf, OwnedWriteHalf) {
         tcp::into_split(self)
-    }
-
-    pub(super) fn poll_read_shared(&self, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        let count = ready!(poll_fairly(context, |context| self.0.0.poll_recv(context, buffer.initialize_unfilled())))?;
-        buffer.advance(count);
-        Poll::Ready(Ok(()))
-    }
-
-    pub(super) fn poll_write_shared(&self, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        poll_fairly(context, |context| self.0.0.poll_send(context, bytes))
-    }
-
-    pub(super) fn shutdown_write(&self) -> io::Result<()> {
-        self.0.shutdown(Shutdown::Write)
-    }
-
-    /// Tells the stack, and does not wait for its answer.
-    fn tell(&self, option: SocketOption) {
-        self.0.0.stack().tell(Verb::SetOption { socket: self.0.0.inner.handle, option });
-    }
-
-    async fn set(&self, option: SocketOption) -> io::Result<()> {
-        self.0.0.stack().call(Verb::SetOption { socket: self.0.0.inner.handle, option }).await?;
-        Ok(())
     }
 
     /// The connection of a program that blocks, for one that does not.
@@ -214,22 +188,5 @@ impl Inspector {
     }
 }
 
-impl AsyncRead for TcpStream {
-    fn poll_read(self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        self.poll_read_shared(context, buffer)
-    }
-}
-
-impl AsyncWrite for TcpStream {
-    fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        self.poll_write_shared(context, bytes)
-    }
-
-    fn poll_flush(self: Pin<&mut Self>, _context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn poll_shutdown(self: Pin<&mut Self>, _context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(self.shutdown_write())
-    }
-}
+stream_readiness!(TcpStream);
+hops!(TcpStream);

@@ -6,13 +6,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncReadExt, AsyncWriteExt, Interest, Ready};
 use tokio::time::timeout;
 
-use super::{TcpListener, TcpStream, UdpSocket, UnixStream};
+use super::{RawSocket, TcpListener, TcpStream, UdpSocket, UnixStream};
 use crate::config::{Config, Limits};
 use crate::device::pair;
-use crate::net::Stack;
+use crate::net::{Domain, Protocol, Stack};
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -127,6 +127,24 @@ fn an_option_is_set_before_what_is_asked_next() {
 }
 
 #[test]
+fn an_option_is_set_before_what_is_sent_next_and_after_what_was_sent_before() {
+    run(|stack| async move {
+        let open = || RawSocket::open(&stack, Domain::Inet, Protocol::TESTING);
+        let (sender, receiver) = (open().await.unwrap(), open().await.unwrap());
+        let to_self = "127.0.0.1".parse().unwrap();
+        for hops in 1..50 {
+            sender.set_ttl(hops).unwrap();
+            sender.send_to(b"probe", to_self).await.unwrap();
+        }
+        let mut packet = [0; 64];
+        for hops in 1..50 {
+            receiver.recv_from(&mut packet).await.unwrap();
+            assert_eq!(packet[8], hops);
+        }
+    });
+}
+
+#[test]
 fn datagrams_can_be_tried_and_polled_as_well() {
     run(|stack| async move {
         let a = UdpSocket::bind(&stack, "127.0.0.1:0".parse().unwrap()).await.unwrap();
@@ -138,6 +156,76 @@ fn datagrams_can_be_tried_and_polled_as_well() {
         let mut whole = tokio::io::ReadBuf::new(&mut buffer);
         let from = std::future::poll_fn(|context| b.poll_recv_from(context, &mut whole)).await.unwrap();
         assert_eq!((from, whole.filled()), (a.local_addr().unwrap(), b"one".as_slice()));
+    });
+}
+
+#[test]
+fn a_socket_says_when_it_can_be_read_and_written_as_tokios_do() {
+    run(|stack| async move {
+        let (client, mut server) = joined(&stack).await;
+        let either = Interest::READABLE | Interest::WRITABLE;
+        assert_eq!(client.ready(either).await.unwrap(), Ready::WRITABLE);
+        assert!(timeout(Duration::from_millis(10), client.readable()).await.is_err());
+        server.write_all(b"all").await.unwrap();
+        client.readable().await.unwrap();
+        assert_eq!(client.ready(Interest::READABLE).await.unwrap(), Ready::READABLE);
+        let mut buffer = [0; 8];
+        assert_eq!((client.try_read(&mut buffer).unwrap(), &buffer[..3]), (3, b"all".as_slice()));
+        assert_eq!(client.try_read(&mut buffer).unwrap_err().kind(), ErrorKind::WouldBlock);
+        drop(server);
+        client.readable().await.unwrap();
+        assert_eq!(client.try_read(&mut buffer).unwrap(), 0, "the end is something to be read");
+    });
+}
+
+#[test]
+fn what_is_peeked_at_stays() {
+    run(|stack| async move {
+        let (mut client, mut server) = joined(&stack).await;
+        let mut buffer = [0; 8];
+        assert!(timeout(Duration::from_millis(10), client.peek(&mut buffer)).await.is_err());
+        server.write_all(b"bytes").await.unwrap();
+        assert_eq!(client.peek(&mut buffer).await.unwrap(), 5);
+        assert_eq!(client.read(&mut buffer).await.unwrap(), 5);
+
+        let a = UdpSocket::bind(&stack, "127.0.0.1:0".parse().unwrap()).await.unwrap();
+        let b = UdpSocket::bind(&stack, "127.0.0.1:0".parse().unwrap()).await.unwrap();
+        assert_eq!(a.try_send_to(b"letter", b.local_addr().unwrap()).unwrap(), 6);
+        b.readable().await.unwrap();
+        assert_eq!(b.peek_from(&mut buffer).await.unwrap(), (6, a.local_addr().unwrap()));
+        assert_eq!((b.try_recv(&mut buffer).unwrap(), &buffer[..6]), (6, b"letter".as_slice()));
+        assert_eq!(b.try_recv(&mut buffer).unwrap_err().kind(), ErrorKind::WouldBlock);
+    });
+}
+
+#[test]
+fn what_is_set_is_read_back() {
+    run(|stack| async move {
+        let udp = UdpSocket::bind(&stack, "[::1]:0".parse().unwrap()).await.unwrap();
+        udp.set_ttl(9).unwrap();
+        udp.set_broadcast(true).unwrap();
+        udp.set_multicast_loop_v6(false).unwrap();
+        assert_eq!(udp.set_ttl(0).unwrap_err().kind(), ErrorKind::InvalidInput);
+        assert_eq!((udp.ttl().await.unwrap(), udp.broadcast().await.unwrap()), (9, true));
+        assert!(!udp.multicast_loop_v6().await.unwrap() && udp.multicast_loop_v4().await.unwrap());
+    });
+}
+
+#[test]
+fn a_unix_stream_is_split_as_a_connection_is() {
+    run(|stack| async move {
+        let (client, mut server) = UnixStream::pair(&stack).await.unwrap();
+        let (mut reader, mut writer) = client.into_split();
+        writer.write_all(b"all").await.unwrap();
+        drop(writer);
+        let mut heard = String::new();
+        server.read_to_string(&mut heard).await.unwrap();
+        assert_eq!(heard, "all");
+        assert_eq!(server.try_write(b"and back").unwrap(), 8);
+        drop(server);
+        heard.clear();
+        reader.read_to_string(&mut heard).await.unwrap();
+        assert_eq!(heard, "and back");
     });
 }
 

@@ -1,14 +1,15 @@
 use std::future::poll_fn;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll, Waker, ready};
 
 use tokio::io::ReadBuf;
 
 use super::poll_fairly;
+use super::ready::{hops, readiness};
 use crate::error::Error;
 use crate::net::{self, Flags, Stack};
-use crate::socket::{SocketOption, Verb};
+use crate::socket::{OptionName, SocketOption, Verb};
 
 /// A UDP socket, like `tokio::net::UdpSocket`.
 #[derive(Debug)]
@@ -61,7 +62,7 @@ impl UdpSocket {
     ///
     /// None; tokio's signature.
     pub fn set_receive_errors(&self, on: bool) -> io::Result<()> {
-        self.tell(SocketOption::ReceiveErrors(on));
+        self.0.0.tell_option(SocketOption::ReceiveErrors(on));
         Ok(())
     }
 
@@ -128,6 +129,37 @@ impl UdpSocket {
         self.send_from(bytes, self.0.0.connected_peer()?, None).await
     }
 
+    /// [`UdpSocket::recv_from`] that leaves the datagram there (MSG_PEEK).
+    ///
+    /// # Errors
+    ///
+    /// As [`UdpSocket::recv_from`].
+    pub async fn peek_from(&self, buffer: &mut [u8]) -> io::Result<(usize, SocketAddr)> {
+        poll_fn(|context| poll_fairly(context, |context| self.0.0.poll_peek_from(context, buffer))).await
+    }
+
+    /// [`UdpSocket::recv`] that leaves the datagram there (MSG_PEEK).
+    ///
+    /// # Errors
+    ///
+    /// As [`UdpSocket::recv_from`].
+    pub async fn peek(&self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.peek_from(buffer).await.map(|(count, _)| count)
+    }
+
+    /// [`UdpSocket::send_to`] without waiting.
+    ///
+    /// # Errors
+    ///
+    /// `WouldBlock` while too much waits to be sent; as [`UdpSocket::send_to`].
+    pub fn try_send_to(&self, bytes: &[u8], peer: SocketAddr) -> io::Result<usize> {
+        let mut context = Context::from_waker(Waker::noop());
+        match self.0.0.poll_send_from(&mut context, bytes, peer, None) {
+            Poll::Ready(sent) => sent,
+            Poll::Pending => Err(Error::WouldBlock.into()),
+        }
+    }
+
     /// [`UdpSocket::recv`] without waiting.
     ///
     /// # Errors
@@ -167,6 +199,23 @@ impl UdpSocket {
             ready!(poll_fairly(context, |context| self.0.0.poll_recv_to(context, buffer.initialize_unfilled())))?;
         buffer.advance(count);
         Poll::Ready(Ok(peer))
+    }
+
+    /// [`UdpSocket::peek_from`] for those who poll by hand.
+    pub fn poll_peek_from(&self, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<SocketAddr>> {
+        let (count, peer) = ready!(self.0.0.poll_peek_from(context, buffer.initialize_unfilled()))?;
+        buffer.advance(count);
+        Poll::Ready(Ok(peer))
+    }
+
+    /// Whether something is there to be received, for those who poll by hand.
+    pub fn poll_recv_ready(&self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        super::ready::poll(&self.0.0, context, net::Interest::Readable)
+    }
+
+    /// Whether something can be sent, for those who poll by hand.
+    pub fn poll_send_ready(&self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        super::ready::poll(&self.0.0, context, net::Interest::Writable)
     }
 
     /// [`UdpSocket::send`] for those who poll by hand.
@@ -252,7 +301,7 @@ impl UdpSocket {
     ///
     /// None; tokio's signature.
     pub fn set_broadcast(&self, broadcast: bool) -> io::Result<()> {
-        self.tell(SocketOption::Broadcast(broadcast));
+        self.0.0.tell_option(SocketOption::Broadcast(broadcast));
         Ok(())
     }
 
@@ -262,7 +311,7 @@ impl UdpSocket {
     ///
     /// None; tokio's signature.
     pub fn set_multicast_loop_v4(&self, on: bool) -> io::Result<()> {
-        self.tell(SocketOption::MulticastLoop(on));
+        self.0.0.tell_option(SocketOption::MulticastLoop(on));
         Ok(())
     }
 
@@ -272,7 +321,7 @@ impl UdpSocket {
     ///
     /// None; tokio's signature.
     pub fn set_multicast_loop_v6(&self, on: bool) -> io::Result<()> {
-        self.tell(SocketOption::MulticastLoopV6(on));
+        self.0.0.tell_option(SocketOption::MulticastLoopV6(on));
         Ok(())
     }
 
@@ -283,17 +332,48 @@ impl UdpSocket {
     /// `InvalidInput` above 255.
     pub fn set_multicast_ttl_v4(&self, ttl: u32) -> io::Result<()> {
         let ttl = u8::try_from(ttl).map_err(|_| Error::InvalidInput)?;
-        self.tell(SocketOption::MulticastTtl(ttl.into()));
+        self.0.0.tell_option(SocketOption::MulticastTtl(ttl.into()));
         Ok(())
-    }
-
-    /// Tells the stack, and does not wait for its answer.
-    fn tell(&self, option: SocketOption) {
-        self.0.0.stack().tell(Verb::SetOption { socket: self.0.0.inner.handle, option });
     }
 
     async fn set(&self, verb: Verb) -> io::Result<()> {
         self.0.0.stack().call(verb).await?;
         Ok(())
     }
+}
+
+readiness!(UdpSocket);
+hops!(UdpSocket);
+
+/// Getters, which ask the stack.
+macro_rules! getters {
+    ($($(#[$doc:meta])* $get:ident: $name:ident($value:ty);)*) => {
+        impl UdpSocket {
+            $(
+                $(#[$doc])*
+                /// The stack is asked, so it is a future where tokio's is not.
+                ///
+                /// # Errors
+                ///
+                /// `NetworkDown` if the stack has stopped.
+                pub async fn $get(&self) -> io::Result<$value> {
+                    match self.0.0.ask_option(OptionName::$name).await? {
+                        SocketOption::$name(value) => Ok(value),
+                        _ => Err(Error::InvalidInput.into()),
+                    }
+                }
+            )*
+        }
+    };
+}
+
+getters! {
+    /// What [`UdpSocket::set_broadcast`] was told.
+    broadcast: Broadcast(bool);
+    /// What [`UdpSocket::set_multicast_loop_v4`] was told.
+    multicast_loop_v4: MulticastLoop(bool);
+    /// What [`UdpSocket::set_multicast_loop_v6`] was told.
+    multicast_loop_v6: MulticastLoopV6(bool);
+    /// What [`UdpSocket::set_multicast_ttl_v4`] was told.
+    multicast_ttl_v4: MulticastTtl(u32);
 }

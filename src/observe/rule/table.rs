@@ -127,7 +127,7 @@ rules! {
     NeighbourTableFull "neighbour.drop.table-full" "RFC 4861 §7.2.2" "too many neighbours are being asked for; this packet is dropped"
         "a program sends to thousands of addresses of its own network, and nobody is there";
     NeighbourNoSource "neighbour.drop.no-source" "RFC 4861 §7.2.2" "we have no address of this family yet that a neighbour could answer to"
-        "a datagram is sent while our only address is still being asked for";
+        "never, as far as we know: who has no address has no route either, and ip.drop.no-route comes first";
     // ip
     Ip4Truncated "ip4.drop.truncated" "RFC 791 §3.1" "the packet is shorter than its header or its total length says"
         "a packet whose total length says 1500 in a frame of 60 bytes";
@@ -194,7 +194,7 @@ rules! {
     IpUnknownProtocol "ip.answer.protocol-unreachable" "RFC 1122 §3.2.2.1" "nobody here speaks this protocol: Protocol Unreachable"
         "nmap -sO: protocol 47 (GRE)";
     IpTooLarge "ip.drop.too-large" "RFC 791 §3.2, RFC 8200 §4.5" "the packet is larger than the way can carry and must not be fragmented, or larger than IP can say"
-        "a UDP datagram of 3000 bytes with IP_PMTUDISC_DO on a link of 1500";
+        "a raw socket sends a packet with a header of its own, 1400 bytes long, over a tunnel that carries 1300";
     IpReassemblyTimeout "ip.drop.reassembly-timeout" "RFC 1122 §3.3.2, RFC 8200 §4.5" "fragments are missing for too long, the first among them: the datagram is given up in silence"
         "the first fragment of a datagram was lost, and 30 seconds have passed";
     IpReassemblyExceeded "ip.answer.reassembly-timeout" "RFC 1122 §3.3.2, RFC 8200 §4.5" "fragments are missing for too long: the datagram is given up, and its sender is told by Time Exceeded"
@@ -248,7 +248,7 @@ rules! {
     MldMalformed "mld.drop.malformed" "RFC 3810 §5.1, §8.1" "the MLD message is truncated, or its length is that of no version"
         "an MLD query of 10 bytes";
     MldType "mld.drop.type" "RFC 3810 §5" "an MLD message that is for routers"
-        "an MLDv2 report of another host";
+        "another host's MLDv2 report, sent to all nodes instead of the routers";
     MldInvalid "mld.drop.invalid" "RFC 3810 §6.2" "an MLD message that is not from a link-local address, or without hop limit 1 or Router Alert, may come from beyond the link"
         "a query from fd69::100 instead of a link-local address";
     MldQuery "mld.query" "RFC 3810 §6.2" "a router asks which groups we are in; the answer follows after a random delay"
@@ -386,7 +386,7 @@ rules! {
     TcpProbeZeroWindow "tcp.probe.zero-window" "RFC 9293 §3.8.6.1" "the peer's window is closed: one byte asks whether it is still closed"
         "curl --limit-rate 1k: the program on the other side is slow, and its buffer is full";
     TcpUnclassified "tcp.unclassified" "" "a bug: the state machine did something else with the segment than was expected"
-        "never, we hope: every test asserts that it does not happen";
+        "never, we hope: every test of two stacks looks that it does not, and one provokes it behind our guards";
     TcpKeepalive "tcp.keepalive" "RFC 9293 §3.8.4" "the peer has been silent: a segment that it has long had asks whether it is still there"
         "a program has set SO_KEEPALIVE, and the peer has been silent for two hours";
     TcpPaws "tcp.drop.paws" "RFC 7323 §5.3" "the timestamp is older than the last one: a copy from an earlier turn of the sequence numbers, answered with our own ACK"
@@ -404,7 +404,7 @@ rules! {
     TcpRstClosed "tcp.rst.closed" "RFC 1122 §4.2.2.13" "data for a connection whose program has closed it: nobody will read it, so the peer is told by a RST"
         "a program has closed while the peer was still uploading";
     TcpJoined "tcp.drop.joined" "" "a segment for a connection of two programs of this stack that are joined: it has no segments"
-        "somebody on the link sends a segment with the addresses and ports of two joined programs";
+        "a program with a raw socket writes a segment with the addresses and ports of two joined programs";
     TcpRemnantLimit "tcp.drop.remnant-limit" "RFC 9293 §3.6.1" "too many connections are in TIME-WAIT; this one is forgotten at once"
         "a hundred thousand connections end within a minute";
     TcpPanicked "tcp.panic" "" "a bug: the connection's state machine panicked; this connection alone was ended"

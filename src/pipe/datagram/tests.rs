@@ -45,7 +45,7 @@ fn a_queue_is_bounded_in_bytes_and_in_datagrams() {
     assert_eq!(application.try_send(&[0; 936], peer, None), Ok(()), "there is room again");
     let (_application, stack) = Datagrams::new(1 << 20, &memory(), Doorbell::default().bell(0));
     let delivered = (0..1000).filter(|_| stack.deliver(b"", peer, peer.ip())).count();
-    assert_eq!(delivered, DATAGRAMS);
+    assert_eq!(delivered, MOST_DATAGRAMS);
 }
 
 #[test]

@@ -3,9 +3,10 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use super::super::Bell;
+use super::super::joined::{Carrier, JoinedEnd};
 use super::super::link::{Joint, Link, Side};
 use super::super::ring::Ring;
-use super::{JoinedEnd, LOW_WATER, Stream};
+use super::{LOW_WATER, Stream};
 use crate::error::Error;
 
 /// The stack's end of a stream socket.
@@ -13,6 +14,8 @@ pub struct StreamEnd {
     link: Arc<Link<Ring>>,
     /// The application was told, or will be, what the connection died of.
     is_broken: bool,
+    /// The connection stood.
+    has_stood: bool,
     /// Not all that was to be delivered last had room.
     is_full: bool,
 }
@@ -22,7 +25,7 @@ const APPLICATION: Side = Side::Left;
 
 impl StreamEnd {
     pub(super) fn new(link: Arc<Link<Ring>>) -> StreamEnd {
-        StreamEnd { link, is_broken: false, is_full: false }
+        StreamEnd { link, is_broken: false, has_stood: true, is_full: false }
     }
 
     /// Looks after the socket: what the application does from here on rings again.
@@ -34,13 +37,24 @@ impl StreamEnd {
 
     /// The peer has been asked. An earlier try on the same pipe is forgotten.
     pub fn begin_connect(&mut self) {
-        self.is_broken = false;
+        (self.is_broken, self.has_stood) = (false, false);
         self.link.begin_connect();
     }
 
     /// The connection stands.
-    pub fn connected(&self) {
+    pub fn connected(&mut self) {
+        self.has_stood = true;
         self.link.end_connect();
+    }
+
+    /// Whether the application has not been told yet what the connection died of.
+    pub fn has_untold_error(&self) -> bool {
+        self.link.error(APPLICATION).is_some()
+    }
+
+    /// Whether there was a connection, and not only a try to connect.
+    pub fn has_stood(&self) -> bool {
+        self.has_stood
     }
 
     /// Makes this end another application's: from here on the two are joined and there is no stack in between. What is
@@ -52,7 +66,7 @@ impl StreamEnd {
             self.link.end_connect();
         }
         self.link.join(joint, bell);
-        let ends = [Side::Right, Side::Left].map(|side| JoinedEnd::new(Arc::clone(&self.link), side));
+        let ends = JoinedEnd::both(&self.link, Side::Right);
         (Stream::at(&self.link, Side::Right), ends)
     }
 
@@ -98,7 +112,7 @@ impl StreamEnd {
         let count = reader.pop(buffer);
         let room = reader.room();
         drop(reader);
-        if count > 0 && room >= outgoing.queue.capacity() / LOW_WATER {
+        if count > 0 && room >= outgoing.queue.most() / LOW_WATER {
             outgoing.writers.wake(None);
         }
         count

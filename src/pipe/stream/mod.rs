@@ -1,12 +1,10 @@
 mod end;
-mod joined;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]
 mod twins;
 
 pub use end::StreamEnd;
-pub use joined::JoinedEnd;
 
 use std::fmt;
 use std::io::{IoSlice, IoSliceMut};
@@ -16,7 +14,8 @@ use std::task::{Context, Poll, Waker};
 
 use super::Bell;
 use super::deed::Deed;
-use super::link::{Joined, Joint, Link, Side};
+use super::joined::{Carrier, JoinedEnd};
+use super::link::{Joint, Link, Side};
 use super::readiness::{Interest, Readiness};
 use super::ring::Ring;
 use crate::error::{Error, Result};
@@ -109,15 +108,9 @@ impl Stream {
         Stream { link: Arc::clone(link), side }
     }
 
-    /// What the engine keeps of this end and of the other, if it is joined to another application's.
-    pub fn both_ends(&self) -> Option<[Joined; 2]> {
-        self.link.is_joined().then(|| Joined::both(&self.link, self.side))
-    }
-
     /// What the engine keeps of this end and of the other, where two are joined.
     pub fn joined_ends(&self) -> Option<[JoinedEnd; 2]> {
-        let end = |side| JoinedEnd::new(Arc::clone(&self.link), side);
-        self.link.joint().map(|_| [end(self.side), end(self.side.other())])
+        self.link.is_joined().then(|| JoinedEnd::both(&self.link, self.side))
     }
 
     /// Reads what is there; 0 is the end of the stream.
@@ -154,7 +147,7 @@ impl Stream {
         drop(reader);
         if count > 0 {
             self.link.note(self.side, Deed::Read(count));
-            if room >= incoming.queue.capacity() / LOW_WATER {
+            if room >= incoming.queue.most() / LOW_WATER {
                 incoming.writers.wake(self.link.bell(self.side));
             }
             return Ok(count);
@@ -176,6 +169,20 @@ impl Stream {
             0 => self.nothing_to_read(is_over),
             count => Ok(count),
         }
+    }
+
+    /// [`Stream::try_peek`] once the buffer can be filled or there is no room for more; until then, and until the stream
+    /// ends or an error waits, the task is woken later (MSG_PEEK with MSG_WAITALL).
+    pub fn poll_peek_whole(&self, context: &mut Context<'_>, buffer: &mut [u8]) -> Poll<Result<usize>> {
+        let (link, incoming) = (&self.link, self.link.incoming(self.side));
+        incoming.readers.poll(context, || {
+            let is_over = link.is_reading_over(self.side) || link.error(self.side).is_some();
+            let there = incoming.queue.len();
+            if !is_over && there < buffer.len() && there < incoming.queue.most() {
+                return Err(Error::WouldBlock);
+            }
+            self.try_peek(buffer)
+        })
     }
 
     fn nothing_to_read(&self, is_over: bool) -> Result<usize> {
@@ -226,8 +233,9 @@ impl Stream {
             return Ok(self.write_in_vain(wanted));
         }
         let outgoing = link.outgoing(side);
-        let is_first = !outgoing.queue.holds_memory();
         let mut writer = outgoing.queue.writer();
+        // While we hold it, nobody gives memory back.
+        let is_first = !outgoing.queue.holds_memory();
         let mut count = 0;
         for buffer in buffers {
             let here = writer.push(buffer);
@@ -316,13 +324,14 @@ impl Stream {
         let (link, side) = (&*self.link, self.side);
         let (is_reading_over, is_writing_over) = (link.is_reading_over(side), link.is_writing_over(side));
         let outgoing = &link.outgoing(side).queue;
-        let room = outgoing.capacity() - outgoing.len();
+        let most = outgoing.most();
+        let room = most.saturating_sub(outgoing.len());
         let error = link.error(side).is_some();
         Readiness {
             readable: is_reading_over || error || self.unread() > 0,
             writable: is_writing_over
                 || error
-                || (room >= outgoing.capacity().div_ceil(LOW_WATER) && !link.is_connecting())
+                || (room >= most.div_ceil(LOW_WATER) && !link.is_connecting())
                 || (link.is_joined() && link.is_in_vain(side)),
             hang_up: is_reading_over && is_writing_over,
             error,

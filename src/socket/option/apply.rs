@@ -2,13 +2,13 @@
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
-use std::time::Duration;
 
 use super::check::{syn_acks, usual_buffers};
 use super::{OptionName, Options, SYSTEMS, SocketOption, UNBOUNDED};
 use crate::config::Limits;
 use crate::error::{Error, Result};
-use crate::socket::{Descriptor, Domain, Handle, Outcome, Sockets, State};
+use crate::loopback::Loopback;
+use crate::socket::{Descriptor, Domain, Handle, Kind, Outcome, Sockets, State};
 use crate::transport::{
     Below, GroupOption, Header, Headers, Keepalive, MtuDiscovery, PacketOptions, Sharing, TcpOption, Terms, Transport,
 };
@@ -49,6 +49,37 @@ impl Options {
     /// The rings between a connection and its program: for what is read, and for what is written.
     pub(in crate::socket) fn pipe_capacities(&self, limits: &Limits) -> [usize; 2] {
         self.buffer_bounds().map(|bytes| bytes.min(limits.pipe))
+    }
+
+    /// What may wait to be read and to be sent by a socket that is joined to another: where two share a ring and have not
+    /// chosen, each has a half of it.
+    fn joined_bounds(&self, limits: &Limits) -> [usize; 2] {
+        self.buffer_bounds().map(|bytes| if bytes == usize::MAX { limits.pipe / 2 } else { bytes })
+    }
+
+    /// Tells a connection without packets.
+    fn apply_to_joined(&self, slot: usize, limits: &Limits, loopback: &mut Loopback) {
+        loopback.set_abortive(slot, self.linger.is_some_and(|span| span.is_zero()));
+        loopback.set_bounds(slot, self.joined_bounds(limits));
+    }
+
+    /// Tells a connection without packets that has just begun.
+    pub(in crate::socket) fn begin_joined(&self, slot: usize, limits: &Limits, loopback: &mut Loopback) {
+        self.apply_to_joined(slot, limits, loopback);
+        if self.max_segment != UNBOUNDED {
+            loopback.set_max_segment(slot, self.max_segment);
+        }
+    }
+
+    /// What may wait to be sent by a Unix socket of this kind; SO_RCVBUF means nothing to it (`unix(7)`).
+    pub(in crate::socket) fn most_unsent(&self, kind: Kind, limits: &Limits) -> usize {
+        match (kind, self.send_buffer) {
+            (_, SYSTEMS) => usual_buffers(kind, limits)[1],
+            // Bytes are twice as many as asked for, to make room for what Linux needs besides.
+            (Kind::UnixStream, bytes) => bytes / 2,
+            // So are messages, whose length is bounded by what is read back.
+            (_, bytes) => bytes,
+        }
     }
 
     /// What may wait at most at each end of those rings; without a choice, whatever fits.
@@ -147,7 +178,6 @@ impl Sockets {
         if options.get(option.name()) != option {
             Arc::make_mut(options).set(option);
         }
-        let linger = options.linger;
         if option == SocketOption::ReceiveErrors(false) {
             // Linux: skb_errqueue_purge.
             errors.clear();
@@ -162,7 +192,8 @@ impl Sockets {
             }
             State::Listener { slot, .. } => transport.set_terms(slot, options.terms()),
             State::Datagram { slot: Some(slot), .. } => options.apply_to_datagram(slot, transport),
-            State::Joined { slot } => self.loopback.set_abortive(slot, linger == Some(Duration::ZERO)),
+            State::Joined { slot } => options.clone().apply_to_joined(slot, &limits, &mut self.loopback),
+            State::Unix(_) => self.bound_unix(socket),
             State::Packet { slot: Some(slot), .. } => {
                 options.apply_to_packet(*domain == Domain::Inet, slot, transport);
             }
@@ -189,13 +220,17 @@ impl Sockets {
             SocketOption::MaxSegment(wanted) => {
                 let size = match descriptor.state {
                     State::Stream { slot, .. } => transport.segment_size(slot).map(u32::from),
+                    State::Joined { slot } => {
+                        let end = self.loopback.end(slot).ok();
+                        end.map(|end| end.segment_size(below.ip.path_mtu(end.remote().ip())))
+                    }
                     _ => None,
                 };
                 let wanted = if wanted == UNBOUNDED { DEFAULT_SEGMENT } else { wanted };
                 SocketOption::MaxSegment(size.unwrap_or(wanted))
             }
             SocketOption::Mtu(_) => {
-                let peer = peer(&descriptor.state, transport).ok_or(Error::NotConnected)?;
+                let peer = peer(&descriptor.state, &self.loopback, transport).ok_or(Error::NotConnected)?;
                 SocketOption::Mtu(u32::try_from(below.ip.path_mtu(peer.ip())).unwrap_or(u32::MAX))
             }
             kept => kept,
@@ -204,10 +239,11 @@ impl Sockets {
     }
 }
 
-fn peer(state: &State, transport: &mut Transport) -> Option<SocketAddr> {
+fn peer(state: &State, loopback: &Loopback, transport: &mut Transport) -> Option<SocketAddr> {
     match *state {
         State::Stream { slot, .. } => transport.connection(slot).map(|connection| connection.remote()),
         State::Datagram { slot: Some(slot), .. } => transport.datagram(slot).peer(),
+        State::Joined { slot } => loopback.end(slot).ok().map(|end| end.remote()),
         State::Packet { slot: Some(slot), .. } => transport.packet_peer(slot).map(|peer| SocketAddr::new(peer, 0)),
         _ => None,
     }

@@ -8,9 +8,3 @@ fn a_deferred_accept_is_rounded_up_to_the_next_syn_ack() {
         assert_eq!(syn_acks(Duration::from_secs(seconds)), count, "{seconds}");
     }
 }
-
-#[test]
-fn options_are_called_as_in_the_man_pages() {
-    let names = [SocketOption::Nodelay(true), SocketOption::ReuseAddress(true), SocketOption::Ttl(1)];
-    assert_eq!(names.map(|option| option.name().to_string()), ["TCP_NODELAY", "SO_REUSEADDR", "IP_TTL"]);
-}

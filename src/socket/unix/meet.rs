@@ -3,7 +3,7 @@
 use super::{Connected, Recipient, Role, Unix, UnixAddress, UnixPipe};
 use crate::error::{Error, Result};
 use crate::observe::{Close, Time};
-use crate::pipe::{Accepts, Datagrams, Joined, Joint, Stream};
+use crate::pipe::{Accepts, Datagrams, JoinedEnd, Joint, Stream};
 use crate::socket::{Handle, Kind, Outcome, Sockets};
 use crate::transport::{Life, Transport};
 
@@ -85,6 +85,7 @@ impl Sockets {
         accepted.peer = Some(connecting);
         accepted.pipe = Some(far);
         self.unix_mut(socket)?.role = Role::Connected(Connected { end: own_end, peer, closer: None });
+        self.bound_unix(socket);
         if let Role::Listening(end) = &self.unix(other)?.1.role {
             end.deliver(accepted);
             let (waiting, backlog) = (end.waiting(), end.most());
@@ -112,15 +113,15 @@ impl Sockets {
     }
 
     /// Two pipes' ends of this kind.
-    fn join_unix(&self, kind: Kind, sockets: [Handle; 2]) -> Result<(UnixPipe, UnixPipe, [Joined; 2])> {
+    fn join_unix(&self, kind: Kind, sockets: [Handle; 2]) -> Result<(UnixPipe, UnixPipe, [JoinedEnd; 2])> {
         let bells = sockets.map(|socket| self.doorbell.bell(socket.descriptor));
         let (near, far, ends) = if kind == Kind::UnixStream {
             let (near, far) = Stream::joined(Joint::Unix, self.limits.pipe, &self.memory, bells)?;
-            let ends = near.both_ends();
+            let ends = near.joined_ends();
             (UnixPipe::Stream(near), UnixPipe::Stream(far), ends)
         } else {
             let (near, far) = Datagrams::joined(self.limits.datagram_buffer, &self.memory, bells);
-            let ends = near.both_ends();
+            let ends = near.joined_ends();
             (UnixPipe::SeqPacket(near), UnixPipe::SeqPacket(far), ends)
         };
         Ok((near, far, ends.ok_or(Error::InvalidInput)?))

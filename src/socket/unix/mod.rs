@@ -23,10 +23,10 @@ use std::sync::{Arc, OnceLock};
 
 use rand::rngs::StdRng;
 
-use super::{Address, Domain, Handle, Kind, Outcome, Sockets, State};
+use super::{Address, Descriptor, Domain, Handle, Kind, Outcome, Sockets, State};
 use crate::error::{Error, Result};
 use crate::observe::{Close, SocketId, Summary, Time};
-use crate::pipe::{AcceptEnd, Carried, Datagrams, Hold, HoldEnd, Joined, MailSlot, Mailbox, Stream};
+use crate::pipe::{AcceptEnd, Carried, Datagrams, Hold, HoldEnd, JoinedEnd, MailSlot, Mailbox, Stream};
 use crate::transport::{Life, Transport};
 
 /// What a socket is called, as it and its peers see it: it may get its name after they have met.
@@ -112,7 +112,7 @@ enum Role {
 /// One end of a connection.
 #[derive(Debug)]
 struct Connected {
-    end: Joined,
+    end: JoinedEnd,
     /// The other socket.
     peer: Handle,
     /// Who closed first.
@@ -181,7 +181,20 @@ impl Unix {
 
     /// Whether its program has let go, or is about to.
     fn is_dropped(&self) -> bool {
-        self.hold.is_dropped() || matches!(&self.role, Role::Datagram { slot, .. } if slot.is_gone())
+        self.hold.is_dropped()
+            || match &self.role {
+                Role::Datagram { slot, .. } => slot.is_gone(),
+                Role::Listening(end) => end.is_dropped(),
+                Role::Idle | Role::Connected(_) => false,
+            }
+    }
+
+    /// Its end of a connection.
+    pub(super) fn joined_end(&self) -> Option<&JoinedEnd> {
+        match &self.role {
+            Role::Connected(connected) => Some(&connected.end),
+            _ => None,
+        }
     }
 
     /// The stack stops.
@@ -293,6 +306,15 @@ impl Sockets {
         self.names.find(name, kind)
     }
 
+    /// Tells its connection how much may wait to be sent.
+    pub(super) fn bound_unix(&self, socket: Handle) {
+        if let Some(Descriptor { kind, options, state: State::Unix(unix), .. }) = self.find(socket)
+            && let Some(end) = unix.joined_end()
+        {
+            end.set_most_unsent(options.most_unsent(*kind, &self.limits));
+        }
+    }
+
     /// Looks after a socket whose program has rung.
     pub(super) fn answer_unix(&mut self, now: Time, descriptor: usize, transport: &mut Transport) {
         let Some(State::Unix(unix)) = self.table.get(descriptor).map(|entry| &entry.state) else { return };
@@ -309,6 +331,7 @@ impl Sockets {
             }
             Role::Idle | Role::Datagram { .. } => {}
         }
+        self.watch_memory(now, descriptor);
     }
 
     /// One end of a connection has closed its direction: if it is the first, both remember it.

@@ -14,7 +14,7 @@ fn data(length: usize, seed: usize) -> Vec<u8> {
 }
 
 /// The IP packets that went one way, without their Ethernet headers; neighbours and groups are not looked at.
-fn packets(host: &Host, direction: Direction) -> Vec<(Vec<u8>, Fate)> {
+pub(super) fn packets(host: &Host, direction: Direction) -> Vec<(Vec<u8>, Fate)> {
     let is_ip = |frame: &[u8]| match frame[12..14] {
         [8, 0] => true,
         [0x86, 0xdd] => frame[20] != 0 && (frame[20] != 58 || !(133..=137).contains(&frame[54])),
@@ -25,11 +25,15 @@ fn packets(host: &Host, direction: Direction) -> Vec<(Vec<u8>, Fate)> {
 }
 
 /// Gives A a packet as if B's Ethernet address had sent it.
-fn inject(net: &mut Net, packet: &[u8]) -> Fate {
+pub(super) fn inject(net: &mut Net, packet: &[u8]) -> Fate {
     let kind: [u8; 2] = if packet[0] >> 4 == 4 { [8, 0] } else { [0x86, 0xdd] };
-    let frame = [&config_a().mac.0[..], &config_b().mac.0, &kind, packet].concat();
+    inject_frame(net, &[&config_a().mac.0[..], &config_b().mac.0, &kind, packet].concat())
+}
+
+/// Gives A a frame.
+pub(super) fn inject_frame(net: &mut Net, frame: &[u8]) -> Fate {
     let mut out = Frames::new();
-    let step = net.a.stack.step(net.now, [frame.as_slice()], &mut Vec::new(), &mut out, &mut net.a.seen);
+    let step = net.a.stack.step(net.now, [frame], &mut Vec::new(), &mut out, &mut net.a.seen);
     net.a.deadline = step.deadline;
     for (frame, _) in out.iter() {
         net.a.device.transmit(net.now, frame, Offload::None).unwrap();
@@ -38,7 +42,7 @@ fn inject(net: &mut Net, packet: &[u8]) -> Fate {
 }
 
 /// An ICMP error from B about a packet of A's, with valid checksums.
-fn icmp_error(kind: u8, code: u8, word: u32, about: &[u8]) -> Vec<u8> {
+pub(super) fn icmp_error(kind: u8, code: u8, word: u32, about: &[u8]) -> Vec<u8> {
     let (is_v4, length) = (about[0] >> 4 == 4, about.len().min(500));
     let mut message = [&[kind, code, 0, 0], &word.to_be_bytes()[..], &about[..length]].concat();
     let mut sum = |source: &str, destination: &str, protocol| {

@@ -567,3 +567,34 @@ fn an_mld_query_from_beyond_the_link_is_not_answered() {
     net.run(seconds(3));
     assert_eq!(reports(&net, seen, false), []);
 }
+
+/// An MLDv1 report or Done, or the header of an MLDv2 report, about GROUP6.
+fn mld_from_host(kind: u8) -> Vec<u8> {
+    let group: Ipv6Addr = GROUP6.parse().unwrap();
+    [&[kind, 0, 0, 0, 0, 0, 0, 0][..], &group.octets()].concat()
+}
+
+#[test]
+fn with_an_old_mld_querier_another_hosts_report_stands_for_ours() {
+    let mut net = rested();
+    let a = net.bind_a(at("::", 5000));
+    join(&mut net, a.handle, GROUP6).unwrap();
+    net.run(seconds(3));
+    feed(&mut net, &mld(ROUTER, "ff02::1", 1, true, &mld_query(1, "::", 1000)));
+    let seen = net.a.seen.frames.len();
+    feed(&mut net, &mld("fe80::77", GROUP6, 1, true, &mld_from_host(131)));
+    assert_eq!(net.a.stack.counters().of(Rule::MldHeard), 1);
+    net.run(seconds(2));
+    let group: Ipv6Addr = GROUP6.parse().unwrap();
+    assert!(reports(&net, seen, false).iter().all(|(_, _, message)| message[8..24] != group.octets()));
+}
+
+/// A Done of version 1 and a report of version 2, sent where we hear them.
+#[test]
+fn what_other_hosts_tell_mld_routers_is_not_for_us() {
+    let mut net = rested();
+    for kind in [132, 143] {
+        feed(&mut net, &mld("fe80::77", "ff02::1", 1, true, &mld_from_host(kind)));
+    }
+    assert_eq!(net.a.stack.counters().of(Rule::MldType), 2);
+}

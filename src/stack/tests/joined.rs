@@ -1,9 +1,12 @@
 //! Two sockets of one stack, joined: no packet exists.
 
+use std::io::IoSlice;
+
 use super::*;
 use crate::error::Error;
 use crate::observe::{Rule, TcpState};
-use crate::socket::SocketOption;
+use crate::pipe::Stream;
+use crate::socket::{Domain, Kind, SocketOption, UnixPipe};
 
 /// A stack alone. Whatever a test does: there was no packet, and at the end nothing is left.
 struct Alone(Net);
@@ -300,4 +303,140 @@ fn memory_is_given_back_when_nothing_moves_and_nothing_is_due_after_that() {
     }
     drop((client, server, listener));
     alone.0.settle();
+}
+
+#[test]
+fn idle_unix_streams_give_their_memory_back_as_well() {
+    let mut alone = Alone::new();
+    let Ok(Outcome::UnixPair(pair)) = alone.0.call_a(Verb::OpenPair { kind: Kind::UnixStream }) else { panic!() };
+    let [Some(UnixPipe::Stream(one)), Some(UnixPipe::Stream(other))] =
+        pair.each_ref().map(|socket| socket.pipe.as_ref())
+    else {
+        panic!()
+    };
+    let before = alone.0.a.stack.memory_used();
+    for _ in 0..2 {
+        assert_eq!(one.try_write(&[1; 20_000]), Ok(20_000));
+        assert_eq!(other.try_read(&mut [0; 20_000]), Ok(20_000));
+        alone.0.settle();
+        assert!(alone.0.a.stack.memory_used() >= before + 20_000);
+        alone.0.run(Duration::from_secs(5));
+        assert_eq!(alone.0.a.stack.memory_used(), before);
+        assert!(alone.0.a.deadline.is_none_or(|at| at > alone.0.now + Duration::from_secs(5)));
+    }
+    drop(pair);
+    alone.0.settle();
+}
+
+/// How many bytes `stream` takes of which nobody reads any.
+fn taken(stream: &Stream) -> usize {
+    std::iter::from_fn(|| stream.try_write(&[0; 1000]).ok()).sum()
+}
+
+#[test]
+fn buffers_bound_what_is_on_its_way_whenever_they_are_chosen() {
+    let mut alone = Alone::new();
+    let set = |alone: &mut Alone, socket, option| {
+        alone.0.call_a(Verb::SetOption { socket, option }).unwrap();
+    };
+    // Before it connects: of the listener, whose choice goes to who is accepted, and of the client.
+    let fresh = |alone: &mut Alone| match alone.0.call_a(Verb::Open { domain: Domain::Inet, kind: Kind::Tcp }) {
+        Ok(Outcome::Fresh(socket)) => socket,
+        other => panic!("{other:?}"),
+    };
+    let (listening, connecting) = (fresh(&mut alone), fresh(&mut alone));
+    set(&mut alone, listening, SocketOption::ReceiveBuffer(4096));
+    set(&mut alone, connecting, SocketOption::SendBuffer(8192));
+    let remote = at("127.0.0.1", 80);
+    alone.0.call_a(Verb::Bind { socket: listening, local: remote.into() }).unwrap();
+    let Ok(Outcome::Listener(listener)) = alone.0.call_a(Verb::Listen { socket: listening, backlog: 4 }) else {
+        panic!()
+    };
+    let verb = Verb::Connect { socket: connecting, remote: remote.into() };
+    let Ok(Outcome::Connecting(Some(client))) = alone.0.call_a(verb) else { panic!() };
+    let server = listener.queue.try_accept().unwrap();
+    assert_eq!(taken(&client), 4096 + 8192);
+    assert!(!client.readiness().writable);
+    let ring = Limits::default().pipe;
+    assert_eq!(taken(&server.pipe), ring, "the other way nobody has chosen");
+    // After that, in both directions: what is there stays, and there is room when enough of it is read.
+    set(&mut alone, server.handle, SocketOption::ReceiveBuffer(2048));
+    let mut buffer = vec![0; ring];
+    assert_eq!(server.pipe.try_read(&mut buffer[..2048]), Ok(2048));
+    assert_eq!(client.try_write(b"x"), Err(Error::WouldBlock));
+    assert_eq!(server.pipe.try_read(&mut buffer), Ok(10_240));
+    assert_eq!(taken(&client), 2048 + 8192);
+    set(&mut alone, connecting, SocketOption::SendBuffer(16_384));
+    assert_eq!(taken(&client), 8192);
+    set(&mut alone, connecting, SocketOption::SendBuffer(1 << 20));
+    assert_eq!(taken(&client), ring - 2048 - 16_384);
+    drop((client, server, listener));
+    alone.0.settle();
+}
+
+#[test]
+fn the_send_buffer_bounds_unix_sockets_too() {
+    let mut alone = Alone::new();
+    for (kind, most) in [(Kind::UnixStream, 8192), (Kind::UnixSeqPacket, 2 * 8192)] {
+        let Ok(Outcome::UnixPair(pair)) = alone.0.call_a(Verb::OpenPair { kind }) else { panic!() };
+        let option = SocketOption::SendBuffer(8192);
+        alone.0.call_a(Verb::SetOption { socket: pair[0].handle, option }).unwrap();
+        // unix(7): the receiver's has no effect.
+        let option = SocketOption::ReceiveBuffer(4096);
+        alone.0.call_a(Verb::SetOption { socket: pair[1].handle, option }).unwrap();
+        let sent: usize = match &pair[0].pipe {
+            Some(UnixPipe::Stream(stream)) => taken(stream),
+            Some(UnixPipe::SeqPacket(messages)) => {
+                let message = [0; 1000];
+                assert_eq!(messages.try_send_message(&[IoSlice::new(&[0; 20_000])], ()), Err(Error::MessageTooLong));
+                let send = || messages.try_send_message(&[IoSlice::new(&message)], ()).ok().map(|()| 1000);
+                std::iter::from_fn(send).sum()
+            }
+            other => panic!("{other:?}"),
+        };
+        assert!((most - 1500..=most).contains(&sent), "{kind:?} {sent}");
+        drop(pair);
+        alone.0.settle();
+    }
+}
+
+#[test]
+fn what_was_sent_before_an_option_is_set_goes_out_as_the_socket_was_then() {
+    let mut alone = Alone::new();
+    let (one, other) = (alone.0.bind_a(at("127.0.0.1", 0)), alone.0.bind_a(at("0.0.0.0", 0)));
+    let option = |permission| Verb::SetOption { socket: one.handle, option: SocketOption::Broadcast(permission) };
+    alone.0.call_a(option(true)).unwrap();
+    // More than one round of them.
+    for _ in 0..200 {
+        one.pipe.try_send(b"x", at("127.0.0.1", other.local.port()), None).unwrap();
+    }
+    one.pipe.try_send(b"all", at("127.255.255.255", other.local.port()), None).unwrap();
+    alone.0.call_a(option(false)).unwrap();
+    one.pipe.try_send(b"none", at("127.255.255.255", other.local.port()), None).unwrap();
+    alone.0.settle();
+    let lengths: Vec<_> = std::iter::from_fn(|| other.pipe.try_receive(&mut [0; 8]).ok()).map(|got| got.0).collect();
+    assert_eq!((lengths.len(), lengths.last()), (201, Some(&3)));
+    assert_eq!(one.pipe.take_error(), Err(Error::PermissionDenied));
+    drop((one, other));
+    alone.0.settle();
+    // A broadcast is for many, and so it went by packets.
+    alone.0.a.seen.packets.clear();
+}
+
+#[test]
+fn what_is_deferred_is_not_joined_but_waits_for_data() {
+    let mut net = Net::new();
+    let Ok(Outcome::Fresh(socket)) = net.call_a(Verb::Open { domain: Domain::Inet, kind: Kind::Tcp }) else { panic!() };
+    let option = SocketOption::DeferAccept(Duration::from_secs(7));
+    net.call_a(Verb::SetOption { socket, option }).unwrap();
+    net.call_a(Verb::Bind { socket, local: at("127.0.0.1", 80).into() }).unwrap();
+    let Ok(Outcome::Listener(listener)) = net.call_a(Verb::Listen { socket, backlog: 4 }) else { panic!() };
+    let verb = Verb::OpenStream { local: None, remote: at("127.0.0.1", 80) };
+    let Ok(Outcome::Stream(client)) = net.call_a(verb) else { panic!() };
+    net.settle();
+    assert!(listener.queue.try_accept().is_err());
+    client.pipe.try_write(b"data").unwrap();
+    net.settle();
+    let server = listener.queue.try_accept().unwrap();
+    assert_eq!(server.pipe.try_read(&mut [0; 8]), Ok(4));
 }

@@ -1,9 +1,11 @@
 //! What connections cost in memory: the idle nothing, all together no more than the limit.
 
+use super::echo::{next, open_a, open_b};
 use super::*;
 use crate::config::Limits;
 use crate::error::Error;
 use crate::observe::Rule;
+use crate::socket::{Domain, Kind, Protocol};
 
 /// A's end writes, B's end reads and compares, in chunks.
 fn transfer(net: &mut Net, from: &StreamSocket, to: &StreamSocket, total: usize) {
@@ -135,4 +137,28 @@ fn datagrams_count_and_at_the_limit_they_are_dropped_by_a_rule_that_says_so() {
     drop(sockets);
     net.settle();
     assert_eq!(net.a.stack.memory_used(), 0);
+}
+
+#[test]
+fn packets_for_raw_sockets_count_too() {
+    let mut net = Net::with(FaultConfig::default(), small(64 * 1024), config_b());
+    let sockets: Vec<_> = (0..2).map(|_| open_a(&mut net, Domain::Inet, Kind::Raw(Protocol::TESTING))).collect();
+    let peer = open_b(&mut net, Domain::Inet, Kind::Raw(Protocol::TESTING));
+    for _ in 0..200 {
+        peer.pipe.try_send(&[7; 1400], at(A, 0), None).unwrap();
+        net.settle();
+        assert!(net.a.stack.memory_used() < 64 * 1024 + 2 * 1500);
+    }
+    assert!(net.a.stack.counters().of(Rule::RawMemoryLimit) > 100);
+    // Reading makes room.
+    for socket in &sockets {
+        while next(socket).is_ok() {
+            net.settle();
+        }
+    }
+    peer.pipe.try_send(b"again", at(A, 0), None).unwrap();
+    net.settle();
+    for socket in &sockets {
+        assert_eq!(next(socket).map(|(packet, _)| packet[20..].to_vec()), Ok(b"again".to_vec()));
+    }
 }

@@ -1,11 +1,11 @@
-//! A panic in one connection's state machine ends that connection, and nothing else.
+//! A panic in one connection's state machine ends that connection, and nothing else; and what it does unasked is noticed.
 
 use smoltcp::wire::{TcpControl, TcpRepr};
 
 use super::wire::{Bench, frame, segment};
 use super::*;
 use crate::error::Error;
-use crate::observe::Rule;
+use crate::observe::{Counters, Rule};
 
 impl Bench {
     /// Gives the state machine of one connection a segment, around every guard.
@@ -54,4 +54,23 @@ fn a_panic_ends_its_connection_alone() {
     let answers = bench.send(&ack, Duration::from_secs(1));
     assert_eq!(answers.last().unwrap().ack, Some(5011));
     assert_eq!(whole.pipe.try_read(&mut [0; 16]), Ok(10));
+}
+
+/// Every segment is followed by a look at what the state machine made of it. Here it has taken an acknowledgment that
+/// its guards never saw, and so holds fewer bytes than were handed over and not acknowledged.
+#[test]
+fn a_state_machine_that_did_something_else_than_was_expected_is_noticed() {
+    let mut bench = Bench::new();
+    let theirs = bench.establish(1000);
+    let stream = bench.listener.queue.try_accept().unwrap();
+    stream.pipe.try_write(&[7; 1000]).unwrap();
+    bench.idle(Duration::ZERO);
+    let ack = Some(theirs.wrapping_add(1));
+    bench.send(&TcpRepr { payload: b"a", ..segment(TcpControl::Psh, 1001, ack) }, Duration::ZERO);
+    assert_eq!(bench.fate().rule, None, "nothing is wrong yet");
+    bench.feed_unguarded(&segment(TcpControl::None, 1002, Some(theirs.wrapping_add(501))));
+    bench.send(&TcpRepr { payload: b"b", ..segment(TcpControl::Psh, 1002, ack) }, Duration::ZERO);
+    assert_eq!(bench.fate().rule, Some(Rule::TcpUnclassified));
+    // No other test may see it: the end of each looks.
+    *bench.net.a.stack.counters_mut() = Counters::default();
 }

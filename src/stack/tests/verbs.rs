@@ -61,9 +61,11 @@ fn a_connect_does_not_wait_and_a_refused_one_may_be_tried_again() {
     let Ok(Outcome::Connecting(Some(pipe))) = net.call_a(Verb::Connect { socket, remote: at(B, 80).into() }) else {
         panic!()
     };
-    assert!(pipe.is_connecting() || pipe.try_connected() == Err(Error::ConnectionRefused));
     net.run(Duration::from_secs(1));
     let _listener = net.call_b(Verb::OpenListener { local: at(B, 80), backlog: 1, v6_only: true }).unwrap();
+    let again = Verb::Connect { socket, remote: at(B, 80).into() };
+    assert_eq!(done(net.call_a(again)), Err(Error::AlreadyInProgress), "until somebody has been told");
+    assert_eq!(pipe.try_connected(), Err(Error::ConnectionRefused));
     assert!(matches!(net.call_a(Verb::Connect { socket, remote: at(B, 80).into() }), Ok(Outcome::Connecting(None))));
     net.run(Duration::from_secs(1));
     assert_eq!(pipe.try_connected(), Ok(()));
@@ -120,4 +122,18 @@ fn a_udp_socket_that_was_not_bound_is_bound_by_its_first_datagram() {
     net.settle();
     let (count, from, _) = a.pipe.try_receive(&mut buffer).unwrap();
     assert_eq!((count, from), (4, at("::ffff:192.168.69.100", 9)));
+}
+
+#[test]
+fn what_a_program_closes_is_closed_for_its_next_call() {
+    let mut net = Net::new();
+    for _ in 0..2 {
+        // Not settled in between.
+        drop(net.listen_a(at("0.0.0.0", 80), 16));
+        drop(net.bind_a(at("0.0.0.0", 80)));
+    }
+    let listener = net.listen_a(at("0.0.0.0", 80), 16);
+    listener.queue.shut_down();
+    let connect = net.call_a(Verb::OpenStream { local: None, remote: at("127.0.0.1", 80) });
+    assert_eq!(connect.map(|_| ()), Err(Error::ConnectionRefused));
 }

@@ -36,7 +36,10 @@ impl Transport {
 
     fn joinable(&self, ends: &Ends) -> Option<usize> {
         match self.ports.listener(ends.remote, ends.local) {
-            Some(Bound::Listener(slot)) if !self.listeners[slot].is_full() => Some(slot),
+            // With TCP_DEFER_ACCEPT who connects is there before who accepts: that takes a handshake.
+            Some(Bound::Listener(slot)) if !self.listeners[slot].is_full() && self.listeners[slot].terms.defer == 0 => {
+                Some(slot)
+            }
             _ => None,
         }
     }

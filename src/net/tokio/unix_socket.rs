@@ -9,6 +9,8 @@ use std::task::{Context, Poll, ready};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::poll_fairly;
+use super::ready::{readiness, stream_readiness};
+use super::unix::{self, OwnedReadHalf, OwnedWriteHalf, ReadHalf, WriteHalf};
 use crate::net::unix::{as_unix, named};
 use crate::net::{self, BACKLOG, Domain, SockAddr, Socket, Stack, Type};
 
@@ -152,33 +154,24 @@ impl UnixStream {
         self.0.take_error()
     }
 
+    /// A half that reads and one that writes, borrowed: cheap, and for one task.
+    pub fn split(&mut self) -> (ReadHalf<'_>, WriteHalf<'_>) {
+        unix::split(self)
+    }
+
+    /// A half that reads and one that writes, each for a task of its own. Dropping the one that writes shuts that
+    /// direction down.
+    pub fn into_split(self) -> (OwnedReadHalf, OwnedWriteHalf) {
+        unix::into_split(self)
+    }
+
     /// The same connection for a program that blocks.
     pub fn into_std(self) -> net::UnixStream {
         self.0
     }
 }
 
-impl AsyncRead for UnixStream {
-    fn poll_read(self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        let count = ready!(poll_fairly(context, |context| self.0.0.poll_recv(context, buffer.initialize_unfilled())))?;
-        buffer.advance(count);
-        Poll::Ready(Ok(()))
-    }
-}
-
-impl AsyncWrite for UnixStream {
-    fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &[u8]) -> Poll<io::Result<usize>> {
-        poll_fairly(context, |context| self.0.0.poll_send(context, buffer))
-    }
-
-    fn poll_flush(self: Pin<&mut Self>, _context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn poll_shutdown(self: Pin<&mut Self>, _context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(self.0.shutdown(Shutdown::Write))
-    }
-}
+stream_readiness!(UnixStream);
 
 /// A Unix socket of messages, like `tokio::net::UnixDatagram`.
 #[derive(Debug)]
@@ -299,3 +292,5 @@ impl UnixDatagram {
         self.0
     }
 }
+
+readiness!(UnixDatagram);

@@ -2,7 +2,7 @@
 
 use smoltcp::wire::Ipv4Packet;
 
-use super::echo::{next, open_a, open_b, packets_of_a, set_a};
+use super::super::echo::{next, open_a, open_b, packets_of_a, set_a};
 use super::*;
 use crate::error::Error;
 use crate::observe::Rule;
