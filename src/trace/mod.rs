@@ -1,8 +1,8 @@
 //! What happens in a stack, as lines of text on [`log`].
 //!
-//! [`Text`] is an [`Observer`](crate::observe::Observer) that explains. It decodes each frame again with etherparse, from the first byte to the
-//! last, and shares no code with the layers that made or took the frame: when the two disagree, one of them is wrong.
-//! Each checksum is shown as the frame carries it and as etherparse computes it.
+//! [`Text`] is an [`Observer`](crate::observe::Observer) that explains. It decodes each frame again with etherparse,
+//! from the first byte to the last, and shares no code with the layers that made or took the frame: when the two
+//! disagree, one of them is wrong. Each checksum is shown as the frame carries it and as etherparse computes it.
 //!
 //! # What is written where
 //!
