@@ -84,7 +84,8 @@ watched() {
   done
   shift
   printf '$ tapsock trace %s &\n$ %s\n' "${arguments[*]}" "$*"
-  timeout 30 "$tapsock" trace "${arguments[@]}" >"$work/trace" 2>"$work/attached" &
+  : >"$work/attached" # now, and not when the next line is run: what the one before said must be gone
+  timeout 30 "$tapsock" trace "${arguments[@]}" >"$work/trace" 2>>"$work/attached" &
   trace=$!
   await 10 is_watching || broken "tapsock trace does not watch: $(cat "$work/attached")"
   "$@" >"$work/said" 2>&1 || true
