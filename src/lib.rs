@@ -19,6 +19,7 @@
 //! | [`device`] | frames in and out: the TAP, linked pairs in memory, faults on purpose |
 //! | [`trace`] | events in words, through `log`; captured packets, to the last bit |
 //! | [`pipe`] | what joins a program to its socket |
+//! | [`recording`], [`tape`] | what enters a stack, in a file, and the same stack again |
 //! | [`memory`] | the slab that buffers come from |
 //! | [`observe`] | what can be seen: events, rules, counters |
 //! | [`error`], [`config`] | one errno-shaped error; resolved settings and limits |
@@ -37,9 +38,11 @@ pub mod memory;
 pub mod net;
 pub mod observe;
 pub mod pipe;
+pub mod recording;
 pub mod services;
 pub mod socket;
 pub mod stack;
+pub mod tape;
 pub mod tools;
 pub mod trace;
 pub mod transport;

@@ -11,6 +11,7 @@ use serde_json::Value;
 use tapsock::config::{Config, Mac};
 use tapsock::net::tokio::UdpSocket as AsyncUdpSocket;
 use tapsock::net::{Stack, TcpStream};
+use tapsock::services::http::Metrics;
 use tapsock::services::{self, Service};
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
@@ -47,7 +48,8 @@ impl World {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         assert_eq!(server.wait_ready().unwrap(), []);
         assert_eq!(client.wait_ready().unwrap(), []);
-        runtime.block_on(services::run(server.clone(), Service::ALL)).unwrap();
+        let metrics = Metrics::new(|| async { "# EOF\n".to_owned() });
+        runtime.block_on(services::run_with(server.clone(), Service::ALL, Some(metrics))).unwrap();
         let (handle, (stop, stopped)) = (runtime.handle().clone(), oneshot::channel());
         let thread = thread::spawn(move || {
             let _ = runtime.block_on(stopped);
@@ -366,12 +368,21 @@ fn requests_for_what_is_not_there_are_answered_with_what_is() {
         ("DELETE / HTTP/1.1", 405, "try: curl"),
         ("POST /bytes?n=1 HTTP/1.1", 405, "is there to read"),
         ("GET /discard HTTP/1.1", 405, "takes bytes"),
+        ("PUT /metrics HTTP/1.1", 405, "is there to read"),
     ] {
         let response = world.request(&format!("{request}\r\nHost: a\r\nConnection: close\r\n\r\n"));
         assert_eq!(response.status, status, "{request}");
         assert!(response.text().contains(part), "{request}: {}", response.text());
         assert_eq!(response.headers.contains("\r\nallow: "), status == 405, "{request}");
     }
+}
+
+#[test]
+fn metrics_are_what_whoever_offers_the_service_says_they_are() {
+    let world = World::new();
+    let response = world.request("GET /metrics HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
+    assert_eq!((response.status, response.text()), (200, "# EOF\n"));
+    assert!(response.headers.contains("\r\ncontent-type: application/openmetrics-text; version=1.0.0;"));
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! What a segment costs among many connections, what an idle connection costs, and how many a second can come and go.
 //!
-//! `cargo bench --bench connections [cost|memory|churn]`. One thread, no I/O, no clock but the virtual one; the peer is
+//! `cargo bench --bench connections [cost|memory|churn|path]`. One thread, no I/O, no clock but the virtual one; the peer is
 //! crafted segments and is not measured. See benches/README.md.
 
 #![allow(clippy::print_stdout, clippy::expect_used, clippy::panic, missing_docs, unreachable_pub)]
@@ -28,6 +28,49 @@ fn main() {
     }
     if wants("churn") {
         churn();
+    }
+    // Of no use to a person: scripts/bench.sh trace counts its instructions.
+    if let ["path", way, rounds] = wanted.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+        path(way, rounds.parse().expect("a number of rounds"));
+    }
+}
+
+/// The data path, so often that its instructions can be counted: 64 connections at a time, each of which
+///
+/// - `exchange`: brings 100 bytes that the program reads and answers;
+/// - `receive`: brings full segments, which the program reads;
+/// - `send`: takes 16 KiB that the program writes, in full segments;
+/// - `connect`: comes, brings a byte and goes.
+fn path(way: &str, rounds: usize) {
+    let mut bench = Bench::new(Limits::default());
+    if way == "connect" {
+        come_and_go(&mut bench, rounds);
+        return;
+    }
+    let (mut remotes, sockets) = bench.establish(0, BURST);
+    let mut buffer = vec![0x55; 16 * 1024];
+    let (comes, reads, writes): (&[u8], usize, usize) = match way {
+        "exchange" => (&[0x55; 100], 100, 100),
+        "receive" => (&[0x55; 1460], 1460, 0),
+        "send" => (&[], 0, buffer.len()),
+        other => panic!("there are exchange, receive, send and connect, and no '{other}'"),
+    };
+    for _ in 0..rounds {
+        for remote in &mut remotes {
+            bench.send(remote, TcpControl::None, comes);
+        }
+        bench.step();
+        bench.step_after(|_| {
+            for socket in &sockets {
+                if reads > 0 {
+                    assert_eq!(socket.pipe.try_read(&mut buffer[..reads]), Ok(reads));
+                }
+                if writes > 0 {
+                    assert_eq!(socket.pipe.try_write(&buffer[..writes]), Ok(writes));
+                }
+            }
+        });
+        bench.read(index, &mut remotes);
     }
 }
 
@@ -133,45 +176,50 @@ fn churn() {
     let mut best = f64::INFINITY;
     for _ in 0..PASSES {
         bench.busy = Duration::ZERO;
-        for burst in 0..CONNECTIONS / BURST {
-            let first = burst * BURST;
-            let (mut remotes, sockets): (Vec<_>, Vec<_>) = bench.establish(first, BURST);
-            let find = |address, port| index(address, port) - first;
-            let mut each = |bench: &mut Bench, control, payload: &[u8]| {
-                for remote in &mut remotes {
-                    bench.send(remote, control, payload);
-                }
-                bench.step();
-                bench.read(find, &mut remotes);
-            };
-            each(&mut bench, TcpControl::Psh, b"x");
-            bench.step_after(|_| {
-                for socket in &sockets {
-                    let mut byte = [0];
-                    assert_eq!(socket.pipe.try_read(&mut byte), Ok(1));
-                    assert_eq!(socket.pipe.try_write(&byte), Ok(1));
-                }
-            });
-            bench.read(find, &mut remotes);
-            let mut each = |bench: &mut Bench, control, payload: &[u8]| {
-                for remote in &mut remotes {
-                    bench.send(remote, control, payload);
-                }
-                bench.step();
-                bench.read(find, &mut remotes);
-            };
-            each(&mut bench, TcpControl::Fin, b"");
-            bench.step_after(|_| drop(sockets));
-            bench.read(find, &mut remotes);
-            for remote in &mut remotes {
-                bench.send(remote, TcpControl::None, b"");
-            }
-            bench.step();
-            bench.read(find, &mut remotes);
-        }
+        come_and_go(&mut bench, CONNECTIONS / BURST);
         assert_eq!(bench.sockets(), 1, "every connection is gone");
         best = best.min(bench.busy.as_secs_f64() / (CONNECTIONS / BURST * BURST) as f64);
     }
     let _ = remote(0);
     println!("\nhandshake, one byte each way, close: {:.2} µs, {:.0} connections a second", best * 1e6, 1.0 / best);
+}
+
+/// So many bursts of connections.
+fn come_and_go(bench: &mut Bench, bursts: usize) {
+    for burst in 0..bursts {
+        let first = burst * BURST;
+        let (mut remotes, sockets): (Vec<_>, Vec<_>) = bench.establish(first, BURST);
+        let find = |address, port| index(address, port) - first;
+        let mut each = |bench: &mut Bench, control, payload: &[u8]| {
+            for remote in &mut remotes {
+                bench.send(remote, control, payload);
+            }
+            bench.step();
+            bench.read(find, &mut remotes);
+        };
+        each(bench, TcpControl::Psh, b"x");
+        bench.step_after(|_| {
+            for socket in &sockets {
+                let mut byte = [0];
+                assert_eq!(socket.pipe.try_read(&mut byte), Ok(1));
+                assert_eq!(socket.pipe.try_write(&byte), Ok(1));
+            }
+        });
+        bench.read(find, &mut remotes);
+        let mut each = |bench: &mut Bench, control, payload: &[u8]| {
+            for remote in &mut remotes {
+                bench.send(remote, control, payload);
+            }
+            bench.step();
+            bench.read(find, &mut remotes);
+        };
+        each(bench, TcpControl::Fin, b"");
+        bench.step_after(|_| drop(sockets));
+        bench.read(find, &mut remotes);
+        for remote in &mut remotes {
+            bench.send(remote, TcpControl::None, b"");
+        }
+        bench.step();
+        bench.read(find, &mut remotes);
+    }
 }

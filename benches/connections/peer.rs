@@ -152,6 +152,7 @@ impl Bench {
     }
 
     /// The same after `work` of a program, which counts as the stack's time does.
+    #[inline(never)] // callgrind is told to count what is in here (scripts/bench.sh trace)
     pub fn step_after(&mut self, work: impl FnOnce(Option<&ListenerSocket>)) {
         let start = processor_time();
         work(self.listener.as_ref());

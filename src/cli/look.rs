@@ -3,11 +3,13 @@
 use std::io::{self, IsTerminal};
 use std::net::IpAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::Args;
 
 use crate::daemon::Failure;
 use crate::tools::ss::{self, IpVersion};
+use crate::tools::stats;
 use crate::tools::trace::{self, Depth, Filter, Form, Kind, SocketId, Tracing};
 
 /// Which daemon.
@@ -205,6 +207,46 @@ pub struct Trace {
     /// Write made-up packets, marked as such, for what went by the fast loopback and had none
     #[arg(long, requires = "write")]
     pub synthesise_loopback: bool,
+}
+
+/// The arguments of `tapsock stats`.
+#[derive(Debug, Args)]
+pub struct Stats {
+    /// Which daemon.
+    #[command(flatten)]
+    pub looked: Looked,
+
+    /// Again and again, every so many seconds (1), with what has come since
+    #[arg(short, long, value_name = "SECONDS", num_args = 0..=1, default_missing_value = "1",
+          value_parser = super::tools::seconds)]
+    pub watch: Option<Duration>,
+
+    /// End after so many times
+    #[arg(short, long, value_name = "N", requires = "watch", value_parser = clap::value_parser!(u64).range(1..))]
+    pub count: Option<u64>,
+
+    /// One JSON object a line: docs/control.md
+    #[arg(long, conflicts_with = "openmetrics")]
+    pub json: bool,
+
+    /// As at /metrics, for Prometheus
+    #[arg(long, conflicts_with = "watch")]
+    pub openmetrics: bool,
+}
+
+impl From<Stats> for stats::Stats {
+    fn from(arguments: Stats) -> stats::Stats {
+        stats::Stats {
+            name: arguments.looked.name,
+            watch: arguments.watch,
+            count: arguments.count,
+            form: match (arguments.json, arguments.openmetrics) {
+                (true, _) => stats::Form::Json,
+                (_, true) => stats::Form::OpenMetrics,
+                _ => stats::Form::Lines { clear: io::stdout().is_terminal() },
+            },
+        }
+    }
 }
 
 /// Whether stdout is a terminal whose user has nothing against colours (no-color.org).

@@ -2,8 +2,9 @@
 //!
 //! - [`arguments`]: what can be typed, and the help that teaches it.
 //! - [`tools`]: the same for ping and traceroute; [`nc`]: for nc and bench; [`explain`]: for explain.
-//! - [`look`]: for what looks into a running daemon: ss and trace.
+//! - [`look`]: for what looks into a running daemon: ss, trace and stats.
 //! - [`manual`]: the man page and the completions of shells.
+//! - [`replay`]: for replay.
 //! - [`exit`]: the one map of exit codes.
 //! - [`logging`]: what is written to stderr, and how.
 //! - [`stderr`]: how it is written without ever waiting for whoever reads.
@@ -15,6 +16,7 @@ pub mod logging;
 pub mod look;
 pub mod manual;
 pub mod nc;
+pub mod replay;
 pub mod stderr;
 pub mod tools;
 
@@ -78,6 +80,9 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Trace(arguments) => {
             exit::of_look(&crate::tools::trace::run(arguments.into(), &mut io::stdout().lock()))
         }
+        Command::Stats(arguments) => {
+            exit::of_look(&crate::tools::stats::run(&arguments.into(), &mut io::stdout().lock()))
+        }
         Command::Bench(arguments) => explained(Verbosity::Warnings, || {
             crate::tools::bench::loopback(arguments.into(), say).map(|()| Ended::Asked)
         }),
@@ -88,6 +93,13 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         }),
         Command::Explain(arguments) => {
             exit::of_tool(&crate::tools::explain::run(&arguments.into(), &mut BufWriter::new(io::stdout().lock())))
+        }
+        Command::Replay(arguments) => {
+            let mut out = BufWriter::new(io::stdout());
+            let outcome = crate::tools::replay::run(&arguments.into(), &mut out);
+            // Whoever reads no more does not want to know.
+            let _ = out.flush();
+            exit::of_tool(&outcome)
         }
         Command::Limits => {
             let _ = io::stdout().lock().write_all(list_of_limits().as_bytes());

@@ -104,7 +104,7 @@ pub struct Traceroute {
 }
 
 /// A time as `ping` takes it: seconds, or a part of one.
-fn seconds(text: &str) -> Result<Duration, String> {
+pub(super) fn seconds(text: &str) -> Result<Duration, String> {
     let span = text.parse().ok().and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
     span.filter(|span| (Duration::from_millis(1)..=Duration::from_secs(86_400)).contains(span))
         .ok_or_else(|| format!("'{text}' is no time; write seconds, from 0.001 to 86400"))

@@ -1,7 +1,7 @@
 //! One observer for the log and for everybody who watches.
 
 use std::fmt;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::filter::Sieve;
@@ -22,6 +22,8 @@ struct Shared {
     /// The greatest depth of all seats: what the engine reads each step.
     depth: AtomicU8,
     seats: Mutex<Vec<Seat>>,
+    /// Records that somebody would have been told, had there been room.
+    lost: AtomicU64,
 }
 
 /// Where one client watches from.
@@ -49,6 +51,11 @@ impl Audience {
         DEPTHS.get(usize::from(self.shared.depth.load(Ordering::Relaxed))).copied().unwrap_or_default()
     }
 
+    /// How many look, and how many records they have not been told, because they read too slowly.
+    pub fn figures(&self) -> (usize, u64) {
+        (self.shared.lock().len(), self.shared.lost.load(Ordering::Relaxed))
+    }
+
     /// Takes a seat: from the engine's next step on, what passes comes to the queue.
     pub(super) fn sit(&self, depth: Depth, sieve: Sieve, queue: Queue) -> Watching {
         let queue = Arc::new(queue);
@@ -71,7 +78,8 @@ impl Audience {
         let depth = record.event.depth();
         let mut seats = self.shared.lock();
         let before = seats.len();
-        seats.retain_mut(|seat| seat.depth < depth || !seat.sieve.passes(record) || seat.queue.push(record));
+        let lost = &self.shared.lost;
+        seats.retain_mut(|seat| seat.depth < depth || !seat.sieve.passes(record) || seat.queue.push(record, lost));
         if seats.len() < before {
             self.shared.measure(&seats);
         }

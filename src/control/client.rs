@@ -158,7 +158,7 @@ impl Client {
     /// [`Unanswered::Broken`].
     pub fn stats(&mut self) -> Result<Counted, Unanswered> {
         match self.ask(&Request::Stats)? {
-            Message::Stats(counted) => Ok(counted),
+            Message::Stats(counted) => Ok(*counted),
             other => Err(unexpected(&other)),
         }
     }

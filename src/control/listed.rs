@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::engine::{Address, SocketRow, TcpInfo, Way};
-use crate::observe::{SocketId, TcpState, Time, TimerKind};
+use crate::observe::{Protocol, SocketId, TcpState, Time, TimerKind};
 
 /// One socket. Spans are microseconds, sizes bytes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -54,7 +54,7 @@ pub struct Listed {
 }
 
 /// What a socket speaks, as `ss(8)` calls it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Network {
     /// TCP.
     #[serde(rename = "tcp")]
@@ -80,6 +80,21 @@ pub enum Network {
 }
 
 impl Network {
+    /// What this one speaks.
+    pub(super) fn of(row: &SocketRow) -> Network {
+        match (row.id.protocol, row.r#type) {
+            (Protocol::Tcp, _) => Network::Tcp,
+            (Protocol::Udp, _) => Network::Udp,
+            (Protocol::Icmp, _) => Network::Icmp,
+            (Protocol::Raw, _) => Network::Raw,
+            (Protocol::Unix, kind) => match kind.name() {
+                "SOCK_DGRAM" => Network::UnixDatagram,
+                "SOCK_SEQPACKET" => Network::UnixSeqPacket,
+                _ => Network::UnixStream,
+            },
+        }
+    }
+
     /// As `ss(8)` calls it.
     pub const fn name(self) -> &'static str {
         match self {
@@ -172,17 +187,6 @@ fn micros(span: Duration) -> u64 {
 impl Listed {
     /// A row of the stack's list at this moment. `details`: with all that is known of a connection.
     pub(super) fn new(row: &SocketRow, now: Time, details: bool) -> Listed {
-        let network = match (row.id.protocol, row.r#type) {
-            (crate::observe::Protocol::Tcp, _) => Network::Tcp,
-            (crate::observe::Protocol::Udp, _) => Network::Udp,
-            (crate::observe::Protocol::Icmp, _) => Network::Icmp,
-            (crate::observe::Protocol::Raw, _) => Network::Raw,
-            (crate::observe::Protocol::Unix, kind) => match kind.name() {
-                "SOCK_DGRAM" => Network::UnixDatagram,
-                "SOCK_SEQPACKET" => Network::UnixSeqPacket,
-                _ => Network::UnixStream,
-            },
-        };
         let family = match &row.local {
             Address::Inet(SocketAddr::V4(_)) => Family::Inet,
             Address::Inet(SocketAddr::V6(_)) => Family::Inet6,
@@ -191,7 +195,7 @@ impl Listed {
         let count = row.info.as_ref().map_or(0, |info| info.sending.backoff);
         Listed {
             id: row.id,
-            network,
+            network: Network::of(row),
             family,
             state: row.state,
             local: row.local.to_string(),

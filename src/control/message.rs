@@ -1,14 +1,13 @@
 //! What is said on the control socket: `docs/control.md` is about these types.
 
-use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Filter, Listed};
+use super::{Counted, Filter, Listed};
 use crate::config::Limits;
 use crate::engine::Usage;
-use crate::observe::{Counters, Depth, Record, Time};
+use crate::observe::{Depth, Record};
 
 /// The version of the protocol. It changes when something that was there means something else; what is only added does
 /// not change it, so a reader skips what it does not know.
@@ -63,7 +62,7 @@ pub enum Message<'a> {
     /// One of the answers to [`Request::Sockets`].
     Socket(Box<Listed>),
     /// The answer to [`Request::Stats`].
-    Stats(Counted),
+    Stats(Box<Counted>),
     /// The answer to [`Request::Limits`].
     Limits {
         /// In the order of `tapsock limits`.
@@ -102,49 +101,6 @@ pub struct Hello {
     pub pid: u32,
     /// When the stack was made: the moment that its times count from, in microseconds since 1970 (UTC).
     pub started: u64,
-}
-
-/// What a stack has counted.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub struct Counted {
-    /// When.
-    pub at: Time,
-    /// Frames from the device.
-    pub frames_in: u64,
-    /// Their bytes.
-    pub bytes_in: u64,
-    /// Frames to the device.
-    pub frames_out: u64,
-    /// Their bytes.
-    pub bytes_out: u64,
-    /// Packets that the stack has sent to itself.
-    pub loopback_packets: u64,
-    /// Their bytes.
-    pub loopback_bytes: u64,
-    /// Reads from the device that failed.
-    pub device_errors_in: u64,
-    /// Writes to the device that failed.
-    pub device_errors_out: u64,
-    /// How often each rule applied, by its name; those that never did are left out.
-    pub rules: BTreeMap<String, u64>,
-}
-
-impl Counted {
-    /// What the counters say at a moment.
-    pub fn new(at: Time, counters: &Counters) -> Counted {
-        Counted {
-            at,
-            frames_in: counters.frames_in,
-            bytes_in: counters.bytes_in,
-            frames_out: counters.frames_out,
-            bytes_out: counters.bytes_out,
-            loopback_packets: counters.loopback_packets,
-            loopback_bytes: counters.loopback_bytes,
-            device_errors_in: counters.device_errors_in,
-            device_errors_out: counters.device_errors_out,
-            rules: counters.rules().map(|(rule, count)| (rule.name().to_owned(), count)).collect(),
-        }
-    }
 }
 
 /// One bound of a stack.

@@ -13,6 +13,7 @@
 
 mod audience;
 mod client;
+mod counted;
 mod filter;
 mod listed;
 mod message;
@@ -26,8 +27,9 @@ mod tests;
 
 pub use audience::{Audience, Fanout};
 pub use client::{Client, Unanswered};
+pub use counted::{Counted, Rounds, Tally};
 pub use filter::{Filter, Kind};
 pub use listed::{Details, Family, Listed, Network, Pending};
-pub use message::{BadRequest, Bound, Counted, Hello, Message, PROTOCOL, Request, Tracing};
+pub use message::{BadRequest, Bound, Hello, Message, PROTOCOL, Request, Tracing};
 pub use place::{Place, Taken, Unavailable};
 pub use server::{Served, Terms, serve};

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::mem::size_of;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
@@ -45,8 +46,8 @@ impl Queue {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes a copy, if there is room. Says whether more are wanted after it.
-    pub(super) fn push(&self, record: &Record<'_>) -> bool {
+    /// Takes a copy, if there is room, or else counts what is lost. Says whether more are wanted after it.
+    pub(super) fn push(&self, record: &Record<'_>, lost: &AtomicU64) -> bool {
         let mut state = self.lock();
         if state.left == Some(0) {
             return false;
@@ -54,6 +55,7 @@ impl Queue {
         let bytes = weight(record);
         if state.bytes + bytes > self.most {
             state.dropped += 1;
+            lost.fetch_add(1, Ordering::Relaxed);
             return true;
         }
         let was_empty = state.waiting.is_empty();

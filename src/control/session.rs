@@ -151,9 +151,9 @@ impl Conversation {
         match request {
             Request::Sockets { details } => self.list(details).await,
             Request::Stats => {
-                let counters = self.shared.handle.counters().await;
-                let counted = Counted::new(self.shared.handle.now(), &counters);
-                self.out.say(&Message::Stats(counted)).await
+                let Shared { handle, audience, terms, .. } = &*self.shared;
+                let counted = Counted::gather(handle, audience, &terms.limits).await;
+                self.out.say(&Message::Stats(Box::new(counted))).await
             }
             Request::Limits => {
                 let usage = self.shared.handle.latest().await.usage;

@@ -182,7 +182,12 @@ fn whoever_asks_is_answered_and_whoever_watches_sees_what_happens() {
     let mut client = daemon.client();
     assert_eq!((client.hello().name.as_str(), client.hello().pid), ("test", std::process::id()));
     daemon.chatter(3);
-    assert_eq!(client.stats().unwrap().loopback_packets, 3);
+    let _listener = TcpListener::bind(&daemon.stack, "127.0.0.1:80".parse().unwrap()).unwrap();
+    let counted = client.stats().unwrap();
+    assert_eq!(counted.loopback_packets, 3);
+    let listening = |tally: &&Tally| tally.network == Network::Tcp && tally.state == TcpState::Listen;
+    assert_eq!(counted.sockets.iter().find(listening).map(|tally| tally.count), Some(1));
+    assert!(counted.rounds.count > 0 && counted.limits.iter().any(|bound| bound.used == Some(1)), "{counted:?}");
     let limits = client.limits().unwrap();
     assert_eq!(limits.len(), Limits::table().len());
     let used = |name: &str| limits.iter().find(|limit| limit.name == name).unwrap().used;
@@ -261,6 +266,8 @@ fn a_gap_is_told_where_it_is() {
         }
     }
     assert!(told > 50 && dropped > 50, "{told} {dropped}");
+    let counted = daemon.client().stats().unwrap();
+    assert_eq!((counted.watchers, counted.untold), (1, dropped));
 }
 
 #[test]

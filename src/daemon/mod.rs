@@ -14,9 +14,11 @@
 mod address;
 mod attach;
 mod control;
+mod metrics;
 mod signal;
 mod sockets;
 mod summary;
+mod trial;
 
 use std::fmt;
 use std::io::{self, Write};
@@ -27,19 +29,21 @@ use tokio::task::JoinHandle;
 
 pub use crate::services::{Service, UnknownService};
 pub use attach::{Attachment, Interrupt, with_stack};
+pub use metrics::text as metrics;
 pub use signal::Signal;
+pub use trial::Trial;
 
 use crate::config::Config;
 use crate::control::{Audience, Fanout};
 use crate::device::Tap;
 use crate::engine::Stopped;
 use crate::net::{Stack, StartError};
-use crate::services;
+use crate::services::{self, http::Metrics};
 use crate::trace;
 use signal::Signals;
 
 /// What a person chose.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Settings {
     /// What the daemon is called, for those who look at it: the name of its control socket. `None`: as the TAP is.
     pub name: Option<String>,
@@ -49,6 +53,8 @@ pub struct Settings {
     pub config: Config,
     /// What it offers.
     pub services: Vec<Service>,
+    /// What is tried out with it.
+    pub trial: Trial,
 }
 
 /// How a daemon came to its end.
@@ -108,13 +114,14 @@ fn refused(what: &str, error: &io::Error) -> Failure {
 ///
 /// ```no_run
 /// use tapsock::config::Config;
-/// use tapsock::daemon::{self, Service, Settings};
+/// use tapsock::daemon::{self, Service, Settings, Trial};
 ///
 /// let settings = Settings {
 ///     name: None,
 ///     tap: "tap0".into(),
 ///     config: Config::default(),
 ///     services: Service::ALL.to_vec(),
+///     trial: Trial::default(),
 /// };
 /// if let Err(failure) = daemon::run(settings) {
 ///     eprintln!("{failure}");
@@ -144,17 +151,23 @@ async fn live(settings: Settings) -> Result<Ended, Failure> {
     let started = Instant::now();
     let mut signals = Signals::new().map_err(|error| refused("signal handlers", &error))?;
     let mut questions = signal::questions().map_err(|error| refused("a signal handler", &error))?;
-    let Settings { name, tap, config, services } = settings;
-    let device = Tap::open(&tap).map_err(StartError::from)?;
+    let Settings { name, tap, config, services, trial } = settings;
+    let device = trial.wire(Tap::open(&tap).map_err(StartError::from)?)?;
     let taken = control::take(name.as_deref(), &tap)?;
     let audience = Audience::default();
     let observer = Fanout::new(Box::new(trace::Text::new()), audience.clone());
-    let (stack, engine) = Stack::builder().config(config.clone()).observer(Box::new(observer)).drive(device)?;
+    let builder = Stack::builder().config(config.clone()).observer(Box::new(observer));
+    let builder = match trial.recorder()? {
+        Some(recorder) => builder.record(recorder),
+        None => builder,
+    };
+    let (stack, engine) = builder.drive(device)?;
     let mut engine = Engine { task: tokio::spawn(engine), tap: tap.clone() };
     let about = (name.as_deref(), tap.as_str(), config.limits.clone());
+    let shown = metrics::of(&stack, &audience, &config.limits);
     let _served = taken.map(|taken| control::serve(taken, &stack, audience, about)).transpose()?;
 
-    let begun = begin(&stack, &tap, &config, &services);
+    let begun = begin(&stack, &tap, &config, (&services, shown));
     tokio::select! {
         begun = begun => begun?,
         stopped = engine.stopped() => return Err(stopped),
@@ -179,13 +192,19 @@ async fn show_sockets(stack: &Stack) {
 }
 
 /// From the first question about an address to `ready`.
-async fn begin(stack: &Stack, tap: &str, config: &Config, services: &[Service]) -> Result<(), Failure> {
+async fn begin(
+    stack: &Stack,
+    tap: &str,
+    config: &Config,
+    (services, metrics): (&[Service], Metrics),
+) -> Result<(), Failure> {
     let duplicates = tokio::select! {
         ready = stack.ready() => ready.map_err(|error| refused("the stack's start", &error))?,
         never = address::hint(stack, tap) => match never {},
     };
     address::refuse_those_of_neighbours(config, tap, &duplicates)?;
-    services::run(stack.clone(), services).await.map_err(|error| Failure::Broken(error.to_string()))?;
+    let run = services::run_with(stack.clone(), services, Some(metrics)).await;
+    run.map_err(|error| Failure::Broken(error.to_string()))?;
     announce();
     Ok(())
 }

@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use tokio::sync::{oneshot, watch};
 
+use super::Rounds;
 use crate::config::Mac;
 use crate::error::{Error, Result};
 use crate::observe::{Counters, Time};
@@ -41,6 +42,10 @@ pub struct Status {
     pub counters: Counters,
     /// The same.
     pub usage: Usage,
+    /// The same: how long the engine's rounds took.
+    pub rounds: Rounds,
+    /// The same: how many frames wait for the device to take them.
+    pub untransmitted: usize,
 }
 
 #[derive(Debug)]

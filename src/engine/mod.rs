@@ -5,17 +5,19 @@
 //! goes from the wire to a service and back without a thread switch. It sleeps when there is nothing to do.
 
 mod handle;
+mod rounds;
 #[cfg(test)]
 mod tests;
 mod wait;
 
 use std::collections::HashMap;
 use std::io;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use tokio::sync::{oneshot, watch};
 
 pub use handle::{Command, Handle, Status};
+pub use rounds::Rounds;
 
 pub use crate::stack::{Address, Hold, Page, Sending, SocketRow, TcpInfo, Type, Usage, Way};
 
@@ -24,6 +26,7 @@ use crate::device::{self, Device, Unplugged};
 use crate::error::Result;
 use crate::observe::{Direction, Event, Observer, Rule, Time};
 use crate::pipe::Doorbell;
+use crate::recording::{Header, Recorder};
 use crate::stack::{Call, Frames, Outcome, Stack, Step};
 use wait::Wait;
 
@@ -51,6 +54,7 @@ pub struct Engine<D: Device + 'static> {
     stack: Stack,
     device: D,
     observer: Box<dyn Observer>,
+    recorder: Option<Recorder>,
     doorbell: Doorbell,
     inbox: handle::Inbox,
     status: watch::Sender<Status>,
@@ -61,6 +65,7 @@ pub struct Engine<D: Device + 'static> {
     frames: Frames,
     /// Frames of `frames` that the device has not taken yet begin here.
     untransmitted: usize,
+    rounds: Rounds,
     started: Instant,
     /// No handle is left: it stops when nothing is left to be done for those who had one.
     is_left: bool,
@@ -81,7 +86,7 @@ impl Burst {
         Burst { memory: vec![0; slot * BURST], slot, lengths: Vec::with_capacity(BURST) }
     }
 
-    fn frames(&self) -> impl Iterator<Item = &[u8]> {
+    fn frames(&self) -> impl Iterator<Item = &[u8]> + Clone {
         self.lengths.iter().enumerate().map(|(i, &length)| &self.memory[i * self.slot..][..length])
     }
 }
@@ -92,7 +97,7 @@ impl Engine<Unplugged> {
     pub fn without_link(config: Config, seed: [u8; 32], observer: Box<dyn Observer>) -> (Engine<Unplugged>, Handle) {
         let doorbell = Doorbell::default();
         let stack = Stack::without_link(config, seed, doorbell.clone());
-        Engine::around(stack, Unplugged, doorbell, observer)
+        Engine::around(stack, Unplugged, doorbell, observer, None)
     }
 }
 
@@ -101,10 +106,33 @@ impl<D: Device + 'static> Engine<D> {
     pub fn new(config: Config, device: D, seed: [u8; 32], observer: Box<dyn Observer>) -> (Engine<D>, Handle) {
         let doorbell = Doorbell::default();
         let stack = Stack::new(config, device.mtu(), seed, doorbell.clone());
-        Engine::around(stack, device, doorbell, observer)
+        Engine::around(stack, device, doorbell, observer, None)
     }
 
-    fn around(stack: Stack, device: D, doorbell: Doorbell, observer: Box<dyn Observer>) -> (Engine<D>, Handle) {
+    /// The same, and all that enters the stack is written down.
+    pub fn recorded(
+        config: Config,
+        mut device: D,
+        seed: [u8; 32],
+        observer: Box<dyn Observer>,
+        mut recorder: Recorder,
+    ) -> (Engine<D>, Handle) {
+        let (doorbell, mtu) = (recorder.doorbell(), device.mtu());
+        let version = env!("CARGO_PKG_VERSION").into();
+        let started = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        recorder.begin(&Header { version, started, mtu, is_linked: true, seed, config: config.clone() });
+        device.keep_lost();
+        let stack = Stack::new(config, mtu, seed, doorbell.clone());
+        Engine::around(stack, device, doorbell, observer, Some(recorder))
+    }
+
+    fn around(
+        stack: Stack,
+        device: D,
+        doorbell: Doorbell,
+        observer: Box<dyn Observer>,
+        recorder: Option<Recorder>,
+    ) -> (Engine<D>, Handle) {
         let mtu = device.mtu();
         let (status, watched) = watch::channel(Status::default());
         let started = Instant::now();
@@ -113,6 +141,7 @@ impl<D: Device + 'static> Engine<D> {
             stack,
             device,
             observer,
+            recorder,
             doorbell,
             inbox,
             status,
@@ -122,6 +151,7 @@ impl<D: Device + 'static> Engine<D> {
             burst: Burst::new(mtu),
             frames: Frames::new(),
             untransmitted: 0,
+            rounds: Rounds::default(),
             started,
             is_left: false,
             has_stopped: false,
@@ -130,7 +160,11 @@ impl<D: Device + 'static> Engine<D> {
     }
 
     fn now(&self) -> Time {
-        Time::from_micros(u64::try_from(self.started.elapsed().as_micros()).unwrap_or(u64::MAX))
+        self.at(Instant::now())
+    }
+
+    fn at(&self, moment: Instant) -> Time {
+        Time::from_micros(u64::try_from((moment - self.started).as_micros()).unwrap_or(u64::MAX))
     }
 
     /// Runs until it is told to stop or the device is gone. Needs a tokio runtime with I/O and time.
@@ -142,13 +176,15 @@ impl<D: Device + 'static> Engine<D> {
         let mut wait = Wait::new(&self.device, self.doorbell.clone())?;
         let mut busy_at = self.started;
         let stopped = loop {
-            let is_full = match self.receive() {
+            let began = Instant::now();
+            let is_full = match self.receive(self.at(began)) {
                 Ok(is_full) => is_full,
                 Err(error) => break Stopped::DeviceVanished(error),
             };
             let wants_stop = self.take_commands();
             let had_calls = !self.calls.is_empty();
             let step = self.step();
+            let has_made = !self.frames.is_empty();
             if let Err(error) = self.transmit() {
                 break Stopped::DeviceVanished(error);
             }
@@ -161,10 +197,15 @@ impl<D: Device + 'static> Engine<D> {
             if self.is_left && is_done && !step.has_more && !is_asked {
                 break Stopped::Asked;
             }
-            if had_calls || !self.burst.lengths.is_empty() {
-                busy_at = Instant::now();
+            let was_busy = had_calls || !self.burst.lengths.is_empty();
+            let ended = Instant::now();
+            if was_busy {
+                busy_at = ended;
             }
-            if is_full || step.has_more || is_asked || busy_at.elapsed() < SPIN {
+            if was_busy || has_made {
+                self.rounds.add(ended - began);
+            }
+            if is_full || step.has_more || is_asked || ended - busy_at < SPIN {
                 wait.give_way().await;
             } else {
                 let now = self.now();
@@ -188,8 +229,7 @@ impl<D: Device + 'static> Engine<D> {
     }
 
     /// Reads a burst. Says whether there may be more.
-    fn receive(&mut self) -> io::Result<bool> {
-        let now = self.now();
+    fn receive(&mut self, now: Time) -> io::Result<bool> {
         let burst = &mut self.burst;
         burst.lengths.clear();
         while burst.lengths.len() < BURST {
@@ -228,7 +268,14 @@ impl<D: Device + 'static> Engine<D> {
 
     fn step(&mut self) -> Step {
         let now = self.now();
-        let step = self.stack.step(now, self.burst.frames(), &mut self.calls, &mut self.frames, &mut *self.observer);
+        let (stack, frames, calls) = (&mut self.stack, self.burst.frames(), &mut self.calls);
+        let step = match &mut self.recorder {
+            Some(recorder) => {
+                self.device.take_lost().into_iter().for_each(|frame| recorder.note_lost(frame));
+                recorder.step(stack, now, frames, calls, &mut self.frames, &mut *self.observer)
+            }
+            None => stack.step(now, frames, calls, &mut self.frames, &mut *self.observer),
+        };
         self.complete();
         step
     }
@@ -292,6 +339,8 @@ impl<D: Device + 'static> Engine<D> {
                 duplicates: self.stack.duplicates().to_vec(),
                 counters: self.stack.counters().clone(),
                 usage: self.stack.usage(),
+                rounds: self.rounds.clone(),
+                untransmitted: self.frames.len() - self.untransmitted,
             };
             self.status.send_replace(status);
         }
@@ -302,7 +351,10 @@ impl<D: Device + 'static> Engine<D> {
             return;
         }
         let now = self.now();
-        self.stack.shut_down(now, &mut self.frames, &mut *self.observer);
+        match &mut self.recorder {
+            Some(recorder) => recorder.shut_down(&mut self.stack, now, &mut self.frames, &mut *self.observer),
+            None => self.stack.shut_down(now, &mut self.frames, &mut *self.observer),
+        }
         self.complete();
         self.replies.clear();
         self.inbox.close();

@@ -7,6 +7,7 @@ use super::deed::Deed;
 use super::readiness::{Interest, Readiness};
 use super::waiters::Waiters;
 use crate::error::{Error, Result};
+use crate::tape::Witness;
 
 /// One of the two ends of a link, by its place in a pair.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -162,6 +163,11 @@ impl<Q> Link<Q> {
         if let Some(bell) = self.bell(side) {
             bell.ring();
         }
+    }
+
+    /// Somebody new at this end, who can be asked by the engine.
+    pub(super) fn witness(&self, side: Side) -> Witness {
+        self.bell(side).map(Bell::witness).unwrap_or_default()
     }
 
     /// What the program at this end has done, for whoever looks.

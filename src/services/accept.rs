@@ -14,15 +14,16 @@ use crate::net::tokio::{TcpListener, TcpStream};
 const LINGER: Duration = Duration::from_secs(5);
 
 /// Serves connections until the stack stops, each in a task of its own and holding one of `permits`.
-pub(super) async fn serve<F>(listener: TcpListener, permits: Arc<Semaphore>, serve: fn(TcpStream) -> F)
+pub(super) async fn serve<F>(listener: TcpListener, permits: Arc<Semaphore>, serve: impl Fn(TcpStream) -> F)
 where
     F: Future<Output = io::Result<()>> + Send + 'static,
 {
     while let Ok(permit) = Arc::clone(&permits).acquire_owned().await {
         let Ok((stream, _)) = listener.accept().await else { return };
+        let serving = serve(stream);
         tokio::spawn(async move {
             // How a connection ends is the stack's story, and the trace tells it.
-            let _ = serve(stream).await;
+            let _ = serving.await;
             drop(permit);
         });
     }

@@ -6,7 +6,7 @@
 //! | [`Discard`](Service::Discard) | 9, TCP and UDP | takes what comes (RFC 863) |
 //! | [`Daytime`](Service::Daytime) | 13, TCP | says what time it is (RFC 867) |
 //! | [`Chargen`](Service::Chargen) | 19, TCP | sends printable characters without end (RFC 864) |
-//! | [`Http`](Service::Http) | 80, TCP | the page, [bytes on demand and a sink for uploads](http) |
+//! | [`Http`](Service::Http) | 80, TCP | the page, [bytes on demand, a sink for uploads, metrics](http) |
 //!
 //! They are programs like any other: they hold sockets of [`net`](crate::net) and know nothing of what is below.
 //! They run as tasks of the caller's runtime. On the engine's own thread, a byte goes from the wire to a service
@@ -31,6 +31,7 @@ use std::sync::Arc;
 
 use tokio::sync::Semaphore;
 
+use self::http::Metrics;
 use crate::net::Stack;
 use crate::net::tokio::{TcpListener, TcpStream, UdpSocket};
 
@@ -172,11 +173,24 @@ impl std::error::Error for UnknownService {}
 ///
 /// Outside a tokio runtime.
 pub async fn run(stack: Stack, which: &[Service]) -> io::Result<()> {
+    run_with(stack, which, None).await
+}
+
+/// [`run`], and the HTTP service shows `metrics` at `/metrics`.
+///
+/// # Errors
+///
+/// As [`run`].
+///
+/// # Panics
+///
+/// Outside a tokio runtime.
+pub async fn run_with(stack: Stack, which: &[Service], metrics: Option<Metrics>) -> io::Result<()> {
     for &service in which {
         let connections = Arc::new(Semaphore::new(CONNECTIONS));
         for address in WILDCARDS {
             let local = SocketAddr::new(address, service.port());
-            start(&stack, service, local, &connections).await.map_err(|error| {
+            start(&stack, service, local, (&connections, &metrics)).await.map_err(|error| {
                 io::Error::new(error.kind(), format!("{service} cannot listen on {local}: {error}"))
             })?;
         }
@@ -184,7 +198,12 @@ pub async fn run(stack: Stack, which: &[Service]) -> io::Result<()> {
     Ok(())
 }
 
-async fn start(stack: &Stack, service: Service, local: SocketAddr, connections: &Arc<Semaphore>) -> io::Result<()> {
+async fn start(
+    stack: &Stack,
+    service: Service,
+    local: SocketAddr,
+    (connections, metrics): (&Arc<Semaphore>, &Option<Metrics>),
+) -> io::Result<()> {
     match service {
         Service::Echo => {
             listen(stack, local, connections, echo::stream).await?;
@@ -196,7 +215,10 @@ async fn start(stack: &Stack, service: Service, local: SocketAddr, connections: 
         }
         Service::Daytime => listen(stack, local, connections, daytime::stream).await?,
         Service::Chargen => listen(stack, local, connections, chargen::stream).await?,
-        Service::Http => listen(stack, local, connections, http::stream).await?,
+        Service::Http => {
+            let metrics = metrics.clone();
+            listen(stack, local, connections, move |stream| http::stream(stream, metrics.clone())).await?;
+        }
     }
     Ok(())
 }
@@ -205,7 +227,7 @@ async fn listen<F>(
     stack: &Stack,
     local: SocketAddr,
     connections: &Arc<Semaphore>,
-    serve: fn(TcpStream) -> F,
+    serve: impl Fn(TcpStream) -> F + Send + 'static,
 ) -> io::Result<()>
 where
     F: Future<Output = io::Result<()>> + Send + 'static,

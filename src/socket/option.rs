@@ -8,6 +8,8 @@ mod tests;
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use crate::transport::{CongestionControl, HOP_LIMIT, MtuDiscovery};
 
 /// A buffer of the size that the limits say.
@@ -24,11 +26,11 @@ macro_rules! options {
         /// use tapsock::socket::{OptionName, SocketOption};
         /// assert_eq!(SocketOption::Nodelay(true).name(), OptionName::Nodelay);
         /// ```
-        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
         pub enum SocketOption { $($(#[doc = $about])+ $name($value),)* }
 
         /// Which option.
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
         pub enum OptionName { $($(#[doc = $about])+ $name,)* }
 
         impl OptionName {

@@ -84,7 +84,7 @@ impl Stack {
     pub fn new(config: Config, mtu: usize, seed: [u8; 32], doorbell: Doorbell) -> Stack {
         let mut rng = StdRng::from_seed(seed);
         let ip = Ip::new(&config, mtu, rng.next_u64());
-        let memory = Memory::new(config.limits.memory);
+        let memory = Memory::with_tape(config.limits.memory, doorbell.tape());
         let hash_keys = [rng.next_u64(), rng.next_u64()];
         let mut link = Link::new(config.mac, mtu, &config.limits, hash_keys);
         if config.slaac {

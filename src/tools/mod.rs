@@ -5,10 +5,12 @@
 //! - `nc`: a socket from a shell.
 //! - `ss`: the sockets of a running daemon.
 //! - `trace`: what happens in a running daemon.
+//! - `stats`: what a running daemon has counted.
 //! - `bench`: how fast this machine moves bytes from one socket to another.
 //! - `why`: the reason that a trace has named.
 //! - `explain`: the packets of a capture, to the last bit.
 //! - `host`: whom a person means.
+//! - `replay`: a recording once more.
 //! - `report`: what an ICMP error says about a packet of ours.
 
 pub mod bench;
@@ -16,8 +18,10 @@ pub mod explain;
 mod host;
 pub mod nc;
 pub mod ping;
+pub mod replay;
 mod report;
 pub mod ss;
+pub mod stats;
 pub mod trace;
 pub mod traceroute;
 pub mod why;

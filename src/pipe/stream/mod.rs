@@ -69,8 +69,9 @@ impl Stream {
         memory: &Memory,
         bell: Bell,
     ) -> Result<(Stream, StreamEnd)> {
+        let witness = bell.witness();
         let link = Arc::new(Link::new(memory.pair([outgoing, incoming])?.map(Ring::new), bell));
-        Ok((Stream::at(&link, Side::Left), StreamEnd::new(link)))
+        Ok((Stream::at(&link, Side::Left), StreamEnd::new(link, witness)))
     }
 
     /// Two application's ends, joined: what one writes the other reads, and there is no stack in between. A byte is

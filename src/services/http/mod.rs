@@ -5,10 +5,12 @@
 //! | `GET /` | a page about the very connection that carries it; with `Accept: application/json` the same as JSON |
 //! | `GET /bytes?n=N` | N bytes; byte *i* is *i* mod 251 |
 //! | `PUT /discard`, `POST /discard` | takes any body and says how long it was and its CRC-32 |
+//! | `GET /metrics` | what the stack has counted, as OpenMetrics text, if the program that offers the service [tells](Metrics) |
 //!
 //! A peer that is slow to ask, idle between two requests, or slow to send a body loses its connection.
 
 mod discard;
+mod metrics;
 mod page;
 mod pattern;
 
@@ -27,6 +29,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 
 use super::accept::say_goodbye;
 use crate::net::tokio::{Inspector, TcpStream};
+pub use metrics::Metrics;
 use pattern::Pattern;
 
 /// How long a peer may take for the header of a request, and how long it may be idle before the next.
@@ -38,13 +41,13 @@ const MOST: u64 = 1 << 40;
 type Body = Either<Full<Bytes>, Pattern>;
 
 /// Answers the requests of one connection.
-pub(super) async fn stream(stream: TcpStream) -> io::Result<()> {
+pub(super) async fn stream(stream: TcpStream, metrics: Option<Metrics>) -> io::Result<()> {
     // The last segment of an answer would else wait for the peer's ACK of the one before.
     stream.set_nodelay(true)?;
     let inspector = stream.inspector();
     let service = service_fn(|request| {
-        let inspector = inspector.clone();
-        async move { Ok::<_, Infallible>(answer(request, &inspector).await) }
+        let (inspector, metrics) = (inspector.clone(), metrics.clone());
+        async move { Ok::<_, Infallible>(answer(request, &inspector, metrics.as_ref()).await) }
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
@@ -58,7 +61,7 @@ pub(super) async fn stream(stream: TcpStream) -> io::Result<()> {
     say_goodbye(parts.io.into_inner()).await
 }
 
-async fn answer(request: Request<Incoming>, inspector: &Inspector) -> Response<Body> {
+async fn answer(request: Request<Incoming>, inspector: &Inspector, metrics: Option<&Metrics>) -> Response<Body> {
     let reads = matches!(*request.method(), Method::GET | Method::HEAD);
     let writes = matches!(*request.method(), Method::PUT | Method::POST);
     match request.uri().path() {
@@ -68,6 +71,11 @@ async fn answer(request: Request<Incoming>, inspector: &Inspector) -> Response<B
         "/bytes" => not_allowed("GET, HEAD", "/bytes is there to read; try: curl 'http://ADDRESS/bytes?n=1000'\n"),
         "/discard" if writes => discard(request.into_body()).await,
         "/discard" => not_allowed("PUT, POST", "/discard takes bytes; try: curl -T FILE http://ADDRESS/discard\n"),
+        "/metrics" if reads => match metrics {
+            Some(metrics) => counted(metrics).await,
+            None => text(StatusCode::NOT_FOUND, "This program shows no metrics.\n"),
+        },
+        "/metrics" => not_allowed("GET, HEAD", "/metrics is there to read; try: curl http://ADDRESS/metrics\n"),
         _ => text(StatusCode::NOT_FOUND, NOT_FOUND),
     }
 }
@@ -77,7 +85,16 @@ There is nothing here. There are:
   GET /             a page about the connection that carries it; with 'Accept: application/json' as JSON
   GET /bytes?n=N    N bytes; byte i is i mod 251
   PUT /discard      takes any body, says how long it was and its CRC-32
+  GET /metrics      what the stack has counted, for Prometheus
 ";
+
+async fn counted(metrics: &Metrics) -> Response<Body> {
+    let mut response = text(StatusCode::OK, metrics.text().await);
+    let kind = HeaderValue::from_static("application/openmetrics-text; version=1.0.0; charset=utf-8");
+    response.headers_mut().insert(header::CONTENT_TYPE, kind);
+    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}
 
 async fn page(headers: &HeaderMap, inspector: &Inspector) -> Response<Body> {
     let Ok(info) = inspector.info().await else {

@@ -28,6 +28,7 @@ mod patience;
 mod raw;
 mod regressions;
 mod remnants;
+mod replay;
 mod sending;
 mod unix;
 mod verbs;
@@ -43,6 +44,7 @@ use crate::error::Result;
 use crate::link::Frames;
 use crate::observe::{Depth, Direction, Event, Fate, Observer, Record, Time};
 use crate::pipe::Doorbell;
+use crate::recording::Recorder;
 use crate::socket::{Call, DatagramSocket, ListenerSocket, Outcome, StreamSocket, Verb};
 use crate::stack::Stack;
 
@@ -99,11 +101,26 @@ struct Host {
     wire: Option<Vec<Vec<u8>>>,
     /// What it sends is lost.
     is_mute: bool,
+    /// Its steps are written down.
+    recorder: Option<Recorder>,
 }
 
 impl Host {
     fn new(config: Config, device: Fault<crate::device::pair::End>, seed: u8) -> Host {
-        let doorbell = Doorbell::default();
+        Host::recorded(config, device, seed, None)
+    }
+
+    fn recorded(
+        config: Config,
+        mut device: Fault<crate::device::pair::End>,
+        seed: u8,
+        mut recorder: Option<Recorder>,
+    ) -> Host {
+        let doorbell = recorder.as_ref().map(Recorder::doorbell).unwrap_or_default();
+        if let Some(recorder) = &mut recorder {
+            recorder.begin(&replay::header(&config, device.mtu(), [seed; 32]));
+            device.keep_lost();
+        }
         let stack = Stack::new(config, device.mtu(), [seed; 32], doorbell.clone());
         Host {
             stack,
@@ -116,6 +133,7 @@ impl Host {
             doorbell,
             wire: None,
             is_mute: false,
+            recorder,
         }
     }
 
@@ -126,6 +144,9 @@ impl Host {
         while let Some((length, _)) = self.device.receive(now, &mut buffer).unwrap() {
             frames.push(buffer[..length].to_vec());
         }
+        for frame in self.device.take_lost() {
+            self.recorder.iter_mut().for_each(|recorder| recorder.note_lost(frame.clone()));
+        }
         let is_due = self.deadline.is_some_and(|at| at <= now);
         if frames.is_empty() && self.calls.is_empty() && !is_due && !self.doorbell.is_rung() {
             return false;
@@ -133,7 +154,12 @@ impl Host {
         let mut out = Frames::new();
         loop {
             let taken = std::mem::take(&mut frames);
-            let step = self.stack.step(now, taken.iter().map(Vec::as_slice), &mut self.calls, &mut out, &mut self.seen);
+            let taken = taken.iter().map(Vec::as_slice);
+            let (stack, calls, seen) = (&mut self.stack, &mut self.calls, &mut self.seen);
+            let step = match &mut self.recorder {
+                Some(recorder) => recorder.step(stack, now, taken, calls, &mut out, seen),
+                None => stack.step(now, taken, calls, &mut out, seen),
+            };
             self.deadline = step.deadline;
             for (frame, _) in out.iter() {
                 if let Some(wire) = &mut self.wire {
@@ -221,8 +247,13 @@ impl Net {
 
     /// `fault` is on A's end, both directions.
     fn with(fault: FaultConfig, a: Config, b: Config) -> Net {
+        Net::recorded(fault, a, b, None)
+    }
+
+    /// The same, with A's steps written down.
+    fn recorded(fault: FaultConfig, a: Config, b: Config, recorder: Option<Recorder>) -> Net {
         let (left, right) = pair(1500);
-        let a = Host::new(a, Fault::new(left, fault).unwrap(), 1);
+        let a = Host::recorded(a, Fault::new(left, fault).unwrap(), 1, recorder);
         let b = Host::new(b, Fault::new(right, FaultConfig::default()).unwrap(), 2);
         let mut net = Net { now: Time::ZERO, a, b };
         net.settle();
