@@ -8,7 +8,7 @@
 //! address and connects. After that the two ends are equal: both read and write. See that the server needs two sockets,
 //! one that listens and one for each caller, and that the port of the client is nobody's choice.
 //!
-//! Each host is a whole TCP/IP stack. To watch the packets between them:
+//! Each host is a whole TCP/IP stack. To watch their calls and the packets between them:
 //! `RUST_LOG=tapsock=debug cargo run --example echo`
 #![allow(clippy::print_stdout)]
 
@@ -17,7 +17,7 @@ use std::io::{self, Read, Write};
 use std::net::Shutdown;
 use std::thread;
 
-use tapsock::cli::logging;
+use tapsock::cli::logging::{self, Verbosity};
 use tapsock::config::{Config, Mac};
 use tapsock::net::{Builder, Stack, TcpListener, TcpStream};
 use tapsock::trace;
@@ -44,7 +44,7 @@ fn serve(listener: &TcpListener) -> io::Result<()> {
 }
 
 fn main() -> Result<(), Box<dyn Error>> {
-    logging::install(0, None); // what RUST_LOG chooses
+    logging::install(Verbosity::Warnings, None); // what RUST_LOG chooses
     let (left, right) = host("10.0.0.1/24", 1)?.pair(host("10.0.0.2/24", 2)?)?;
     // Each host asks first whether somebody else has its address.
     left.wait_ready()?;

@@ -76,8 +76,8 @@ await() {
 title "A private network: the kernel's end of a cable, tap0"
 "$here/tap-up.sh"
 
-title "The other end: tapsock daemon -vv"
-env -u RUST_LOG "$tapsock" daemon -vv >"$work/out" 2>"$work/log" &
+title "The other end: tapsock daemon -vvv"
+env -u RUST_LOG "$tapsock" daemon -vvv >"$work/out" 2>"$work/log" &
 daemon=$!
 await 15 grep -qsx ready "$work/out" || broken "the daemon did not become ready"
 say "It says: $(cat "$work/out"). It has 192.168.69.1 and fd69::1, and the kernel knows nothing of them."

@@ -84,7 +84,7 @@ wait $nc
 shown "cmp $script $work/copy && echo the same"
 
 title "Many programs, one network"
-env -u RUST_LOG "$tapsock" daemon -v --probe 0 >"$work/out" 2>"$work/log" &
+env -u RUST_LOG "$tapsock" daemon -vv --probe 0 >"$work/out" 2>"$work/log" &
 daemon=$!
 for _ in $(seq 100); do
   if grep -qsx ready "$work/out"; then break; fi

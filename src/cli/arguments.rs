@@ -123,10 +123,12 @@ What to try, in another terminal:
 
 What to see:
   (nothing)         the life of addresses, neighbours and connections
-  -v                and one line for each packet: whose it is, or why it is nobody's
-  -vv               and all its layers and checksums
+  -v                and each call of a program, and each change of a connection's state
+  -vv               and one line for each packet: whose it is, or why it is nobody's
+  -vvv              and all its layers and checksums
   RUST_LOG=tapsock::socket=info,tapsock::packet=debug tapsock daemon
-                    chooses by topic: socket, address, neighbour, device, packet, layers
+                    chooses by topic: socket, address, neighbour, device, call, segment, packet, layers
+  tapsock trace     from another terminal: all of it, when it is wanted, and what caused what
   kill -USR1 PID    and the list of all sockets
 
 Exit codes: 0 after Ctrl-C or SIGTERM, 1 if something broke, 2 if something must be set right first.";
@@ -163,7 +165,8 @@ pub struct Daemon {
     #[arg(long, value_name = "WIRE")]
     pub fault: Option<FaultConfig>,
 
-    /// Say more: -v one line for each packet, -vv all its layers. RUST_LOG, if it is set, wins
+    /// Say more: -v calls and changes of state, -vv one line for each packet, -vvv all its layers. RUST_LOG, if it is set,
+    /// wins
     #[arg(short, long, action = ArgAction::Count)]
     pub verbose: u8,
 }
@@ -200,7 +203,7 @@ pub struct Attached {
     /// How sockets of the stack reach each other, at 127.0.0.1, ::1 or its own addresses: fast or wire
     ///
     /// fast joins the two programs' pipes, and no packet exists. wire builds, checksums, traces, parses and verifies
-    /// each packet: see it with -v, marked lo. Neither ever reaches the TAP.
+    /// each packet: see it with -vv, marked lo. Neither ever reaches the TAP.
     #[arg(long, value_name = "fast|wire", default_value_t)]
     pub loopback: Loopback,
 

@@ -16,11 +16,49 @@ use log::Level;
 
 use super::stderr::Patient;
 
-/// Writes records to stderr from here on, by way of `target` if there is one: those that `RUST_LOG` chooses, or else `verbose` does: 0 warnings,
-/// 1 the life of connections, 2 a line for each packet, 3 the layers of each frame. Coloured where stderr is a terminal.
-pub fn install(verbose: u8, target: Option<Patient>) {
+/// How much is written. Each includes the ones before it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Verbosity {
+    /// Only warnings.
+    Warnings,
+    /// The life of addresses, neighbours and connections.
+    Life,
+    /// Every call of a program, what it is given, and every change of a connection's state.
+    Calls,
+    /// A line for each packet.
+    Packets,
+    /// The layers of each packet.
+    Layers,
+}
+
+impl Verbosity {
+    /// What so many `-v` stand for.
+    pub const fn of(count: u8) -> Option<Verbosity> {
+        match count {
+            0 => None,
+            1 => Some(Verbosity::Calls),
+            2 => Some(Verbosity::Packets),
+            _ => Some(Verbosity::Layers),
+        }
+    }
+
+    /// smoltcp logs too: what its state machines think is not what this program promises to explain.
+    const fn filter(self) -> &'static str {
+        match self {
+            Verbosity::Warnings => "warn",
+            Verbosity::Life => "warn,tapsock=info",
+            Verbosity::Calls => "warn,tapsock=info,tapsock::call=debug",
+            Verbosity::Packets => "warn,tapsock=debug",
+            Verbosity::Layers => "warn,tapsock=trace",
+        }
+    }
+}
+
+/// Writes records to stderr from here on, by way of `target` if there is one: those that `RUST_LOG` chooses, or else
+/// `verbosity` does. Coloured where stderr is a terminal.
+pub fn install(verbosity: Verbosity, target: Option<Patient>) {
     let started = Instant::now();
-    let mut builder = Builder::from_env(Env::default().default_filter_or(filter(verbose)));
+    let mut builder = Builder::from_env(Env::default().default_filter_or(verbosity.filter()));
     if let Some(target) = target {
         builder.target(Target::Pipe(Box::new(target)));
         // What it leads to is out of env_logger's sight.
@@ -40,16 +78,6 @@ pub fn install(verbose: u8, target: Option<Patient>) {
     });
     // A program that embeds this has a logger of its own already, and keeps it.
     let _ = builder.try_init();
-}
-
-/// smoltcp logs too: what its state machines think is not what this program promises to explain.
-fn filter(verbose: u8) -> &'static str {
-    match verbose {
-        0 => "warn",
-        1 => "warn,tapsock=info",
-        2 => "warn,tapsock=debug",
-        _ => "warn,tapsock=trace",
-    }
 }
 
 fn name(level: Level) -> &'static str {
@@ -100,6 +128,8 @@ impl fmt::Display for Indented<'_> {
 
 #[cfg(test)]
 mod tests {
+    use log::Log;
+
     use super::*;
 
     #[test]
@@ -109,6 +139,26 @@ mod tests {
         let text = Indented { text: "    eth\n           ip4\n           tcp", by: 9 }.to_string();
         let blanks: Vec<usize> = text.lines().map(|line| line.len() - line.trim_start().len()).collect();
         assert_eq!(blanks, [4, 20, 20]);
+    }
+
+    #[test]
+    fn each_depth_of_the_log_includes_the_ones_before() {
+        let counted: Vec<Verbosity> = (1..=4).filter_map(Verbosity::of).collect();
+        assert_eq!(Verbosity::of(0), None);
+        assert_eq!(counted, [Verbosity::Calls, Verbosity::Packets, Verbosity::Layers, Verbosity::Layers]);
+        // What is let through at each, by topic.
+        let topics = ["socket", "call", "segment", "packet", "layers"];
+        let levels = [Level::Info, Level::Debug, Level::Debug, Level::Debug, Level::Trace];
+        let shown = |verbosity: Verbosity| {
+            let filter = env_logger::Builder::new().parse_filters(verbosity.filter()).build();
+            let is_shown = |(topic, level): (&str, Level)| {
+                let target = format!("tapsock::{topic}");
+                filter.enabled(&log::Metadata::builder().target(&target).level(level).build())
+            };
+            topics.into_iter().zip(levels).map(is_shown).filter(|&is_shown| is_shown).count()
+        };
+        use Verbosity::*;
+        assert_eq!([Warnings, Life, Calls, Packets, Layers].map(shown), [0, 1, 2, 4, 5]);
     }
 
     #[test]

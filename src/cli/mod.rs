@@ -29,6 +29,7 @@ use clap::Parser;
 
 use crate::daemon::{self, Ended, Failure};
 use arguments::{Arguments, Command, list_of_limits};
+use logging::Verbosity;
 use stderr::Patient;
 
 /// How long the end waits for somebody to read the last words.
@@ -56,7 +57,10 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         }
     };
     match arguments.command {
-        Command::Daemon(arguments) => explained(arguments.verbose.saturating_add(1), || daemon::run(arguments.into())),
+        Command::Daemon(arguments) => {
+            let verbosity = Verbosity::of(arguments.verbose).unwrap_or(Verbosity::Life);
+            explained(verbosity, || daemon::run(arguments.into()))
+        }
         Command::Ping(arguments) => {
             let (ping, attachment) = arguments.into();
             exit::of_tool(&crate::tools::ping::run(&ping, &attachment, &mut io::stdout()))
@@ -66,9 +70,9 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
             exit::of_tool(&crate::tools::traceroute::run(&traceroute, &attachment, &mut io::stdout()))
         }
         Command::Nc(arguments) => {
-            let verbose = arguments.verbose;
+            let verbosity = Verbosity::of(arguments.verbose).unwrap_or(Verbosity::Warnings);
             let (nc, attachment) = arguments.into();
-            explained(verbose, || crate::tools::nc::run(nc, &attachment))
+            explained(verbosity, || crate::tools::nc::run(nc, &attachment))
         }
         Command::Ss(arguments) => {
             exit::of_look(&arguments.parse().and_then(|ss| crate::tools::ss::run(&ss, &mut io::stdout().lock())))
@@ -79,10 +83,10 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Stats(arguments) => {
             exit::of_look(&crate::tools::stats::run(&arguments.into(), &mut io::stdout().lock()))
         }
-        Command::Bench(arguments) => {
-            explained(0, || crate::tools::bench::loopback(arguments.into(), say).map(|()| Ended::Asked))
-        }
-        Command::Why { rule } => explained(0, || {
+        Command::Bench(arguments) => explained(Verbosity::Warnings, || {
+            crate::tools::bench::loopback(arguments.into(), say).map(|()| Ended::Asked)
+        }),
+        Command::Why { rule } => explained(Verbosity::Warnings, || {
             let text = crate::tools::why::explain(rule.as_deref())?;
             let _ = io::stdout().lock().write_all(text.as_bytes());
             Ok(Ended::Asked)
@@ -110,7 +114,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
                 let _ = manual::write_page(&mut io::stdout().lock());
                 ExitCode::SUCCESS
             }
-            Some(dir) => explained(0, || match manual::write_pages(&dir) {
+            Some(dir) => explained(Verbosity::Warnings, || match manual::write_pages(&dir) {
                 Ok(()) => Ok(Ended::Asked),
                 Err(error) => Err(Failure::Mistake(format!(
                     "the pages cannot be written into {}: {error}; make the directory first",
@@ -128,9 +132,9 @@ fn say(line: &str) {
 }
 
 /// Runs what explains itself on stderr.
-fn explained(verbose: u8, run: impl FnOnce() -> Result<Ended, Failure>) -> ExitCode {
+fn explained(verbosity: Verbosity, run: impl FnOnce() -> Result<Ended, Failure>) -> ExitCode {
     let patient = Patient::new(io::stderr()).ok();
-    logging::install(verbose, patient.clone());
+    logging::install(verbosity, patient.clone());
     let ended = run();
     if let Err(failure) = &ended {
         // Not eprintln, which panics where stderr is closed.

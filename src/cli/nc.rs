@@ -51,7 +51,7 @@ pub struct Nc {
     #[command(flatten)]
     pub attached: Attached,
 
-    /// Say what happens: -v connections, -vv one line for each packet, -vvv all its layers. RUST_LOG, if it is set, wins
+    /// Say what happens: -v connections and calls, -vv one line for each packet, -vvv all its layers. RUST_LOG, if it is set, wins
     #[arg(short, long, action = ArgAction::Count)]
     pub verbose: u8,
 }

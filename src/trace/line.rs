@@ -9,7 +9,7 @@ use super::quantity::Bytes;
 use super::summary::Summary;
 use crate::observe::{CallKind, Depth, Event, Fate, Record, Rule, TimerKind};
 
-/// What happened, on one line, without its moment: `tcp#15 write 1.9 KiB`.
+/// What happened, on one line, without its moment: `tcp#15 write 1.9 KiB`. `{:#}` leaves out the numbers of other events.
 ///
 /// ```
 /// use tapsock::observe::{CallKind, Event, Protocol, SocketId};
@@ -62,12 +62,15 @@ impl fmt::Display for Line<'_> {
                     write!(f, " len {length}")?;
                 }
                 match acknowledges {
+                    _ if f.alternate() => {}
                     Some([first, last]) if first == last => write!(f, " · acknowledges {first}")?,
                     Some([first, last]) => write!(f, " · acknowledges {first} to {last}")?,
                     None => {}
                 }
-                if let Some(original) = original {
-                    write!(f, " · again, first sent as {original}")?;
+                match original {
+                    Some(_) if f.alternate() => f.write_str(" · again")?,
+                    Some(original) => write!(f, " · again, first sent as {original}")?,
+                    None => {}
                 }
                 match rule {
                     Some(rule) => write!(f, " · {rule}: {}", rule.sentence()),

@@ -1,8 +1,8 @@
 //! What happens in a stack, as lines of text on [`log`].
 //!
-//! [`Text`] is an [`Observer`] that explains. It decodes each frame again with etherparse, from the first byte to the
-//! last, and shares no code with the layers that made or took the frame: when the two disagree, one of them is wrong.
-//! Each checksum is shown as the frame carries it and as etherparse computes it.
+//! [`Text`] is an [`Observer`](crate::observe::Observer) that explains. It decodes each frame again with etherparse,
+//! from the first byte to the last, and shares no code with the layers that made or took the frame: when the two
+//! disagree, one of them is wrong. Each checksum is shown as the frame carries it and as etherparse computes it.
 //!
 //! # What is written where
 //!
@@ -12,13 +12,19 @@
 //! | `tapsock::address` | info, warn | one of our addresses is asked for, ours, or somebody else's too |
 //! | `tapsock::neighbour` | info, debug | a neighbour is found or does not answer (info), is asked for (debug) |
 //! | `tapsock::device` | warn | the device refused a frame |
+//! | `tapsock::call` | debug | what a program calls and is given, and each change of a connection's state |
 //! | `tapsock::packet` | debug | one line for each frame, and for each datagram that needs none: whose it is and what became of it |
+//! | `tapsock::segment` | debug, trace | a timer goes off (debug); a connection takes a segment or hands one down, before it is cut (trace) |
 //! | `tapsock::layers` | trace | the layers of each frame, one line for each |
 //!
-//! So `RUST_LOG=tapsock=debug` shows every packet, `RUST_LOG=tapsock=trace` its layers as well,
-//! `RUST_LOG=tapsock::socket=info` only the life of connections, and `RUST_LOG=tapsock=debug,tapsock::neighbour=off`
-//! everything but the search for neighbours. [`Text::depth`] follows from what is enabled, so a stack
-//! nobody reads decodes nothing, and a line that is not written is not formatted.
+//! So `RUST_LOG=tapsock=debug` shows every call and every packet, `RUST_LOG=tapsock=trace` its layers as well,
+//! `RUST_LOG=tapsock=info,tapsock::call=debug` the calls alone, `RUST_LOG=tapsock::socket=info` only the life of
+//! connections, and `RUST_LOG=tapsock=debug,tapsock::neighbour=off` everything but the search for neighbours.
+//! How closely [`Text`] looks follows from what is enabled, so a stack nobody reads decodes nothing, and a line that is
+//! not written is not formatted.
+//!
+//! Packets that go by one rule are written 20 times a second; how many more there were is said in one line, when that
+//! second is over and the next thing happens. So a flood does not fill the log, and is not hidden by it.
 //!
 //! # How to read it
 //!
@@ -30,6 +36,7 @@
 //!            tcp 43210 > 80 · checksum 0x49bf, computed 0x49bf over pseudo-header (src, dst, 0, 6, 28) + 28 bytes: right
 //!                [S] seq 2000000 (the peer's first + 0) · window 64240 · header 28 bytes, options mss 1460 ws 7
 //!            port 80 of TCP belongs to tcp#1, listening on 0.0.0.0:80
+//! debug  tcp#3 read 78 B
 //! info   tcp#3 closed by the peer after 3.2 ms: 78 B in, 1.9 KiB out, 6 segments in, 5 out, none retransmitted
 //! ```
 //!
@@ -57,6 +64,7 @@ mod capture;
 mod checksum;
 mod dhcp;
 pub mod explain;
+mod flood;
 mod frame;
 mod icmp;
 mod ladder;
@@ -70,96 +78,20 @@ mod synthesis;
 mod tcp;
 #[cfg(test)]
 mod tests;
+mod text;
 mod tree;
-
-use log::Level;
 
 pub use capture::Capture;
 pub use ladder::{Ladder, Rung};
 pub use line::{Detail, Line, Links, Tone};
+pub use text::Text;
 pub use tree::Tree;
-
-use crate::observe::{Depth, Direction, Event, Fate, Observer, Record};
-use frame::Frame;
-use layers::Layers;
-use life::Life;
-use summary::Summary;
 
 const SOCKET: &str = "tapsock::socket";
 const ADDRESS: &str = "tapsock::address";
 const NEIGHBOUR: &str = "tapsock::neighbour";
 const DEVICE: &str = "tapsock::device";
+const CALL: &str = "tapsock::call";
 const PACKET: &str = "tapsock::packet";
+const SEGMENT: &str = "tapsock::segment";
 const LAYERS: &str = "tapsock::layers";
-
-/// An observer that writes text through the macros of [`log`]. Nothing is written until a program installs a logger.
-///
-/// ```
-/// use tapsock::observe::{Depth, Observer};
-/// use tapsock::trace::Text;
-///
-/// let text = Text::new();
-/// assert_eq!(text.depth(), Depth::Nothing); // no logger, no work
-/// ```
-#[derive(Debug, Clone, Default)]
-pub struct Text {
-    _private: (),
-}
-
-impl Text {
-    /// A new one; it has no state.
-    pub const fn new() -> Text {
-        Text { _private: () }
-    }
-}
-
-impl Observer for Text {
-    fn depth(&self) -> Depth {
-        depth(|target, level| log::log_enabled!(target: target, level))
-    }
-
-    /// The moment is left to the formatter, which shows one for the lines of every module.
-    fn observe(&mut self, record: &Record<'_>) {
-        match &record.event {
-            Event::Frame { direction, bytes, fate } => write_frame(*direction, fate, || Frame::decode(bytes)),
-            Event::Loopback { direction, bytes, fate } => {
-                write_frame(*direction, fate, || Frame::decode_local(bytes));
-            }
-            event => {
-                if let Some(life) = Life::of(event) {
-                    log::log!(target: life.target(), life.level(), "{life}");
-                }
-            }
-        }
-    }
-}
-
-/// How closely to look, from what would be written.
-fn depth(enabled: impl Fn(&str, Level) -> bool) -> Depth {
-    if enabled(LAYERS, Level::Trace) {
-        Depth::Bytes
-    } else if enabled(PACKET, Level::Debug) {
-        Depth::Frame
-    } else if [SOCKET, ADDRESS, NEIGHBOUR].iter().any(|target| enabled(target, Level::Info))
-        || enabled(DEVICE, Level::Warn)
-    {
-        Depth::Life
-    } else {
-        Depth::Nothing
-    }
-}
-
-fn write_frame<'a>(direction: Direction, fate: &Fate, decode: impl FnOnce() -> Frame<'a>) {
-    let (packet, layers) =
-        (log::log_enabled!(target: PACKET, Level::Debug), log::log_enabled!(target: LAYERS, Level::Trace));
-    if !packet && !layers {
-        return;
-    }
-    let frame = decode();
-    if packet {
-        log::debug!(target: PACKET, "{}", Summary { direction, frame: &frame, fate });
-    }
-    if layers {
-        log::trace!(target: LAYERS, "{}", Layers { direction, frame: &frame, fate });
-    }
-}

@@ -24,9 +24,10 @@ use crate::observe::{EventId, Record, Time};
 ///
 /// let mut tree = Tree::default();
 /// trail.drain().for_each(|record| tree.push(record));
-/// assert_eq!(tree.to_string(), "\
-/// 0.000000 read 78 B
-/// +0 µs    └─ write 512 B
+/// let drawn = tree.to_string();
+/// assert_eq!(drawn.trim_start(), "\
+/// @1 0.000000 read 78 B
+///    @2 +0 µs    └─ write 512 B
 /// ");
 /// ```
 #[derive(Debug, Default)]
@@ -90,7 +91,9 @@ impl Tree {
                 Some(cause) if id == root => format!(" · because of {cause}, above"),
                 _ => String::new(),
             };
-            lines.push((format!("{at:<8} {branch}{}{late}", Line(&record.event)), record));
+            // Others are pointed at by their numbers.
+            let own = id.to_string();
+            lines.push((format!("{own:>5} {at:<8} {branch}{}{late}", Line(&record.event)), record));
             let all = children.get(&id).map(Vec::as_slice).unwrap_or_default();
             for (i, &child) in all.iter().enumerate().rev() {
                 let is_last = i + 1 == all.len();
@@ -153,13 +156,13 @@ mod tests {
         trail.drain().for_each(|record| tree.push(record));
         assert_eq!(
             tree.to_string(),
-            "\
-0.000000 write 1 B
-+10 µs   ├─ write 2 B
-+40 µs   │  └─ write 5 B
-+30 µs   └─ write 4 B
-0.000020 write 3 B
-+30 µs   └─ write 6 B
+            "   \
+   @1 0.000000 write 1 B
+   @2 +10 µs   ├─ write 2 B
+   @5 +40 µs   │  └─ write 5 B
+   @4 +30 µs   └─ write 4 B
+   @3 0.000020 write 3 B
+   @6 +30 µs   └─ write 6 B
 "
         );
     }
@@ -173,7 +176,7 @@ mod tests {
         tree.clear();
         note(&mut trail, 5, first, 2);
         trail.drain().for_each(|record| tree.push(record));
-        assert_eq!(tree.to_string(), "0.000005 write 2 B · because of @1, above\n");
+        assert_eq!(tree.to_string(), "   @2 0.000005 write 2 B · because of @1, above\n");
     }
 
     #[test]

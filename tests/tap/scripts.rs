@@ -6,6 +6,32 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use crate::host::{Host, Said, V4, V6, command, finish, run, script, shell};
 use crate::namespace::alone;
 
+/// The pages of docs/ quote what these scripts print.
+#[test]
+fn the_pictures_of_the_docs_can_be_made_again() {
+    alone(|| {
+        let tapsock = env!("CARGO_BIN_EXE_tapsock");
+        let said = finish(command(script("tracing.sh").to_str().unwrap()).args(["--bin", tapsock])).well();
+        // A tree: the write of the page, its segment, the frames of that.
+        let lines: Vec<&str> = said.lines().collect();
+        let write = lines.iter().position(|line| line.contains(" write ")).unwrap();
+        assert!(lines[write + 1].contains("─ tcp#") && lines[write + 1].contains(" segment out "), "{said}");
+        assert!(lines[write + 2].contains("─ out tcp#"), "{said}");
+        for part in [
+            "accept",                                              // and what led to it
+            "FIN-WAIT-2",                                          // a ladder knows the peer's state
+            "again, first sent as @",                              // a retransmission points at what it repeats
+            "· answered by the stack itself, tcp.rst.closed-port", // a refusal has a reason
+            "RFC 9293 §3.10.7.1",                                  // which can be looked up
+            ": right",                                             // a checksum, worked out
+            "cwnd:",                                               // what a socket knows of itself
+        ] {
+            assert!(said.contains(part), "no '{part}' in: {said}");
+        }
+        assert!(!said.contains("exit code"), "{said}");
+    });
+}
+
 #[track_caller]
 fn tap_up(args: &[&str]) -> Said {
     finish(command(script("tap-up.sh").to_str().unwrap()).args(args))

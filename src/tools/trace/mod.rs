@@ -53,6 +53,8 @@ pub fn run(trace: Trace, out: &mut dyn Write) -> Result<(), Failure> {
     let mut file = trace.file.map(|path| File::create(path, client.hello(), trace.synthesise)).transpose()?;
     let mut picture = Picture::new(trace.form, trace.colour, trace.tracing.depth);
     client.trace(trace.tracing)?;
+    // Who types a command in another terminal next must know that it is seen. Nobody may be there to be told.
+    let _ = writeln!(io::stderr().lock(), "watching {}; Ctrl-C ends it", client.hello().name);
     let inputs = input::listen(client).map_err(|error| Failure::Broken(format!("no thread to listen on: {error}")))?;
     let ended = loop {
         match inputs.recv_timeout(QUIET) {
