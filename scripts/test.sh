@@ -32,7 +32,7 @@ step() {
 }
 
 prepare() {
-  need ip nft ping arping dnsmasq curl nc nmap unshare setpriv shellcheck
+  need ip nft ping arping dnsmasq curl nc nmap tshark unshare setpriv shellcheck
   need_rust
   cargo fmt --version >/dev/null 2>&1 && cargo clippy --version >/dev/null 2>&1 ||
     rustup component add rustfmt clippy ||

@@ -11,6 +11,8 @@ use std::ops::RangeInclusive;
 use std::str::FromStr;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 pub use limits::{Chosen, Limit, Limits, Size};
 
 /// An address with the length of its network prefix, as in `192.168.69.1/24`.
@@ -22,7 +24,7 @@ pub use limits::{Chosen, Limit, Limits, Size};
 /// assert!("192.168.69.1".parse::<Cidr>().is_err());
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Cidr {
     address: IpAddr,
     prefix: u8,
@@ -205,7 +207,7 @@ impl std::error::Error for Invalid {}
 
 /// How two sockets of one stack reach each other: at a loopback address, or at an address of the stack itself. Neither
 /// way ever reaches the device.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 pub enum Loopback {
     /// Both programs' pipes are joined end to end, and no packet exists. What cannot be joined goes by `Wire`.
     #[default]
@@ -243,7 +245,7 @@ impl FromStr for Loopback {
 /// assert_eq!(config.addresses[0].to_string(), "192.168.69.1/24");
 /// assert!(config.validate().is_ok());
 /// ```
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Config {
     /// The stack's own addresses. Where there is an IPv6 one, the stack adds its link-local address.
     pub addresses: Vec<Cidr>,

@@ -9,7 +9,7 @@ use std::fmt;
 use std::io;
 
 macro_rules! errors {
-    ($($(#[$doc:meta])* $name:ident = $errno:literal, $text:literal;)*) => {
+    ($($(#[doc = $doc:literal])+ $name:ident = $errno:literal, $text:literal;)*) => {
         /// Why a socket call failed. See `errno(3)` and the man page of the call.
         ///
         /// ```
@@ -20,7 +20,7 @@ macro_rules! errors {
         /// ```
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
         #[non_exhaustive]
-        pub enum Error { $($(#[$doc])* $name,)* }
+        pub enum Error { $($(#[doc = $doc])+ $name,)* }
 
         impl Error {
             /// All of them, in the order of their numbers.
@@ -34,6 +34,17 @@ macro_rules! errors {
             /// The error of this number, if a socket call can report it.
             pub const fn from_errno(errno: i32) -> Option<Error> {
                 match errno { $($errno => Some(Error::$name),)* _ => None }
+            }
+
+            /// Its name in `errno(3)`.
+            ///
+            /// ```
+            /// use tapsock::error::Error;
+            /// assert_eq!(Error::ConnectionRefused.name(), "ECONNREFUSED");
+            /// ```
+            pub fn name(self) -> &'static str {
+                let about = match self { $(Error::$name => concat!($($doc,)+),)* };
+                about.split(':').next().unwrap_or(about).trim()
             }
 
             const fn text(self) -> &'static str {

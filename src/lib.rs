@@ -16,8 +16,9 @@
 //! | [`ip`] | what is for us, what goes where, and what is answered on the spot: validation, routes, ICMP |
 //! | [`link`] | Ethernet, ARP, NDP: who on the link has which address, and packets that wait for the answer |
 //! | [`device`] | frames in and out: the TAP, linked pairs in memory, faults on purpose |
-//! | [`trace`] | events in words, through `log` |
+//! | [`trace`] | events in words, through `log`; captured packets, to the last bit |
 //! | [`pipe`] | what joins a program to its socket |
+//! | [`recording`], [`tape`] | what enters a stack, in a file, and the same stack again |
 //! | [`memory`] | the slab that buffers come from |
 //! | [`observe`] | what can be seen: events, rules, counters |
 //! | [`error`], [`config`] | one errno-shaped error; resolved settings and limits |
@@ -35,9 +36,11 @@ pub mod memory;
 pub mod net;
 pub mod observe;
 pub mod pipe;
+pub mod recording;
 pub mod services;
 pub mod socket;
 pub mod stack;
+pub mod tape;
 pub mod tools;
 pub mod trace;
 pub mod transport;

@@ -35,8 +35,9 @@ const ROOMS: &[(&str, Law)] = &[
     // The one addition to the table of the design: events name Ethernet addresses, and the type of an Ethernet address
     // is a setting before it is anything else. A second type would only be converted into the first.
     ("observe", Only(&["error", "config::Mac"])),
-    ("memory", Only(&["error"])),
-    ("pipe", Only(&["memory", "error"])),
+    ("tape", Only(&[])),
+    ("memory", Only(&["tape", "error"])),
+    ("pipe", Only(&["memory", "tape", "error"])),
     ("device", Only(&["error", "config", "observe"])),
     ("link", Only(&["error", "config", "observe"])),
     ("ip", Only(&["error", "config", "observe"])),
@@ -44,20 +45,22 @@ const ROOMS: &[(&str, Law)] = &[
     ("loopback", Only(&["transport", "pipe", "error", "config", "observe"])),
     ("socket", Only(&["transport", "loopback", "memory", "pipe", "error", "config", "observe"])),
     ("stack", Only(&["link", "ip", "transport", "loopback", "socket", "memory", "pipe", "error", "config", "observe"])),
-    ("engine", Only(&["stack", "device", "pipe", "error", "config", "observe"])),
-    ("net", Only(&["engine", "socket", "stack", "device", "pipe", "config", "error", "observe"])),
+    ("recording", Only(&["stack", "pipe", "tape", "config", "observe"])),
+    ("engine", Only(&["recording", "stack", "device", "pipe", "error", "config", "observe"])),
+    ("net", Only(&["recording", "engine", "socket", "stack", "device", "pipe", "config", "error", "observe"])),
     ("services", Only(&["net", "error"])),
     ("control", Only(&["engine", "observe", "config", "error"])),
     ("interpose", Only(&["engine", "control", "pipe", "socket", "observe", "config", "error"])),
     ("trace", Only(&["observe", "error"])),
     ("daemon", Above),
     ("tools", Above),
-    ("cli", Only(&["config", "daemon", "tools", "error"])),
+    ("cli", Only(&["recording", "device", "observe", "config", "daemon", "tools", "error"])),
 ];
 
 /// Crates, or parts of them, that only these rooms may use. Other crates are free to all.
 const CRATES: &[(&str, &[&str])] = &[
     ("etherparse", &["trace"]),
+    ("pcap_file", &["trace", "tools"]),
     ("tun_tap", &["device"]),
     // `tools`: `tapsock bench loopback` measures it beside us.
     ("smoltcp", &["link", "ip", "transport", "loopback", "socket", "tools"]),

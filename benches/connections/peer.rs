@@ -21,7 +21,7 @@ pub const BURST: usize = 64;
 const SERVER: Ipv4Addr = Ipv4Addr::new(192, 168, 69, 1);
 const PORT: u16 = 80;
 /// Frames of the peers have none.
-const NO_FATE: Fate = Fate { owner: None, rule: None, states: None, numbers: None };
+const NO_FATE: Fate = Fate { owner: None, rule: None, states: None, numbers: None, cause: None };
 const PEER_MAC: EthernetAddress = EthernetAddress([2, 0, 0x5e, 0x10, 0, 2]);
 
 /// The peer's end of a connection.

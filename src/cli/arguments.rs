@@ -2,15 +2,19 @@
 
 use std::fmt;
 use std::net::IpAddr;
+use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
 use clap::{ArgAction, Args, Parser, Subcommand};
 
+use super::explain::Explain;
 use super::nc::{Bench, Nc};
+use super::replay::Replay;
 use super::tools::{Ping, Traceroute};
 use crate::config::{Chosen, Cidr, Config, Invalid, Limits, Loopback, Mac, Size};
-use crate::daemon::{Attachment, Service, Settings, UnknownService};
+use crate::daemon::{Attachment, Service, Settings, Trial, UnknownService};
+use crate::device::FaultConfig;
 
 /// A userspace TCP/IP stack on a Linux TAP that explains every packet.
 ///
@@ -47,6 +51,15 @@ pub enum Command {
     /// Calls HOST, or waits for a call with -l, by a stack of its own that lives as long. At the end of stdin it says so
     /// to the peer and goes on to listen; it ends when the peer has ended too.
     Nc(Nc),
+    /// Run the stack of a recording again, in virtual time, and see whether the same leaves
+    ///
+    /// Needs no TAP and no privilege.
+    Replay(Replay),
+    /// Explain the packets of a capture, to the last bit
+    ///
+    /// Every layer and every field with its bytes and bits, each checksum worked out step by step, and for packets that
+    /// are damaged which field would explain it. Reads pcap and pcapng, of tapsock or of tcpdump, and hexadecimal text.
+    Explain(Explain),
     /// Measure this machine
     #[command(subcommand)]
     Bench(Bench),
@@ -97,6 +110,20 @@ pub struct Daemon {
     /// The services to offer, separated by commas: echo, discard, daytime, chargen, http; or all, or none
     #[arg(long, value_name = "LIST", default_value = "all")]
     pub services: Services,
+
+    /// Write down all that enters the stack, for 'tapsock replay'
+    ///
+    /// What the services read and write is in it: only you can read the file. If it cannot be written fast enough the
+    /// recording ends, and the stack goes on.
+    #[arg(long, value_name = "FILE")]
+    pub record: Option<PathBuf>,
+
+    /// Put a bad wire before the TAP, such as loss=2%,delay=10ms,seed=7
+    ///
+    /// loss, duplication, reordering and corruption are chances for each frame, delay and jitter are milliseconds, and
+    /// the seed determines every chance. With in. or out. before it, as in.loss=2%, it is for one direction only.
+    #[arg(long, value_name = "WIRE")]
+    pub fault: Option<FaultConfig>,
 
     /// Say more: -v one line for each packet, -vv all its layers. RUST_LOG, if it is set, wins
     #[arg(short, long, action = ArgAction::Count)]
@@ -214,7 +241,8 @@ impl FromStr for Services {
 impl From<Daemon> for Settings {
     fn from(arguments: Daemon) -> Settings {
         let Attachment { tap, config } = arguments.attached.into();
-        Settings { tap, config, services: arguments.services.0 }
+        let trial = Trial { record: arguments.record, fault: arguments.fault };
+        Settings { tap, config, services: arguments.services.0, trial }
     }
 }
 
@@ -294,7 +322,12 @@ mod tests {
         let settings = parse("daemon").unwrap();
         assert_eq!(
             settings,
-            Settings { tap: "tap0".into(), config: Config::default(), services: Service::ALL.to_vec() }
+            Settings {
+                tap: "tap0".into(),
+                config: Config::default(),
+                services: Service::ALL.to_vec(),
+                trial: Trial::default()
+            }
         );
     }
 

@@ -2,8 +2,8 @@
 //!
 //! | code | meaning |
 //! |---|---|
-//! | 0 | done; for ping and traceroute, the host answered; a daemon that was asked to stop has told its peers |
-//! | 1 | for ping and traceroute, no answer; else something broke: the interface vanished, the system refused something |
+//! | 0 | done; for ping and traceroute, the host answered; for explain, no packet is damaged; a daemon that was asked to stop has told its peers |
+//! | 1 | for ping and traceroute, no answer; for explain, a packet is damaged; else something broke: the interface vanished, the system refused something |
 //! | 2 | something must be set right first: the arguments, the TAP, an address; the sentence says how |
 //! | 130, 143 | SIGINT or SIGTERM ended nc, or a second one did not wait for a daemon's end (128 and the signal's number, as shells do) |
 

@@ -1,20 +1,22 @@
 //! The command line: arguments as typed, then [settings](crate::daemon::Settings), then the daemon, then an exit code.
 //!
 //! - [`arguments`]: what can be typed, and the help that teaches it.
-//! - [`tools`]: the same for ping and traceroute; [`nc`]: for nc and bench.
+//! - [`tools`]: the same for ping and traceroute; [`nc`]: for nc and bench; [`explain`], [`replay`]: for those.
 //! - [`exit`]: the one map of exit codes.
 //! - [`logging`]: what is written to stderr, and how.
 //! - [`stderr`]: how it is written without ever waiting for whoever reads.
 
 pub mod arguments;
 pub mod exit;
+pub mod explain;
 pub mod logging;
 pub mod nc;
+pub mod replay;
 pub mod stderr;
 pub mod tools;
 
 use std::ffi::OsString;
-use std::io::{self, Write};
+use std::io::{self, BufWriter, Write};
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -65,6 +67,16 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         }
         Command::Bench(arguments) => {
             explained(0, || crate::tools::bench::loopback(arguments.into(), say).map(|()| Ended::Asked))
+        }
+        Command::Replay(arguments) => {
+            let mut out = BufWriter::new(io::stdout());
+            let outcome = crate::tools::replay::run(&arguments.into(), &mut out);
+            // Whoever reads no more does not want to know.
+            let _ = out.flush();
+            exit::of_tool(&outcome)
+        }
+        Command::Explain(arguments) => {
+            exit::of_tool(&crate::tools::explain::run(&arguments.into(), &mut BufWriter::new(io::stdout().lock())))
         }
         Command::Limits => {
             let _ = io::stdout().lock().write_all(list_of_limits().as_bytes());

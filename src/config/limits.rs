@@ -29,7 +29,7 @@ macro_rules! limits {
     ($($(#[doc = $about:literal])+ $field:ident: $type:ty = $default:expr, $range:expr;)*) => {
         /// Every bound of the stack. When one is reached, the newcomer is refused or dropped with a rule that says
         /// so; what is there already stays.
-        #[derive(Debug, Clone, PartialEq, Eq)]
+        #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
         pub struct Limits {
             $($(#[doc = $about])+ pub $field: $type,)*
         }

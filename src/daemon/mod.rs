@@ -15,6 +15,7 @@ mod attach;
 mod signal;
 mod sockets;
 mod summary;
+mod trial;
 
 use std::fmt;
 use std::io::{self, Write};
@@ -26,6 +27,7 @@ use tokio::task::JoinHandle;
 pub use crate::services::{Service, UnknownService};
 pub use attach::{Attachment, Interrupt, with_stack};
 pub use signal::Signal;
+pub use trial::Trial;
 
 use crate::config::Config;
 use crate::device::Tap;
@@ -36,7 +38,7 @@ use crate::trace;
 use signal::Signals;
 
 /// What a person chose.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Settings {
     /// The name of the TAP.
     pub tap: String,
@@ -44,6 +46,8 @@ pub struct Settings {
     pub config: Config,
     /// What it offers.
     pub services: Vec<Service>,
+    /// What is tried out with it.
+    pub trial: Trial,
 }
 
 /// How a daemon came to its end.
@@ -103,9 +107,14 @@ fn refused(what: &str, error: &io::Error) -> Failure {
 ///
 /// ```no_run
 /// use tapsock::config::Config;
-/// use tapsock::daemon::{self, Service, Settings};
+/// use tapsock::daemon::{self, Service, Settings, Trial};
 ///
-/// let settings = Settings { tap: "tap0".into(), config: Config::default(), services: Service::ALL.to_vec() };
+/// let settings = Settings {
+///     tap: "tap0".into(),
+///     config: Config::default(),
+///     services: Service::ALL.to_vec(),
+///     trial: Trial::default(),
+/// };
 /// if let Err(failure) = daemon::run(settings) {
 ///     eprintln!("{failure}");
 /// }
@@ -134,9 +143,13 @@ async fn live(settings: Settings) -> Result<Ended, Failure> {
     let started = Instant::now();
     let mut signals = Signals::new().map_err(|error| refused("signal handlers", &error))?;
     let mut questions = signal::questions().map_err(|error| refused("a signal handler", &error))?;
-    let Settings { tap, config, services } = settings;
-    let device = Tap::open(&tap).map_err(StartError::from)?;
+    let Settings { tap, config, services, trial } = settings;
+    let device = trial.wire(Tap::open(&tap).map_err(StartError::from)?)?;
     let builder = Stack::builder().config(config.clone()).observer(Box::new(trace::Text::new()));
+    let builder = match trial.recorder()? {
+        Some(recorder) => builder.record(recorder),
+        None => builder,
+    };
     let (stack, engine) = builder.drive(device)?;
     let mut engine = Engine { task: tokio::spawn(engine), tap: tap.clone() };
 

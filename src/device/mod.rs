@@ -81,6 +81,14 @@ pub trait Device: Send {
     /// frames wait is woken at once.
     fn set_waker(&mut self, waker: &Waker);
 
+    /// From here on frames that are lost on purpose before they come in are kept for [`Device::take_lost`].
+    fn keep_lost(&mut self) {}
+
+    /// Takes them.
+    fn take_lost(&mut self) -> Vec<Vec<u8>> {
+        Vec::new()
+    }
+
     /// When a frame that is being held back becomes due: call [`Device::receive`] then, even if nothing is
     /// readable.
     fn deadline(&self, now: Time) -> Option<Time> {

@@ -9,7 +9,7 @@ mod wait;
 
 use std::collections::HashMap;
 use std::io;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use tokio::sync::{oneshot, watch};
 
@@ -20,6 +20,7 @@ use crate::device::{self, Device, Unplugged};
 use crate::error::Result;
 use crate::observe::{Direction, Event, Observer, Rule, Time};
 use crate::pipe::Doorbell;
+use crate::recording::{Header, Recorder};
 use crate::stack::{Call, Frames, Outcome, Stack, Step};
 use wait::Wait;
 
@@ -47,6 +48,7 @@ pub struct Engine<D: Device + 'static> {
     stack: Stack,
     device: D,
     observer: Box<dyn Observer>,
+    recorder: Option<Recorder>,
     doorbell: Doorbell,
     inbox: handle::Inbox,
     status: watch::Sender<Status>,
@@ -77,7 +79,7 @@ impl Burst {
         Burst { memory: vec![0; slot * BURST], slot, lengths: Vec::with_capacity(BURST) }
     }
 
-    fn frames(&self) -> impl Iterator<Item = &[u8]> {
+    fn frames(&self) -> impl Iterator<Item = &[u8]> + Clone {
         self.lengths.iter().enumerate().map(|(i, &length)| &self.memory[i * self.slot..][..length])
     }
 }
@@ -88,7 +90,7 @@ impl Engine<Unplugged> {
     pub fn without_link(config: Config, seed: [u8; 32], observer: Box<dyn Observer>) -> (Engine<Unplugged>, Handle) {
         let doorbell = Doorbell::default();
         let stack = Stack::without_link(config, seed, doorbell.clone());
-        Engine::around(stack, Unplugged, doorbell, observer)
+        Engine::around(stack, Unplugged, doorbell, observer, None)
     }
 }
 
@@ -97,10 +99,33 @@ impl<D: Device + 'static> Engine<D> {
     pub fn new(config: Config, device: D, seed: [u8; 32], observer: Box<dyn Observer>) -> (Engine<D>, Handle) {
         let doorbell = Doorbell::default();
         let stack = Stack::new(config, device.mtu(), seed, doorbell.clone());
-        Engine::around(stack, device, doorbell, observer)
+        Engine::around(stack, device, doorbell, observer, None)
     }
 
-    fn around(stack: Stack, device: D, doorbell: Doorbell, observer: Box<dyn Observer>) -> (Engine<D>, Handle) {
+    /// The same, and all that enters the stack is written down.
+    pub fn recorded(
+        config: Config,
+        mut device: D,
+        seed: [u8; 32],
+        observer: Box<dyn Observer>,
+        mut recorder: Recorder,
+    ) -> (Engine<D>, Handle) {
+        let (doorbell, mtu) = (recorder.doorbell(), device.mtu());
+        let version = env!("CARGO_PKG_VERSION").into();
+        let started = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        recorder.begin(&Header { version, started, mtu, is_linked: true, seed, config: config.clone() });
+        device.keep_lost();
+        let stack = Stack::new(config, mtu, seed, doorbell.clone());
+        Engine::around(stack, device, doorbell, observer, Some(recorder))
+    }
+
+    fn around(
+        stack: Stack,
+        device: D,
+        doorbell: Doorbell,
+        observer: Box<dyn Observer>,
+        recorder: Option<Recorder>,
+    ) -> (Engine<D>, Handle) {
         let mtu = device.mtu();
         let (status, watched) = watch::channel(Status::default());
         let (handle, inbox) = handle::pair(doorbell.clone(), watched);
@@ -108,6 +133,7 @@ impl<D: Device + 'static> Engine<D> {
             stack,
             device,
             observer,
+            recorder,
             doorbell,
             inbox,
             status,
@@ -195,8 +221,8 @@ impl<D: Device + 'static> Engine<D> {
                 Err(error) if device::vanished(&error) => return Err(error),
                 Err(error) => {
                     self.stack.counters_mut().device_errors_in += 1;
-                    let event = Event::Device { direction: Direction::In, error: &error.to_string() };
-                    self.observer.observe(now, &event);
+                    let event = Event::Device { direction: Direction::In, error: error.to_string().into() };
+                    self.stack.tell(now, event, &mut *self.observer);
                     return Ok(false);
                 }
             }
@@ -223,7 +249,14 @@ impl<D: Device + 'static> Engine<D> {
 
     fn step(&mut self) -> Step {
         let now = self.now();
-        let step = self.stack.step(now, self.burst.frames(), &mut self.calls, &mut self.frames, &mut *self.observer);
+        let (stack, frames, calls) = (&mut self.stack, self.burst.frames(), &mut self.calls);
+        let step = match &mut self.recorder {
+            Some(recorder) => {
+                self.device.take_lost().into_iter().for_each(|frame| recorder.note_lost(frame));
+                recorder.step(stack, now, frames, calls, &mut self.frames, &mut *self.observer)
+            }
+            None => stack.step(now, frames, calls, &mut self.frames, &mut *self.observer),
+        };
         self.complete();
         step
     }
@@ -254,8 +287,8 @@ impl<D: Device + 'static> Engine<D> {
                 Err(error) if device::vanished(&error) => return Err(error),
                 Err(error) => {
                     self.stack.counters_mut().device_errors_out += 1;
-                    let event = Event::Device { direction: Direction::Out, error: &error.to_string() };
-                    self.observer.observe(now, &event);
+                    let event = Event::Device { direction: Direction::Out, error: error.to_string().into() };
+                    self.stack.tell(now, event, &mut *self.observer);
                 }
             }
             self.untransmitted += 1;
@@ -296,7 +329,10 @@ impl<D: Device + 'static> Engine<D> {
             return;
         }
         let now = self.now();
-        self.stack.shut_down(now, &mut self.frames, &mut *self.observer);
+        match &mut self.recorder {
+            Some(recorder) => recorder.shut_down(&mut self.stack, now, &mut self.frames, &mut *self.observer),
+            None => self.stack.shut_down(now, &mut self.frames, &mut *self.observer),
+        }
         self.complete();
         self.replies.clear();
         self.inbox.close();

@@ -2,7 +2,7 @@
 
 use std::num::NonZeroU16;
 
-use crate::observe::Fate;
+use crate::observe::{EventId, Fate};
 
 /// IP packets of up to 64 KiB on their way down, in one reused arena: once it is warm, nothing is allocated
 /// for a packet.
@@ -101,11 +101,18 @@ impl Packets {
         }
     }
 
-    /// Keeps the packets that `keep` wants. It may write into them. The memory of the others is free again with
-    /// [`clear`](Packets::clear).
-    pub fn retain_mut(&mut self, mut keep: impl FnMut(&mut [u8], Fate, Form) -> bool) {
+    /// Keeps the packets that `keep` wants. It may write into them, and into their fates. The memory of the others is
+    /// free again with [`clear`](Packets::clear).
+    pub fn retain_mut(&mut self, mut keep: impl FnMut(&mut [u8], &mut Fate, Form) -> bool) {
         let bytes = &mut self.bytes;
-        self.entries.retain(|entry| keep(&mut bytes[entry.start..entry.end], entry.fate, entry.form));
+        self.entries.retain_mut(|entry| keep(&mut bytes[entry.start..entry.end], &mut entry.fate, entry.form));
+    }
+
+    /// What has no cause yet, from the `first` on, leaves because of this.
+    pub fn because_of(&mut self, first: usize, cause: EventId) {
+        for entry in self.entries.get_mut(first..).unwrap_or_default() {
+            entry.fate.cause.get_or_insert(cause);
+        }
     }
 
     /// Copies the packets of `other` behind these.

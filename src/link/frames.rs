@@ -1,6 +1,6 @@
 use std::ops::Range;
 
-use crate::observe::Fate;
+use crate::observe::{EventId, Fate};
 
 /// Ethernet frames on their way to the device.
 ///
@@ -45,6 +45,13 @@ impl Frames {
         write(bytes);
         self.used = range.end;
         self.frames.push((range, fate));
+    }
+
+    /// What has no cause yet, from the `first` on, leaves because of this.
+    pub fn because_of(&mut self, first: usize, cause: EventId) {
+        for (_, fate) in self.frames.get_mut(first..).unwrap_or_default() {
+            fate.cause.get_or_insert(cause);
+        }
     }
 
     /// How many there are.

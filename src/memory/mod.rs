@@ -28,6 +28,7 @@ pub(crate) use lodged::Lodged;
 use slots::{Slot, Slots};
 
 use crate::error::Result;
+use crate::tape::{Question, Tape, Witness};
 
 /// What is counted. (On a machine with larger pages the kernel backs more than this.)
 const PAGE: usize = 4096;
@@ -55,6 +56,8 @@ struct Shared {
     /// Bytes of the pages that live buffers have written, and of what is charged besides.
     used: AtomicUsize,
     limit: usize,
+    /// How the engine's questions are answered.
+    witness: Witness,
 }
 
 impl fmt::Debug for Shared {
@@ -69,6 +72,10 @@ impl Shared {
         self.slots.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn is_exhausted(&self) -> bool {
+        self.used.load(Ordering::Relaxed) >= self.limit
+    }
+
     fn charge(&self, before: usize, after: usize) {
         if after > before {
             self.used.fetch_add(after - before, Ordering::Relaxed);
@@ -81,7 +88,13 @@ impl Shared {
 impl Memory {
     /// An empty slab. From `limit` bytes in use on it calls itself exhausted.
     pub fn new(limit: usize) -> Memory {
-        Memory { shared: Arc::new(Shared { slots: Mutex::new(Slots::new()), used: AtomicUsize::new(0), limit }) }
+        Memory::with_tape(limit, &Tape::default())
+    }
+
+    /// The same, with what depends on what programs have written on a tape.
+    pub fn with_tape(limit: usize, tape: &Tape) -> Memory {
+        let (slots, used, witness) = (Mutex::new(Slots::new()), AtomicUsize::new(0), Witness::single(tape));
+        Memory { shared: Arc::new(Shared { slots, used, limit, witness }) }
     }
 
     /// A buffer of `length` bytes of no particular value.
@@ -116,7 +129,8 @@ impl Memory {
 
     fn buffer_in(&self, slot: Slot, length: usize) -> Buffer {
         let buffer = Buffer { slot, length, written: AtomicUsize::new(0), shared: Arc::clone(&self.shared) };
-        buffer.touch_to(slot.touched);
+        // Whose slot it was depends on when programs let go of theirs.
+        buffer.touch_to(self.shared.witness.ask(Question::Touched, || slot.touched));
         buffer
     }
 
@@ -130,9 +144,9 @@ impl Memory {
         self.shared.used.load(Ordering::Relaxed)
     }
 
-    /// Whether the limit is reached: then nobody who can wait or be refused should get more.
+    /// Whether the limit is reached: then nobody who can wait or be refused should get more. Asked by the engine.
     pub fn is_exhausted(&self) -> bool {
-        self.used() >= self.shared.limit
+        self.shared.witness.ask(Question::Exhausted, || self.shared.is_exhausted())
     }
 }
 
@@ -167,7 +181,12 @@ impl Charge {
 
     /// As [`Memory::is_exhausted`].
     pub fn is_exhausted(&self) -> bool {
-        self.shared.used.load(Ordering::Relaxed) >= self.shared.limit
+        self.shared.witness.ask(Question::Exhausted, || self.shared.is_exhausted())
+    }
+
+    /// The same, asked by a program.
+    pub fn is_exhausted_for_program(&self) -> bool {
+        self.shared.is_exhausted()
     }
 }
 
@@ -233,7 +252,7 @@ impl Buffer {
     /// Whether bytes up to `end` would need memory that is not there yet, while there is none left.
     pub fn is_short_of(&self, end: usize) -> bool {
         pages(end.min(self.length)) > pages(self.touched())
-            && self.shared.used.load(Ordering::Relaxed) >= self.shared.limit
+            && self.shared.witness.ask(Question::Exhausted, || self.shared.is_exhausted())
     }
 
     /// Gives the memory back to the kernel and keeps the buffer. What is in it is lost.

@@ -10,6 +10,7 @@ use crate::config::{Cidr, Config, Invalid};
 use crate::device::{Device, OpenError, Tap, pair};
 use crate::engine::{Engine, Stopped};
 use crate::observe::{NoObserver, Observer};
+use crate::recording::Recorder;
 use crate::stack::{SelfTestFailed, self_test};
 
 /// Makes a [`Stack`].
@@ -27,11 +28,12 @@ pub struct Builder {
     config: Config,
     seed: Option<[u8; 32]>,
     observer: Box<dyn Observer>,
+    recorder: Option<Recorder>,
 }
 
 impl Default for Builder {
     fn default() -> Builder {
-        Builder { config: Config::default(), seed: None, observer: Box::new(NoObserver) }
+        Builder { config: Config::default(), seed: None, observer: Box::new(NoObserver), recorder: None }
     }
 }
 
@@ -52,6 +54,12 @@ impl Builder {
     /// Who is told what happens.
     pub fn observer(mut self, observer: Box<dyn Observer>) -> Builder {
         self.observer = observer;
+        self
+    }
+
+    /// Where all that enters the stack is written down, to be replayed. Not for a stack without a link.
+    pub fn record(mut self, recorder: Recorder) -> Builder {
+        self.recorder = Some(recorder);
         self
     }
 
@@ -140,7 +148,10 @@ impl Builder {
     fn engine<D: Device + 'static>(self, device: D) -> Result<(Engine<D>, crate::engine::Handle), StartError> {
         self.config.validate()?;
         let seed = self.prepare()?;
-        Ok(Engine::new(self.config, device, seed, self.observer))
+        Ok(match self.recorder {
+            Some(recorder) => Engine::recorded(self.config, device, seed, self.observer, recorder),
+            None => Engine::new(self.config, device, seed, self.observer),
+        })
     }
 
     /// Looks whether this build can be relied on, and where its randomness comes from.

@@ -9,7 +9,7 @@ use std::time::Duration;
 use super::*;
 use crate::config::Config;
 use crate::device::{Device, pair};
-use crate::observe::{Depth, Event as Observed, Observer, Time};
+use crate::observe::{self, CallKind, Depth, Event, Observer, Record};
 
 /// Everything waits at most so long for what must come.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -26,7 +26,7 @@ impl Observer for Companion {
         Depth::Nothing
     }
 
-    fn observe(&mut self, _at: Time, _event: &Observed<'_>) {}
+    fn observe(&mut self, _record: &Record<'_>) {}
 }
 
 impl Drop for Companion {
@@ -197,4 +197,34 @@ fn a_poller_that_looks_often_at_a_new_socket_leaves_nothing_there() {
         assert_eq!(poller.wait(&mut events, None).unwrap(), 1, "a hang-up");
     }
     assert_eq!(socket.watchers(), 1);
+}
+
+/// Passes on what programs call.
+struct Listener(Sender<Record<'static>>);
+
+impl Observer for Listener {
+    fn depth(&self) -> Depth {
+        Depth::Call
+    }
+
+    fn observe(&mut self, record: &Record<'_>) {
+        let _ = self.0.send(record.clone().into_owned());
+    }
+}
+
+#[test]
+fn what_programs_do_with_unix_messages_is_told_though_no_engine_has_a_part_in_it() {
+    let (tell, told) = channel();
+    let stack = Stack::builder().observer(Box::new(Listener(tell))).loopback_only().unwrap();
+    let (left, right) = Socket::pair(&stack, Domain::Unix, Type::Dgram, None).unwrap();
+    left.send(b"hello").unwrap();
+    assert_eq!(right.recv(&mut [0; 16]).unwrap(), 5);
+    let mut calls = std::iter::from_fn(|| told.recv_timeout(PATIENCE).ok()).filter_map(|record| match record.event {
+        Event::Call { socket: Some(socket), call: call @ (CallKind::Write { .. } | CallKind::Read { .. }) } => {
+            Some((socket.protocol, call))
+        }
+        _ => None,
+    });
+    assert_eq!(calls.next(), Some((observe::Protocol::Unix, CallKind::Write { bytes: 5 })));
+    assert_eq!(calls.next(), Some((observe::Protocol::Unix, CallKind::Read { bytes: 5 })));
 }

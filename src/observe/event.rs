@@ -1,12 +1,17 @@
+use std::borrow::Cow;
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use super::{Rule, SocketId, TcpState};
+use serde::{Deserialize, Serialize};
+
+use super::notation::{hex, micros, micros_or_none};
+use super::{CallKind, Depth, EventId, Rule, SocketId, TcpState, TimerKind};
 use crate::config::Mac;
 
 /// Which way a frame went, as seen from the stack; or a packet on the loopback, as seen from its socket.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Direction {
     /// From the device.
     In,
@@ -24,7 +29,8 @@ impl fmt::Display for Direction {
 }
 
 /// How a frame or a packet was addressed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Cast {
     /// To us alone.
     Unicast,
@@ -33,24 +39,27 @@ pub enum Cast {
 }
 
 /// Something that happened.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
+#[serde(tag = "event", rename_all = "kebab-case")]
 pub enum Event<'a> {
-    /// One Ethernet frame came in or goes out, and this became of it. (Depth: packet.)
+    /// One Ethernet frame came in or goes out, and this became of it. (Depth: frame.)
     Frame {
         /// Which way.
         direction: Direction,
         /// The whole frame, from the destination address to the last byte of payload.
-        bytes: &'a [u8],
+        #[serde(with = "hex")]
+        bytes: Cow<'a, [u8]>,
         /// Whose it is, or why it is nobody's.
         fate: Fate,
     },
-    /// One IP packet that a stack sends to itself leaves a socket, or arrives. Both are told. (Depth: packet.)
+    /// One IP packet that a stack sends to itself leaves a socket, or arrives. Both are told. (Depth: frame.)
     Loopback {
         /// `Out` when it is sent, `In` when it arrives.
         direction: Direction,
         /// The whole packet, from the IP header on; there is no Ethernet on the loopback.
-        bytes: &'a [u8],
+        #[serde(with = "hex")]
+        bytes: Cow<'a, [u8]>,
         /// Whose it is, or why it is nobody's.
         fate: Fate,
     },
@@ -85,7 +94,7 @@ pub enum Event<'a> {
         state: Neighbour,
     },
     /// A datagram went from a socket of this stack to another one without a packet; or the stack answered an ICMP echo
-    /// request of a socket of its own so. (Depth: packet.)
+    /// request of a socket of its own so. (Depth: frame.)
     Datagram {
         /// Who sent it, or the request.
         socket: SocketId,
@@ -105,14 +114,14 @@ pub enum Event<'a> {
         /// Which.
         socket: SocketId,
         /// Its type, as `socket(2)` calls it.
-        kind: &'static str,
+        kind: Cow<'a, str>,
     },
     /// A Unix socket has a name, or listens at it.
     UnixBound {
         /// Which.
         socket: SocketId,
         /// As `ss(8)` writes it: `@` stands for the zero in front of an abstract name.
-        name: &'a str,
+        name: Cow<'a, str>,
         /// For a listener: how many connections may wait to be accepted.
         backlog: Option<usize>,
     },
@@ -123,7 +132,7 @@ pub enum Event<'a> {
         /// The listener it came through.
         listener: SocketId,
         /// What the listener is called.
-        name: &'a str,
+        name: Cow<'a, str>,
         /// How many connections wait to be accepted, this one included.
         waiting: usize,
         /// How many may.
@@ -181,17 +190,129 @@ pub enum Event<'a> {
         /// What it carried.
         summary: Summary,
     },
+    /// A program calls. Verbs are told when the engine takes them; reads and writes, which need no engine, when it
+    /// learns of them. (Depth: call.)
+    Call {
+        /// On which socket; `None` where the call makes one.
+        socket: Option<SocketId>,
+        /// What it asks.
+        call: CallKind,
+    },
+    /// A call that took time is done. (Depth: call.)
+    Return {
+        /// Of which socket.
+        socket: Option<SocketId>,
+        /// By its name in errno(3); `None`: it went well.
+        error: Option<Cow<'a, str>>,
+    },
+    /// A connection changes its state. (Depth: call.)
+    State {
+        /// Which connection.
+        socket: SocketId,
+        /// From this,
+        from: TcpState,
+        /// to this.
+        to: TcpState,
+    },
+    /// Bytes or a datagram were put where the program reads, and it was woken if it slept. (Depth: call.)
+    Delivered {
+        /// To which socket.
+        socket: SocketId,
+        /// Payload.
+        bytes: usize,
+    },
+    /// A timer went off. (Depth: segment.)
+    Timer {
+        /// Whose.
+        socket: Option<SocketId>,
+        /// Which.
+        timer: TimerKind,
+    },
+    /// A connection hands a segment down, before it is cut for the link, or takes one. (Depth: segment.)
+    Segment {
+        /// Whose.
+        socket: SocketId,
+        /// Which way.
+        direction: Direction,
+        /// The first sequence number, counted from the initial one of its sender.
+        seq: u32,
+        /// Bytes of payload.
+        length: usize,
+        /// Why, where it is not simply new data.
+        rule: Option<Rule>,
+        /// What was sent first and is sent again.
+        original: Option<EventId>,
+        /// The events of the first and the last segment that it acknowledges anew.
+        acknowledges: Option<[EventId; 2]>,
+    },
     /// The device refused to give or take a frame.
     Device {
         /// Which way.
         direction: Direction,
         /// What the kernel said.
-        error: &'a str,
+        error: Cow<'a, str>,
     },
 }
 
+impl Event<'_> {
+    /// How closely one must look to be told.
+    pub const fn depth(&self) -> Depth {
+        match self {
+            Event::Frame { .. } | Event::Loopback { .. } | Event::Datagram { .. } => Depth::Frame,
+            Event::Segment { .. } | Event::Timer { .. } => Depth::Segment,
+            Event::Call { .. } | Event::Return { .. } | Event::State { .. } | Event::Delivered { .. } => Depth::Call,
+            _ => Depth::Life,
+        }
+    }
+
+    /// The same, which borrows nothing.
+    pub fn into_owned(self) -> Event<'static> {
+        match self {
+            Event::Frame { direction, bytes, fate } => {
+                Event::Frame { direction, bytes: Cow::Owned(bytes.into_owned()), fate }
+            }
+            Event::Loopback { direction, bytes, fate } => {
+                Event::Loopback { direction, bytes: Cow::Owned(bytes.into_owned()), fate }
+            }
+            Event::Device { direction, error } => Event::Device { direction, error: Cow::Owned(error.into_owned()) },
+            Event::Return { socket, error } => {
+                Event::Return { socket, error: error.map(|error| Cow::Owned(error.into_owned())) }
+            }
+            Event::Address { address, state } => Event::Address { address, state },
+            Event::Router { address, state } => Event::Router { address, state },
+            Event::Lease { address, server, state } => Event::Lease { address, server, state },
+            Event::Neighbour { address, state } => Event::Neighbour { address, state },
+            Event::Datagram { socket, peer, source, destination, length, rule } => {
+                Event::Datagram { socket, peer, source, destination, length, rule }
+            }
+            Event::Opened { socket, kind } => Event::Opened { socket, kind: Cow::Owned(kind.into_owned()) },
+            Event::UnixBound { socket, name, backlog } => {
+                Event::UnixBound { socket, name: Cow::Owned(name.into_owned()), backlog }
+            }
+            Event::UnixAccepted { socket, listener, name, waiting, backlog } => {
+                let name = Cow::Owned(name.into_owned());
+                Event::UnixAccepted { socket, listener, name, waiting, backlog }
+            }
+            Event::Bound { socket, local, backlog } => Event::Bound { socket, local, backlog },
+            Event::Accepted { socket, listener, listening, local, remote, waiting, backlog } => {
+                Event::Accepted { socket, listener, listening, local, remote, waiting, backlog }
+            }
+            Event::Connected { socket, local, remote } => Event::Connected { socket, local, remote },
+            Event::Joined { socket, peer } => Event::Joined { socket, peer },
+            Event::Closed { socket, how, summary } => Event::Closed { socket, how, summary },
+            Event::Call { socket, call } => Event::Call { socket, call },
+            Event::State { socket, from, to } => Event::State { socket, from, to },
+            Event::Delivered { socket, bytes } => Event::Delivered { socket, bytes },
+            Event::Timer { socket, timer } => Event::Timer { socket, timer },
+            Event::Segment { socket, direction, seq, length, rule, original, acknowledges } => {
+                Event::Segment { socket, direction, seq, length, rule, original, acknowledges }
+            }
+        }
+    }
+}
+
 /// What became of a frame.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Fate {
     /// The socket it belongs to, and by what right. `None`: it belongs to none, and `rule` says why.
     pub owner: Option<Ownership>,
@@ -202,22 +323,26 @@ pub struct Fate {
     pub states: Option<(TcpState, TcpState)>,
     /// Where the connection's sequence numbers begin, for numbers a person can read.
     pub numbers: Option<Numbers>,
+    /// What it leaves because of, while it is on its way down. Once it is told, that is its record's cause.
+    #[serde(skip)]
+    pub cause: Option<EventId>,
 }
 
 impl Fate {
     /// A frame that no socket owns, for this reason.
     pub const fn nobody(rule: Rule) -> Fate {
-        Fate { owner: None, rule: Some(rule), states: None, numbers: None }
+        Fate { owner: None, rule: Some(rule), states: None, numbers: None, cause: None }
     }
 
     /// A frame of this socket.
     pub const fn of(owner: Ownership) -> Fate {
-        Fate { owner: Some(owner), rule: None, states: None, numbers: None }
+        Fate { owner: Some(owner), rule: None, states: None, numbers: None, cause: None }
     }
 }
 
 /// Why a frame belongs to a socket.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "by", rename_all = "kebab-case")]
 pub enum Ownership {
     /// Both addresses and both ports are those of this connection.
     FourTuple {
@@ -255,7 +380,7 @@ impl Ownership {
 }
 
 /// The initial sequence numbers of a connection; shown numbers are relative to them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Numbers {
     /// Ours.
     pub local: u32,
@@ -268,7 +393,8 @@ pub struct Numbers {
 }
 
 /// The state of one of our own addresses (RFC 4862 §5.4, RFC 5227).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "is", rename_all = "kebab-case")]
 pub enum Address {
     /// We ask whether somebody has it already.
     Tentative,
@@ -291,11 +417,13 @@ pub enum Address {
 }
 
 /// What is known of a router (RFC 4861 §6.3.4, RFC 2132 §3.5).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "is", rename_all = "kebab-case")]
 pub enum Router {
     /// Packets for other networks may go through it.
     Learned {
         /// For how long, if it is not told again; `None`: until it is taken back.
+        #[serde(with = "micros_or_none")]
         lifetime: Option<Duration>,
     },
     /// It is not used any more.
@@ -303,16 +431,19 @@ pub enum Router {
 }
 
 /// What became of our wish for an address from a DHCP server (RFC 2131).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "is", rename_all = "kebab-case")]
 pub enum Lease {
     /// The server gave it; the link is asked before it is used.
     Obtained {
         /// For how long; `None`: for ever.
+        #[serde(with = "micros_or_none")]
         duration: Option<Duration>,
     },
     /// It was extended.
     Renewed {
         /// For how long from now; `None`: for ever.
+        #[serde(with = "micros_or_none")]
         duration: Option<Duration>,
     },
     /// It ended before a server extended it.
@@ -324,7 +455,8 @@ pub enum Lease {
 }
 
 /// The state of a neighbour (RFC 4861 §7.3.2; the same for ARP).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "is", rename_all = "kebab-case")]
 pub enum Neighbour {
     /// We have asked for its link address.
     Incomplete,
@@ -338,7 +470,8 @@ pub enum Neighbour {
 }
 
 /// How a socket ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Close {
     /// The peer closed first, and both directions are done.
     ByPeer,
@@ -380,9 +513,10 @@ impl fmt::Display for Close {
 }
 
 /// What a socket carried in its life. Bytes are payload.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Summary {
     /// How long it lived.
+    #[serde(with = "micros")]
     pub age: Duration,
     /// Payload that was delivered.
     pub bytes_in: u64,

@@ -5,34 +5,49 @@
 //! borrow the frame they tell about; an observer that wants to keep something copies it.
 //!
 //! - [`Observer`], [`NoObserver`], [`Depth`]: who looks, and how closely.
-//! - [`Event`], [`Fate`]: what there is to see.
+//! - [`Event`], [`Fate`], [`CallKind`]: what there is to see.
+//! - [`Record`], [`EventId`], [`Trail`]: which event caused which.
 //! - [`Rule`]: the table of reasons. Every drop, answer and refusal names one of its rows.
 //! - [`Counters`]: what the stack counts even when nobody looks.
 
+mod call;
 mod counters;
 mod event;
+mod notation;
 mod rule;
 mod socket;
+#[cfg(test)]
+mod tests;
 mod time;
+mod trail;
 
+pub use call::{CallKind, TimerKind};
 pub use counters::Counters;
 pub use event::{Address, Cast, Close, Direction, Event, Fate, Lease, Neighbour, Numbers, Ownership, Router, Summary};
 pub use rule::Rule;
 pub use socket::{Protocol, SocketId, TcpState};
 pub use time::Time;
+pub use trail::{EventId, Record, Trail};
+
+use serde::{Deserialize, Serialize};
 
 /// How much an observer wants to be told. Each depth includes the ones before it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Depth {
     /// Nothing.
     #[default]
     Nothing,
     /// The life of addresses, sockets and neighbours.
     Life,
+    /// Every call of a program, what it was given, and every change of a connection's state.
+    Call,
+    /// Every segment, with its reason, and every timer that goes off.
+    Segment,
     /// Every frame, with its fate.
-    Packet,
+    Frame,
     /// Every frame with all its layers, fields and checksums.
-    Layers,
+    Bytes,
 }
 
 /// Something that is told what happens in a stack.
@@ -40,16 +55,16 @@ pub enum Depth {
 /// It is called on the engine's thread, between two packets: it must not block and must not panic.
 ///
 /// ```
-/// use tapsock::observe::{Depth, Event, Observer, Time};
+/// use tapsock::observe::{Depth, Event, Observer, Record};
 ///
 /// struct CountFrames(u64);
 ///
 /// impl Observer for CountFrames {
 ///     fn depth(&self) -> Depth {
-///         Depth::Packet
+///         Depth::Frame
 ///     }
-///     fn observe(&mut self, _at: Time, event: &Event<'_>) {
-///         if let Event::Frame { .. } = event {
+///     fn observe(&mut self, record: &Record<'_>) {
+///         if let Event::Frame { .. } = record.event {
 ///             self.0 += 1;
 ///         }
 ///     }
@@ -59,8 +74,8 @@ pub trait Observer: Send {
     /// How closely it looks. Asked once for each step, so that an absent observer costs one comparison.
     fn depth(&self) -> Depth;
 
-    /// Something happened at `at`.
-    fn observe(&mut self, at: Time, event: &Event<'_>);
+    /// Something happened.
+    fn observe(&mut self, record: &Record<'_>);
 }
 
 /// Nobody looks.
@@ -72,5 +87,5 @@ impl Observer for NoObserver {
         Depth::Nothing
     }
 
-    fn observe(&mut self, _at: Time, _event: &Event<'_>) {}
+    fn observe(&mut self, _record: &Record<'_>) {}
 }

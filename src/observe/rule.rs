@@ -35,6 +35,11 @@ macro_rules! rules {
             pub const fn source(self) -> &'static str {
                 match self { $(Rule::$variant => $source,)* }
             }
+
+            /// The row of this name.
+            pub fn named(name: &str) -> Option<Rule> {
+                Rule::ALL.iter().copied().find(|rule| rule.name() == name)
+            }
         }
     };
 }

@@ -1,7 +1,11 @@
 use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
 
 /// The protocol of a socket.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Protocol {
     /// RFC 9293.
     Tcp,
@@ -13,6 +17,11 @@ pub enum Protocol {
     Raw,
     /// None: between programs of one stack (`unix(7)`).
     Unix,
+}
+
+impl Protocol {
+    /// All there are.
+    pub const ALL: &'static [Protocol] = &[Protocol::Tcp, Protocol::Udp, Protocol::Icmp, Protocol::Raw, Protocol::Unix];
 }
 
 impl fmt::Display for Protocol {
@@ -47,30 +56,51 @@ impl fmt::Display for SocketId {
     }
 }
 
+impl FromStr for SocketId {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<SocketId, ()> {
+        let (protocol, number) = text.split_once('#').ok_or(())?;
+        let protocol = Protocol::ALL.iter().copied().find(|known| known.to_string() == protocol).ok_or(())?;
+        Ok(SocketId { protocol, number: number.parse().map_err(|_| ())? })
+    }
+}
+
 /// The state of a TCP connection, by the names of RFC 9293 §3.3.2.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum TcpState {
     /// Waits for connection requests.
+    #[serde(rename = "LISTEN")]
     Listen,
     /// Asked for a connection, waits for the answer.
+    #[serde(rename = "SYN-SENT")]
     SynSent,
     /// Answered a request, waits for the confirmation.
+    #[serde(rename = "SYN-RECEIVED")]
     SynReceived,
     /// Both sides may send.
+    #[serde(rename = "ESTABLISHED")]
     Established,
     /// We have closed, our FIN is not acknowledged yet.
+    #[serde(rename = "FIN-WAIT-1")]
     FinWait1,
     /// We have closed, the peer may still send.
+    #[serde(rename = "FIN-WAIT-2")]
     FinWait2,
     /// The peer has closed, we may still send.
+    #[serde(rename = "CLOSE-WAIT")]
     CloseWait,
     /// Both have closed at once, our FIN is not acknowledged yet.
+    #[serde(rename = "CLOSING")]
     Closing,
     /// Both have closed, the peer first; our FIN is not acknowledged yet.
+    #[serde(rename = "LAST-ACK")]
     LastAck,
     /// Both have closed, we first; waits until no old segment can be on its way.
+    #[serde(rename = "TIME-WAIT")]
     TimeWait,
     /// There is no connection.
+    #[serde(rename = "CLOSED")]
     Closed,
 }
 

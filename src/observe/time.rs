@@ -2,6 +2,8 @@ use std::fmt;
 use std::ops::{Add, Sub};
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 /// A moment of a stack's life: microseconds since it was made.
 ///
 /// The column from `link` to `socket` reads no clock; every entry takes the moment as an argument, so that
@@ -14,7 +16,7 @@ use std::time::Duration;
 /// assert_eq!(later - Time::ZERO, Duration::from_millis(1500));
 /// assert_eq!(later.to_string(), "1.500000");
 /// ```
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
 pub struct Time(u64);
 
 impl Time {

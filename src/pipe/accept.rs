@@ -3,9 +3,11 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 
+use super::deed::Deed;
 use super::waiters::Waiters;
 use super::{Bell, lock};
 use crate::error::{Error, Result};
+use crate::tape::{Question, Witness};
 
 #[derive(Debug)]
 struct Queue<T> {
@@ -46,12 +48,13 @@ pub struct Accepts<T> {
 pub struct AcceptEnd<T> {
     shared: Arc<Shared<T>>,
     bell: Arc<Bell>,
+    witness: Witness,
 }
 
 impl<T> Accepts<T> {
     /// An empty queue. How many may wait is the stack's business.
     pub fn new(bell: Bell) -> (Accepts<T>, AcceptEnd<T>) {
-        let bell = Arc::new(bell);
+        let (witness, bell) = (bell.witness(), Arc::new(bell));
         let queue = Mutex::new(Queue { waiting: VecDeque::new(), closed: false, shut: false, dropped: false });
         let shared = Arc::new(Shared {
             queue,
@@ -59,7 +62,7 @@ impl<T> Accepts<T> {
             connectors: Waiters::default(),
             most: AtomicUsize::new(usize::MAX),
         });
-        (Accepts { shared: Arc::clone(&shared), bell: Arc::clone(&bell) }, AcceptEnd { shared, bell })
+        (Accepts { shared: Arc::clone(&shared), bell: Arc::clone(&bell) }, AcceptEnd { shared, bell, witness })
     }
 
     /// Takes the connection that has waited longest.
@@ -77,6 +80,7 @@ impl<T> Accepts<T> {
             Some(connection) => {
                 drop(queue);
                 self.shared.connectors.wake(None);
+                self.bell.note(Deed::Accept);
                 self.bell.ring();
                 Ok(connection)
             }
@@ -87,6 +91,7 @@ impl<T> Accepts<T> {
 
     /// Does not listen any more: whoever waits to accept is told, and so is the stack.
     pub fn shut_down(&self) {
+        self.bell.note(Deed::ShutdownRead);
         lock(&self.shared.queue).shut = true;
         self.shared.acceptors.wake(None);
         self.shared.connectors.wake(None);
@@ -123,6 +128,7 @@ impl<T> Accepts<T> {
 
 impl<T> Drop for Accepts<T> {
     fn drop(&mut self) {
+        self.bell.note(Deed::Close);
         lock(&self.shared.queue).dropped = true;
         self.shared.connectors.wake(None);
         self.bell.ring();
@@ -163,7 +169,7 @@ impl<T> AcceptEnd<T> {
 
     /// Whether more wait than may.
     pub fn is_full(&self) -> bool {
-        self.shared.is_full()
+        self.witness.ask(Question::Full, || self.shared.is_full())
     }
 
     /// For a program that would be one too many: to be told when it would not be any more.
@@ -184,7 +190,20 @@ impl<T> AcceptEnd<T> {
 
     /// How many wait.
     pub fn waiting(&self) -> usize {
-        lock(&self.shared.queue).waiting.len()
+        let waiting = self.witness.ask_or(Question::Waiting, 0, || lock(&self.shared.queue).waiting.len());
+        self.keep(waiting);
+        waiting
+    }
+
+    /// Without programs nobody accepts: what somebody has accepted by now, by the tape, is let go of.
+    fn keep(&self, waiting: usize) {
+        if self.witness.is_playing() {
+            let mut queue = lock(&self.shared.queue);
+            let gone = queue.waiting.len().saturating_sub(waiting);
+            let gone: Vec<T> = queue.waiting.drain(..gone).collect();
+            drop(queue);
+            drop(gone);
+        }
     }
 
     /// The stack stops.
@@ -196,7 +215,18 @@ impl<T> AcceptEnd<T> {
 
     /// Takes what still waits, when nobody will accept it any more.
     pub fn take(&self) -> Option<T> {
-        lock(&self.shared.queue).waiting.pop_front()
+        let mut next = None;
+        let waiting = self.witness.ask_or(Question::Waiting, 0, || {
+            let mut queue = lock(&self.shared.queue);
+            let waiting = queue.waiting.len();
+            next = queue.waiting.pop_front();
+            waiting
+        });
+        if self.witness.is_playing() {
+            self.keep(waiting);
+            next = lock(&self.shared.queue).waiting.pop_front();
+        }
+        next
     }
 
     /// Listens again.
@@ -206,11 +236,11 @@ impl<T> AcceptEnd<T> {
 
     /// Whether the application has shut it down.
     pub fn is_shut(&self) -> bool {
-        lock(&self.shared.queue).shut
+        self.witness.ask(Question::Shut, || lock(&self.shared.queue).shut)
     }
 
     /// Whether the application has dropped its end. What still waits is dropped with this end.
     pub fn is_dropped(&self) -> bool {
-        lock(&self.shared.queue).dropped
+        self.witness.ask(Question::Dropped, || lock(&self.shared.queue).dropped)
     }
 }

@@ -5,12 +5,17 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+use super::deed::Deed;
 use super::joined::{Carrier, JoinedEnd, Tally};
 use super::link::{Joint, Link, Side};
 use super::readiness::{Interest, Readiness};
 use super::{Bell, lock};
 use crate::error::{Error, Result};
 use crate::memory::{Charge, Memory};
+use crate::tape::{Question, Witness};
 
 /// How many datagrams wait at most, however small they are.
 pub const MOST_DATAGRAMS: usize = 256;
@@ -25,7 +30,7 @@ const fn largest(is_v4: bool) -> usize {
 }
 
 /// Whom a datagram is from or for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Addresses {
     /// The other host's.
     pub peer: SocketAddr,
@@ -36,7 +41,7 @@ pub struct Addresses {
 }
 
 /// What else was in the IP header (IP_RECVTTL, IP_RECVTOS, IPV6_RECVHOPLIMIT, IPV6_RECVTCLASS).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HeaderFields {
     /// The TTL or the hop limit.
     pub hop_limit: u8,
@@ -162,6 +167,7 @@ pub struct Datagrams<A = Addresses> {
 #[derive(Debug)]
 pub struct DatagramEnd<A = Addresses> {
     link: Shared<A>,
+    witness: Witness,
 }
 
 /// What is on the other side.
@@ -171,8 +177,10 @@ impl<A: Clone> Datagrams<A> {
     /// Two queues of `capacity` bytes, with a little for each datagram besides its payload. None of it is taken
     /// before datagrams come; what is taken counts in `memory`.
     pub fn new(capacity: usize, memory: &Memory, bell: Bell) -> (Datagrams<A>, DatagramEnd<A>) {
+        let witness = bell.witness();
         let link = Arc::new(Link::new([Queue::new(capacity, memory), Queue::new(capacity, memory)], bell));
-        (Datagrams { link: Arc::clone(&link), side: Side::Left, is_behind_udp: true }, DatagramEnd { link })
+        let end = DatagramEnd { link: Arc::clone(&link), witness };
+        (Datagrams { link, side: Side::Left, is_behind_udp: true }, end)
     }
 
     /// Two applications' ends, joined: what one sends the other receives, as with a pair of SOCK_SEQPACKET
@@ -234,6 +242,7 @@ impl<A: Clone> Datagrams<A> {
         let received = Received { count, length: bytes.len(), addresses: addresses.clone() };
         drop(queue);
         if !peek {
+            self.link.note(self.side, Deed::Read(count));
             incoming.writers.wake(self.link.bell(self.side));
         }
         Ok(Some(received))
@@ -258,12 +267,13 @@ impl<A: Clone> Datagrams<A> {
             return Err(Error::MessageTooLong);
         }
         // At the limit on memory one may still go its way: the stack takes it at once.
-        let is_short = queue.charge.is_exhausted() && !queue.datagrams.is_empty();
+        let is_short = queue.charge.is_exhausted_for_program() && !queue.datagrams.is_empty();
         if is_short || !queue.has_room(length) {
             return Err(Error::WouldBlock);
         }
         queue.push(addresses, gather(buffers, length));
         drop(queue);
+        self.link.note(self.side, Deed::Write(length));
         outgoing.readers.wake(None);
         self.link.ring_stack(self.side);
         if self.link.is_joined() && self.link.is_gone(self.side.other()) && !lock(&outgoing.queue).datagrams.is_empty()
@@ -329,11 +339,13 @@ impl<A: Clone> Datagrams<A> {
 
     /// Nothing more will be sent; what waits still is.
     pub fn shutdown_write(&self) {
+        self.link.note(self.side, Deed::ShutdownWrite);
         self.link.shut_down_write(self.side);
     }
 
     /// Nothing more will be received.
     pub fn shutdown_read(&self) {
+        self.link.note(self.side, Deed::ShutdownRead);
         self.link.shut_down_read(self.side);
     }
 
@@ -463,6 +475,7 @@ pub(super) fn gather(buffers: &[IoSlice<'_>], length: usize) -> Box<[u8]> {
 
 impl<A> Drop for Datagrams<A> {
     fn drop(&mut self) {
+        self.link.note(self.side, Deed::Close);
         self.link.drop_end(self.side, || lock(&self.link.incoming(self.side).queue).datagrams.is_empty());
     }
 }
@@ -488,47 +501,64 @@ impl<A> DatagramEnd<A> {
     ///
     /// The message.
     pub fn deliver_owned(&self, bytes: Box<[u8]>, addresses: A) -> std::result::Result<(), Box<[u8]>> {
-        let incoming = self.link.incoming(APPLICATION);
-        let mut queue = lock(&incoming.queue);
-        if !queue.admits(bytes.len()) {
-            incoming.writers.register_bell();
-            return Err(bytes);
+        let mut message = Some((addresses, bytes));
+        let has_room = self.witness.ask_or(Question::Deliver, true, || {
+            let incoming = self.link.incoming(APPLICATION);
+            let mut queue = lock(&incoming.queue);
+            if !message.as_ref().is_some_and(|(_, bytes)| queue.admits(bytes.len())) {
+                incoming.writers.register_bell();
+                return false;
+            }
+            message.take().into_iter().for_each(|(addresses, bytes)| queue.push(addresses, bytes));
+            drop(queue);
+            incoming.readers.wake(None);
+            true
+        });
+        match message {
+            Some((_, bytes)) if !has_room => Err(bytes),
+            _ => Ok(()),
         }
-        queue.push(addresses, bytes);
-        drop(queue);
-        incoming.readers.wake(None);
-        Ok(())
     }
 
     /// Takes a message that the application sent, with its memory; `None` if there is none.
-    pub fn take_owned(&self) -> Option<(Box<[u8]>, A)> {
-        let outgoing = self.link.outgoing(APPLICATION);
-        let (addresses, bytes) = lock(&outgoing.queue).pop()?;
-        outgoing.writers.wake(None);
-        Some((bytes, addresses))
+    pub fn take_owned(&self) -> Option<(Box<[u8]>, A)>
+    where
+        A: Serialize + DeserializeOwned,
+    {
+        self.witness.ask_message(|| {
+            let outgoing = self.link.outgoing(APPLICATION);
+            let (addresses, bytes) = lock(&outgoing.queue).pop()?;
+            outgoing.writers.wake(None);
+            Some((bytes, addresses))
+        })
     }
 
     /// Puts a message that was taken last back in front of the others: it cannot go yet.
-    pub fn give_back(&self, bytes: Box<[u8]>, addresses: A) {
-        let mut queue = lock(&self.link.outgoing(APPLICATION).queue);
-        let total = queue.bytes + bytes.len() + COST;
-        queue.count(total);
-        queue.datagrams.push_front((addresses, bytes));
+    pub fn give_back(&self, bytes: Box<[u8]>, addresses: A)
+    where
+        A: Serialize,
+    {
+        self.witness.give_back((bytes, addresses), |(bytes, addresses)| {
+            let mut queue = lock(&self.link.outgoing(APPLICATION).queue);
+            let total = queue.bytes + bytes.len() + COST;
+            queue.count(total);
+            queue.datagrams.push_front((addresses, bytes));
+        });
     }
 
     /// Bytes that wait to be received by the application.
     pub fn unread(&self) -> usize {
-        lock(&self.link.incoming(APPLICATION).queue).waiting()
+        self.witness.ask_or(Question::Unread, 0, || lock(&self.link.incoming(APPLICATION).queue).waiting())
     }
 
     /// Bytes that the application has sent and the stack has not taken.
     pub fn unsent(&self) -> usize {
-        lock(&self.link.outgoing(APPLICATION).queue).waiting()
+        self.witness.ask_unsent(|| lock(&self.link.outgoing(APPLICATION).queue).waiting())
     }
 
     /// Whether the application has sent what the stack has not taken.
     pub fn has_unsent(&self) -> bool {
-        !lock(&self.link.outgoing(APPLICATION).queue).datagrams.is_empty()
+        self.witness.ask_unsent(|| lock(&self.link.outgoing(APPLICATION).queue).datagrams.len()) > 0
     }
 
     /// Asks the engine to come back in its next round.
@@ -550,28 +580,30 @@ impl<A> DatagramEnd<A> {
 
     /// Whether the application receives nothing more.
     pub fn is_reading_over(&self) -> bool {
-        self.link.is_reading_over(APPLICATION)
+        self.witness.ask(Question::ReadingOver, || self.link.is_reading_over(APPLICATION))
     }
 
     /// Whether the application has dropped its end.
     pub fn is_dropped(&self) -> bool {
-        self.link.is_gone(APPLICATION)
+        self.witness.ask(Question::Dropped, || self.link.is_gone(APPLICATION))
     }
 }
 
 impl DatagramEnd {
     /// Queues a received datagram, which the limit on memory has let in; `false` if there is no room, and then the bell rings when there is.
     pub fn deliver(&self, bytes: &[u8], peer: SocketAddr, local: IpAddr) -> bool {
-        let incoming = self.link.incoming(APPLICATION);
-        let mut queue = lock(&incoming.queue);
-        if !queue.admits(bytes.len()) {
-            incoming.writers.register_bell();
-            return false;
-        }
-        queue.push(Addresses { peer, local: Some(local), header: None }, bytes.into());
-        drop(queue);
-        incoming.readers.wake(None);
-        true
+        self.witness.ask_or(Question::Deliver, true, || {
+            let incoming = self.link.incoming(APPLICATION);
+            let mut queue = lock(&incoming.queue);
+            if !queue.admits(bytes.len()) {
+                incoming.writers.register_bell();
+                return false;
+            }
+            queue.push(Addresses { peer, local: Some(local), header: None }, bytes.into());
+            drop(queue);
+            incoming.readers.wake(None);
+            true
+        })
     }
 
     /// Takes a datagram that the application sent and gives it to `send`; `None` if there is none.

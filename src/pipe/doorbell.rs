@@ -4,7 +4,9 @@ use std::task::Waker;
 
 use atomic_waker::AtomicWaker;
 
+use super::deed::{Deed, Deeds};
 use super::lock;
+use crate::tape::{Question, Tape, Witness};
 
 /// Tells the engine which sockets need it, and wakes it if it sleeps.
 ///
@@ -18,19 +20,41 @@ use super::lock;
 /// doorbell.answer(&mut rung);
 /// assert_eq!(rung, [7]);
 /// ```
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct Doorbell {
     shared: Arc<Shared>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Shared {
+    /// What the engine learns here is on this tape, if there is one.
+    tape: Tape,
     rung: Mutex<Vec<usize>>,
     waiting: AtomicBool,
     engine: AtomicWaker,
+    deeds: Deeds,
+}
+
+impl Default for Doorbell {
+    fn default() -> Doorbell {
+        Doorbell::with_tape(Tape::default())
+    }
 }
 
 impl Doorbell {
+    /// One whose engine's questions, and those of every pipe with a bell of it, are on `tape`.
+    pub fn with_tape(tape: Tape) -> Doorbell {
+        let deeds = Deeds::default();
+        deeds.want(tape.is_recording());
+        let (rung, waiting, engine) = (Mutex::default(), AtomicBool::new(false), AtomicWaker::new());
+        Doorbell { shared: Arc::new(Shared { tape, rung, waiting, engine, deeds }) }
+    }
+
+    /// The tape.
+    pub fn tape(&self) -> &Tape {
+        &self.shared.tape
+    }
+
     /// A bell that rings for the socket of this descriptor.
     pub fn bell(&self, descriptor: usize) -> Bell {
         Bell { descriptor, rung: AtomicBool::new(false), doorbell: self.clone() }
@@ -54,11 +78,51 @@ impl Doorbell {
         self.shared.waiting.load(Ordering::Acquire)
     }
 
+    /// From here on, or no longer, what programs do at their ends is kept until [`Doorbell::take_deeds`], and every deed
+    /// wakes the engine: somebody looks.
+    pub fn want_deeds(&self, is_wanted: bool) {
+        self.shared.deeds.want(is_wanted || self.shared.tape.is_recording());
+    }
+
+    /// Appends what programs have done, each with the descriptor of its socket, in the order in which they did it. Gives
+    /// how many deeds are missing at the end, because too many waited.
+    ///
+    /// ```
+    /// use tapsock::{memory::Memory, pipe::{Deed, Doorbell, Stream}};
+    /// let doorbell = Doorbell::default();
+    /// let (application, _stack) = Stream::new(1024, &Memory::new(1 << 20), doorbell.bell(7))?;
+    /// application.try_write(b"nobody looks")?;
+    /// doorbell.want_deeds(true);
+    /// application.try_write(b"hello")?;
+    /// let mut deeds = Vec::new();
+    /// assert_eq!(doorbell.take_deeds(&mut deeds), 0);
+    /// assert_eq!(deeds, [(7, Deed::Write(5))]);
+    /// # Ok::<(), tapsock::error::Error>(())
+    /// ```
+    pub fn take_deeds(&self, deeds: &mut Vec<(usize, Deed)>) -> u64 {
+        let tape = &self.shared.tape;
+        if tape.is_playing() {
+            deeds.extend(std::iter::from_fn(|| tape.read_aside::<(usize, Deed)>()));
+            return 0;
+        }
+        let before = deeds.len();
+        let lost = self.shared.deeds.take(deeds);
+        if tape.is_on() {
+            deeds.iter().skip(before).for_each(|deed| tape.write_aside(deed));
+        }
+        lost
+    }
+
     /// Appends the descriptors that rang, each once. Their bells can ring again after [`Bell::reset`].
     pub fn answer(&self, rung: &mut Vec<usize>) {
-        if self.shared.waiting.swap(false, Ordering::AcqRel) {
-            rung.append(&mut lock(&self.shared.rung));
+        if self.shared.tape.is_playing() {
+            // Those who ring are nobody: what programs were given is dropped at once.
+            lock(&self.shared.rung).clear();
         }
+        rung.append(&mut Witness::single(&self.shared.tape).ask(Question::Rung, || {
+            let is_rung = self.shared.waiting.swap(false, Ordering::AcqRel);
+            if is_rung { std::mem::take(&mut *lock(&self.shared.rung)) } else { Vec::new() }
+        }));
     }
 }
 
@@ -77,6 +141,19 @@ impl Bell {
             lock(&self.doorbell.shared.rung).push(self.descriptor);
             self.doorbell.wake();
         }
+    }
+
+    /// Keeps for the engine what the program has done, if somebody looks.
+    pub(super) fn note(&self, deed: Deed) {
+        if self.doorbell.shared.deeds.is_wanted() {
+            self.doorbell.shared.deeds.push(self.descriptor, deed);
+            self.doorbell.wake();
+        }
+    }
+
+    /// Somebody new at the pipe that it is of, who can be asked by the engine.
+    pub(super) fn witness(&self) -> Witness {
+        self.doorbell.shared.tape.witness()
     }
 
     /// The engine looks after the socket now: what happens from here on rings again.

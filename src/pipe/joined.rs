@@ -2,11 +2,14 @@ use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use serde::{Deserialize, Serialize};
+
 use super::link::{Link, Side};
 use crate::error::Error;
+use crate::tape::{Question, Witness};
 
 /// How much went by.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Tally {
     /// Messages; 0 where bytes have no boundaries.
     pub messages: u64,
@@ -22,7 +25,7 @@ impl Tally {
 }
 
 /// What an application's end has to do with its queues.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Carried {
     /// What the application has received.
     pub received: Tally,
@@ -111,12 +114,14 @@ impl<Q: Carrier> Ends for Link<Q> {
 pub struct JoinedEnd {
     link: Arc<dyn Ends>,
     side: Side,
+    witness: Witness,
 }
 
 impl JoinedEnd {
     /// This side's and the other's.
     pub(super) fn both<Q: Carrier + 'static>(link: &Arc<Link<Q>>, side: Side) -> [JoinedEnd; 2] {
-        [side, side.other()].map(|side| JoinedEnd { link: Arc::<Link<Q>>::clone(link), side })
+        let end = |side| JoinedEnd { link: Arc::<Link<Q>>::clone(link), side, witness: link.witness(side) };
+        [side, side.other()].map(end)
     }
 
     fn outgoing(&self) -> &dyn Carrier {
@@ -134,33 +139,34 @@ impl JoinedEnd {
 
     /// Whether the application has dropped it.
     pub fn is_dropped(&self) -> bool {
-        self.link.is_gone(self.side)
+        self.witness.ask(Question::Dropped, || self.link.is_gone(self.side))
     }
 
     /// Whether the application has said that it will not write any more.
     pub fn has_closed(&self) -> bool {
-        self.link.has_closed(self.side)
+        self.witness.ask(Question::WritingOver, || self.link.has_closed(self.side))
     }
 
     /// Whether the connection was killed, from either end.
     pub fn is_dead(&self) -> bool {
-        self.link.is_dead()
+        self.witness.ask(Question::Dead, || self.link.is_dead())
     }
 
     /// What it has to do with its queues.
     pub fn carried(&self) -> Carried {
         let (incoming, outgoing) = (self.incoming(), self.outgoing());
-        Carried { received: incoming.taken(), sent: outgoing.given(), unread: incoming.waiting() }
+        let carried = || Carried { received: incoming.taken(), sent: outgoing.given(), unread: incoming.waiting() };
+        self.witness.ask(Question::Carried, carried)
     }
 
     /// How many bytes wait to be read by it.
     pub fn unread(&self) -> usize {
-        self.incoming().waiting()
+        self.witness.ask(Question::Unread, || self.incoming().waiting())
     }
 
     /// How many bytes the peer has not read yet.
     pub fn unsent(&self) -> usize {
-        self.outgoing().waiting()
+        self.witness.ask(Question::Unsent, || self.outgoing().waiting())
     }
 
     /// Whether dropping the end kills the connection, as by a RST (SO_LINGER at zero). Between Unix sockets it does
@@ -183,14 +189,20 @@ impl JoinedEnd {
 
     /// Whether something of the connection, in either direction, holds memory that can be given back.
     pub fn holds_memory(&self) -> bool {
+        self.witness.ask(Question::HoldsMemory, || self.really_holds_memory())
+    }
+
+    fn really_holds_memory(&self) -> bool {
         self.outgoing().holds_memory() || self.incoming().holds_memory()
     }
 
     /// Gives the memory of empty rings back to the kernel. Says whether nothing is left to be given back.
     pub fn rest(&self) -> bool {
-        self.outgoing().rest();
-        self.incoming().rest();
-        !self.holds_memory()
+        self.witness.ask(Question::Rested, || {
+            self.outgoing().rest();
+            self.incoming().rest();
+            !self.really_holds_memory()
+        })
     }
 }
 

@@ -3,9 +3,11 @@ use std::sync::atomic::{AtomicBool, AtomicI32, Ordering, fence};
 use std::task::{Context, Poll, Waker};
 
 use super::Bell;
+use super::deed::Deed;
 use super::readiness::{Interest, Readiness};
 use super::waiters::Waiters;
 use crate::error::{Error, Result};
+use crate::tape::Witness;
 
 /// One of the two ends of a link, by its place in a pair.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -160,6 +162,18 @@ impl<Q> Link<Q> {
     pub(super) fn ring(&self, side: Side) {
         if let Some(bell) = self.bell(side) {
             bell.ring();
+        }
+    }
+
+    /// Somebody new at this end, who can be asked by the engine.
+    pub(super) fn witness(&self, side: Side) -> Witness {
+        self.bell(side).map(Bell::witness).unwrap_or_default()
+    }
+
+    /// What the program at this end has done, for whoever looks.
+    pub(super) fn note(&self, side: Side, deed: Deed) {
+        if let Some(bell) = self.bell(side) {
+            bell.note(deed);
         }
     }
 

@@ -304,7 +304,7 @@ impl<A> MailSlot<A> {
 
 /// Whether there is room. At the limit on memory each mailbox may still have one message.
 fn takes<A>(queue: &Queue<A>, length: usize) -> bool {
-    queue.has_room(length) && (queue.datagrams.is_empty() || !queue.charge.is_exhausted())
+    queue.has_room(length) && (queue.datagrams.is_empty() || !queue.charge.is_exhausted_for_program())
 }
 
 #[cfg(test)]

@@ -11,12 +11,14 @@
 //! - [`Mailbox`] and [`MailSlot`]: messages from any number of programs to one, without the stack; [`Hold`] and
 //!   [`HoldEnd`] tell the stack when a program lets go of a socket that has no other way to say it.
 //! - [`Accepts`] and [`AcceptEnd`]: the queue of connections that wait to be accepted.
-//! - [`Doorbell`]: how an application tells a sleeping engine which socket needs it.
+//! - [`Doorbell`]: how an application tells a sleeping engine which socket needs it; and, if somebody looks, what it does
+//!   at its end of a pipe ([`Deed`]).
 //!
 //! An application waits on a [`Waker`](std::task::Waker); [`wait`] lets a plain thread be one.
 
 mod accept;
 mod datagram;
+mod deed;
 mod doorbell;
 mod hold;
 mod joined;
@@ -30,6 +32,7 @@ mod waiters;
 
 pub use accept::{AcceptEnd, Accepts, Vacancy};
 pub use datagram::{Addresses, DatagramEnd, Datagrams, HeaderFields, MOST_DATAGRAMS, Received};
+pub use deed::Deed;
 pub use doorbell::{Bell, Doorbell};
 pub use hold::{Hold, HoldEnd};
 pub use joined::{Carried, JoinedEnd, Tally};

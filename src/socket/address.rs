@@ -4,6 +4,8 @@
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
+use serde::{Deserialize, Serialize};
+
 use super::kind::Domain;
 use super::unix::UnixAddress;
 use crate::error::{Error, Result};
@@ -18,7 +20,7 @@ use crate::transport::Place;
 /// assert_eq!(SockAddr::from(inet).as_socket(), Some(inet));
 /// # Ok::<(), std::net::AddrParseError>(())
 /// ```
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[non_exhaustive]
 pub enum Address {
     /// AF_INET, AF_INET6: address and port.

@@ -2,11 +2,13 @@
 
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
+
 use crate::error::{Error, Result};
 use crate::observe;
 
 /// The family of addresses that a socket has.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Domain {
     /// AF_INET: IPv4 (`ip(7)`).
     Inet,
@@ -47,7 +49,7 @@ impl Type {
 /// use tapsock::socket::Protocol;
 /// assert_eq!(Protocol::from(17), Protocol::UDP);
 /// ```
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Protocol(u8);
 
 impl Protocol {
@@ -81,7 +83,7 @@ impl From<u8> for Protocol {
 }
 
 /// A kind of socket that this stack has.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Kind {
     /// A TCP connection, or what waits for them.
     Tcp,

@@ -4,6 +4,8 @@
 
 use std::net::SocketAddr;
 
+use serde::{Deserialize, Serialize};
+
 use super::{Address, Descriptor, Domain, Handle, Kind, Protocol, Sockets, State, Type, address};
 use crate::observe::{SocketId, Summary, TcpState, Time};
 use crate::transport::{Shelf, Transport, Unheld};
@@ -60,7 +62,7 @@ pub enum Way {
 }
 
 /// Where a listing goes on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Page {
     table: usize,
     slot: usize,

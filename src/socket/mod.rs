@@ -70,6 +70,7 @@
 //! | `list` | the list of sockets |
 //! | `packet` | echo and raw sockets |
 //! | `resting` | memory of joined connections that are idle |
+//! | `seen` | what an observer is told of calls |
 //! | `service` | bytes between pipes and the transport |
 //! | `unix` | Unix-domain sockets |
 //!
@@ -84,6 +85,7 @@ mod open;
 mod option;
 mod packet;
 mod resting;
+mod seen;
 mod service;
 mod unix;
 mod verb;

@@ -8,6 +8,8 @@ mod tests;
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use crate::transport::{CongestionControl, HOP_LIMIT, MtuDiscovery};
 
 /// A buffer of the size that the limits say.
@@ -17,19 +19,34 @@ const SYSTEMS: usize = 0;
 const UNBOUNDED: u32 = 0;
 
 macro_rules! options {
-    ($($(#[$doc:meta])* $name:ident / $field:ident: $value:ty = $default:expr;)*) => {
+    ($($(#[doc = $about:literal])+ $name:ident / $field:ident: $value:ty = $default:expr;)*) => {
         /// An option with its value.
         ///
         /// ```
         /// use tapsock::socket::{OptionName, SocketOption};
         /// assert_eq!(SocketOption::Nodelay(true).name(), OptionName::Nodelay);
         /// ```
-        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-        pub enum SocketOption { $($(#[$doc])* $name($value),)* }
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+        pub enum SocketOption { $($(#[doc = $about])+ $name($value),)* }
 
         /// Which option.
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-        pub enum OptionName { $($(#[$doc])* $name,)* }
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+        pub enum OptionName { $($(#[doc = $about])+ $name,)* }
+
+        impl OptionName {
+            /// What the man pages call it; the first of its names, if it has several.
+            ///
+            /// ```
+            /// use tapsock::socket::OptionName;
+            /// assert_eq!(OptionName::ReuseAddress.constant(), "SO_REUSEADDR");
+            /// ```
+            pub fn constant(self) -> &'static str {
+                // Its documentation begins with it.
+                let about = match self { $(OptionName::$name => concat!($($about,)+).trim_start(),)* };
+                let end = about.find(|c: char| !(c.is_ascii_alphanumeric() || c == '_')).unwrap_or(about.len());
+                &about[..end]
+            }
+        }
 
         impl SocketOption {
             /// Which it is.

@@ -28,10 +28,14 @@ impl Round {
 }
 
 impl Sockets {
+    /// Takes note of the sockets whose programs have rung.
+    pub fn hear(&mut self) {
+        self.doorbell.answer(&mut self.rung);
+    }
+
     /// Looks after the sockets whose programs have rung.
     pub fn answer(&mut self, now: Time, transport: &mut Transport, below: &mut Below<'_>, rng: &mut StdRng) {
         let mut rung = std::mem::take(&mut self.rung);
-        self.doorbell.answer(&mut rung);
         for descriptor in rung.drain(..) {
             match self.table.get(descriptor).map(|entry| &entry.state) {
                 Some(State::Listener { slot, end }) => {
@@ -290,7 +294,8 @@ impl Sockets {
         }
     }
 
-    /// Looks after one connection: bytes up, bytes down, ends, and then what it sends.
+    /// Looks after one connection: bytes up, bytes down, ends, and then what it sends. Gives how many bytes it put where
+    /// the program reads.
     pub fn service(
         &mut self,
         now: Time,
@@ -298,14 +303,17 @@ impl Sockets {
         descriptor: Option<usize>,
         transport: &mut Transport,
         below: &mut Below<'_>,
-    ) {
+    ) -> usize {
         self.end_linger(slot, descriptor, transport);
         let entry = descriptor.and_then(|descriptor| self.table.get_mut(descriptor));
         let bounds = entry.as_ref().map_or([usize::MAX; 2], |entry| entry.options.buffer_bounds());
-        if let Some(State::Stream { end, .. }) = entry.map(|entry| &mut entry.state)
-            && move_bytes(now, slot, end, bounds, transport) == Hold::LetGo
-        {
-            self.release(descriptor, slot, transport);
+        let mut delivered = 0;
+        if let Some(State::Stream { end, .. }) = entry.map(|entry| &mut entry.state) {
+            let hold;
+            (hold, delivered) = move_bytes(now, slot, end, bounds, transport);
+            if hold == Hold::LetGo {
+                self.release(descriptor, slot, transport);
+            }
         }
         let over = transport.service(now, slot, below.packets);
         match over {
@@ -321,6 +329,7 @@ impl Sockets {
             }
             None => {}
         }
+        delivered
     }
 
     /// Tells a close that lingers when there is nothing left to wait for.
@@ -424,6 +433,8 @@ enum Hold {
     LetGo,
 }
 
+/// Gives with the answer how many bytes were put where the program reads.
+///
 /// `most_unread`, `most_unsent`: what may wait at the near end of the pipe, and in the connection (SO_RCVBUF, SO_SNDBUF).
 fn move_bytes(
     now: Time,
@@ -431,9 +442,9 @@ fn move_bytes(
     end: &mut StreamEnd,
     [most_unread, most_unsent]: [usize; 2],
     transport: &mut Transport,
-) -> Hold {
+) -> (Hold, usize) {
     let is_short = transport.memory().is_exhausted();
-    let Some(connection) = transport.connection(slot) else { return Hold::Keep };
+    let Some(connection) = transport.connection(slot) else { return (Hold::Keep, 0) };
     // A program that drops its end says first that it is gone, then that it writes no more: if the latter is seen, so is
     // the former, and no FIN goes out before the RST.
     let is_writing_over = end.is_writing_over();
@@ -442,20 +453,24 @@ fn move_bytes(
         // Data that comes after the program has shut down both directions (RFC 1122 §4.2.2.13, Linux: TCPAbortOnData).
         end.fail(Error::ConnectionReset);
         connection.abort();
-        return Hold::Keep;
+        return (Hold::Keep, 0);
     }
     let mut is_discarded = false;
+    let mut delivered = 0;
     connection.receive(|bytes| {
         // Asked before: a program may read these bytes and drop its end at once.
         is_discarded |= end.is_dropped() && !bytes.is_empty();
-        end.deliver_within(bytes, most_unread)
+        let count = end.deliver_within(bytes, most_unread);
+        delivered += count;
+        count
     });
+    let delivered = if is_discarded { 0 } else { delivered };
     let is_dropped = end.is_dropped();
     if is_dropped && (is_discarded || end.unread() > 0 || connection.unread() > 0 || connection.is_abortive()) {
         // RFC 1122 §4.2.2.13, RFC 2525 §2.17: closing with unread data is told to the peer by a RST; so is closing
         // with SO_LINGER at zero.
         connection.abort();
-        return Hold::LetGo;
+        return (Hold::LetGo, delivered);
     }
     if connection.is_at_end() {
         end.end_of_stream();
@@ -464,7 +479,7 @@ fn move_bytes(
     if is_writing_over && end.unsent() == 0 {
         connection.close();
         if is_dropped {
-            return Hold::LetGo;
+            return (Hold::LetGo, delivered);
         }
     } else if is_dropped {
         connection.abandon();
@@ -472,5 +487,5 @@ fn move_bytes(
     if connection.rest(now, end.holds_memory(), is_short) {
         end.rest();
     }
-    Hold::Keep
+    (Hold::Keep, delivered)
 }

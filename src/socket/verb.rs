@@ -2,6 +2,8 @@
 
 use std::net::{IpAddr, SocketAddr};
 
+use serde::{Deserialize, Serialize};
+
 use super::address::Address;
 use super::kind::{Domain, Kind};
 use super::list::{Page, SocketRow};
@@ -13,7 +15,7 @@ use crate::pipe::{Accepts, Datagrams, Stream, Vacancy};
 use crate::transport::{QueuedError, TcpInfo};
 
 /// Names a socket in later calls. A closed socket's name is not used again.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Handle {
     pub(super) descriptor: usize,
     pub(super) number: u64,
@@ -23,7 +25,7 @@ pub struct Handle {
 ///
 /// The verbs of the man pages come one by one, from [`Verb::Open`] to [`Verb::Close`]. Three more say at once what
 /// most programs say one after the other: a call to the engine is a message to another thread.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Verb {
     /// `socket(2)`.
     Open {
@@ -167,7 +169,7 @@ pub enum Verb {
 }
 
 /// A verb with the ticket that its completion will carry.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Call {
     /// The caller's own number.
     pub ticket: u64,

@@ -8,7 +8,7 @@
 use super::Stack;
 use crate::ip::{Form, Outgoing, Packets};
 use crate::link::Frames;
-use crate::observe::{Depth, Direction, Event, Fate, Observer, Rule, Time};
+use crate::observe::{Depth, Direction, Event, EventId, Fate, Observer, Rule, Time};
 
 /// How many packets arrive before the connections that they changed have a turn: as many as the engine reads frames.
 const BURST: usize = 64;
@@ -81,85 +81,94 @@ impl Stack {
     pub(super) fn send_local(
         &mut self,
         now: Time,
-        (packet, fate, form): (&mut [u8], Fate, Form),
+        (packet, fate, form): (&mut [u8], &mut Fate, Form),
         batch: &mut Batch,
-        depth: Depth,
         observer: &mut dyn Observer,
     ) -> Result<bool, Rule> {
         let Some(pieces) = self.ip.local_pieces(packet, form)? else {
             self.ip.complete(packet, form)?;
-            self.admit_local(now, (packet, fate), batch.used, depth, observer)?;
+            fate.cause = self.admit_local(now, (packet, *fate), batch.used, observer)?;
             batch.used += packet.len();
             if batch.copies.is_empty() {
                 return Ok(true);
             }
-            batch.copies.push_as(packet.len(), fate, form, |copy| copy.copy_from_slice(packet));
+            batch.copies.push_as(packet.len(), *fate, form, |copy| copy.copy_from_slice(packet));
             return Ok(false);
         };
         for piece in pieces {
             let length = piece.len();
-            batch.copies.push(length, fate, None, |buffer| piece.write(buffer));
+            batch.copies.push(length, Fate { cause: None, ..*fate }, None, |buffer| piece.write(buffer));
             let Some(Outgoing { packet, .. }) = batch.copies.last() else { break };
-            if let Err(rule) = self.admit_local(now, (packet, fate), batch.used, depth, observer) {
-                batch.copies.pop();
-                return Err(rule);
+            match self.admit_local(now, (packet, *fate), batch.used, observer) {
+                Ok(Some(told)) => batch.copies.because_of(batch.copies.len() - 1, told),
+                Ok(None) => {}
+                Err(rule) => {
+                    batch.copies.pop();
+                    return Err(rule);
+                }
             }
             batch.used += length;
         }
         Ok(false)
     }
 
-    /// Shows a packet that leaves, and sees whether the loopback, which holds `used` bytes, takes it.
+    /// Shows a packet that leaves, and sees whether the loopback, which holds `used` bytes, takes it. Gives what it arrives
+    /// because of.
     fn admit_local(
         &mut self,
         now: Time,
         (packet, fate): (&[u8], Fate),
         used: usize,
-        depth: Depth,
         observer: &mut dyn Observer,
-    ) -> Result<(), Rule> {
+    ) -> Result<Option<EventId>, Rule> {
         let is_full = used + packet.len() > self.config.limits.loopback_bytes;
-        if depth >= Depth::Packet {
-            let fate = if is_full { Fate { rule: Some(Rule::LoopbackFull), ..fate } } else { fate };
-            observer.observe(now, &Event::Loopback { direction: Direction::Out, bytes: packet, fate });
-        }
+        let (cause, rule) = (fate.cause, if is_full { Some(Rule::LoopbackFull) } else { fate.rule });
+        let fate = Fate { rule, cause: None, ..fate };
+        let event = Event::Loopback { direction: Direction::Out, bytes: packet.into(), fate };
+        let id = self.trail.tell_for(now, cause.or(self.trail.cause()), event, observer);
         if is_full {
             return Err(Rule::LoopbackFull);
         }
         self.counters.loopback_packets += 1;
         self.counters.loopback_bytes += packet.len() as u64;
-        Ok(())
+        Ok(id.or(cause))
     }
 
     /// Lets a burst of packets arrive, and sends what they lead to. Gives the bytes that came.
-    pub(super) fn arrive(&mut self, now: Time, out: &mut Frames, depth: Depth, observer: &mut dyn Observer) -> usize {
+    pub(super) fn arrive(&mut self, now: Time, out: &mut Frames, observer: &mut dyn Observer) -> usize {
         let Loopback { arriving, waiting, .. } = &mut self.loopback;
         if arriving.is_empty() {
             std::mem::swap(arriving, waiting);
         }
         let packets = std::mem::take(arriving);
         let mut bytes = 0;
-        for Outgoing { packet, .. } in packets.iter_from(self.loopback.arrived).take(BURST) {
-            self.arrive_one(now, packet, depth, observer);
+        for Outgoing { packet, fate, .. } in packets.iter_from(self.loopback.arrived).take(BURST) {
+            self.arrive_one(now, packet, fate.cause, observer);
             self.loopback.arrived += 1;
             bytes += packet.len();
         }
         self.loopback.arriving = packets;
         self.loopback.tidy();
-        self.flush(now, out, depth, observer);
-        self.show_lives(now, depth, observer);
+        self.flush(now, out, observer);
+        self.show_lives(now, observer);
         bytes
     }
 
-    fn arrive_one(&mut self, now: Time, packet: &[u8], depth: Depth, observer: &mut dyn Observer) {
+    fn arrive_one(&mut self, now: Time, packet: &[u8], cause: Option<EventId>, observer: &mut dyn Observer) {
+        let id = self.trail.number_at(Depth::Frame);
+        let before = self.trail.because_of(id.or(cause));
         let verdict = self.ip.receive_local(now, packet, &mut self.packets);
         let fate = self.deliver(now, verdict, None);
         if let Some(rule) = fate.rule {
             self.counters.count(rule);
         }
-        if depth >= Depth::Packet {
-            observer.observe(now, &Event::Loopback { direction: Direction::In, bytes: packet, fate });
-        }
+        let event = Event::Loopback { direction: Direction::In, bytes: packet.into(), fate };
+        self.trail.tell_as(id, (now, cause), event, observer);
         self.take_transport_notices(now);
+        if self.follows() {
+            self.blame(0);
+            self.show_lives(now, observer);
+        }
+        self.trail.because_of(before);
     }
 }

@@ -4,6 +4,8 @@
 //! The engine drives it with a device and a clock; tests drive it in virtual time; both see the same machine.
 
 mod autoconf;
+mod causes;
+mod follow;
 mod loopback;
 mod send;
 mod show;
@@ -17,6 +19,7 @@ use rand::{Rng, SeedableRng};
 
 use crate::config::{Cidr, Config};
 use autoconf::Autoconf;
+use causes::Causes;
 use loopback::Loopback;
 
 use crate::ip::{Ip, Packets, Verdict};
@@ -28,7 +31,7 @@ pub use crate::transport::{SelfTestFailed, self_test};
 
 use crate::link::{Link, NeighbourMessage, Received};
 use crate::memory::Memory;
-use crate::observe::{Cast, Counters, Depth, Direction, Event, Fate, Observer, Rule, Time};
+use crate::observe::{Cast, Counters, Depth, Direction, Event, Fate, Observer, Rule, Time, TimerKind, Trail};
 use crate::pipe::Doorbell;
 use crate::socket::Sockets;
 use crate::transport::{Below, Transport};
@@ -63,6 +66,8 @@ pub struct Stack {
     packets: Packets,
     loopback: Loopback,
     counters: Counters,
+    trail: Trail,
+    causes: Causes,
     rng: StdRng,
     autoconf: Autoconf,
     duplicates: Vec<(IpAddr, crate::config::Mac)>,
@@ -77,7 +82,7 @@ impl Stack {
     pub fn new(config: Config, mtu: usize, seed: [u8; 32], doorbell: Doorbell) -> Stack {
         let mut rng = StdRng::from_seed(seed);
         let ip = Ip::new(&config, mtu, rng.next_u64());
-        let memory = Memory::new(config.limits.memory);
+        let memory = Memory::with_tape(config.limits.memory, doorbell.tape());
         let hash_keys = [rng.next_u64(), rng.next_u64()];
         let mut link = Link::new(config.mac, mtu, &config.limits, hash_keys);
         if config.slaac {
@@ -91,6 +96,8 @@ impl Stack {
             packets: Packets::new(),
             loopback: Loopback::default(),
             counters: Counters::default(),
+            trail: Trail::default(),
+            causes: Causes::default(),
             rng,
             autoconf: Autoconf::new(&config),
             duplicates: Vec::new(),
@@ -115,6 +122,12 @@ impl Stack {
     /// The same, for those who count beside it: the device.
     pub fn counters_mut(&mut self) -> &mut Counters {
         &mut self.counters
+    }
+
+    /// Tells `observer` what happens beside the stack: at the device.
+    pub fn tell(&mut self, now: Time, event: Event<'_>, observer: &mut dyn Observer) {
+        self.trail.set_depth(observer.depth());
+        self.trail.tell(now, event, observer);
     }
 
     /// Whether every own address has been asked about, and those that routers and DHCP servers give have come or are
@@ -154,45 +167,56 @@ impl Stack {
         out: &mut Frames,
         observer: &mut dyn Observer,
     ) -> Step {
-        let depth = observer.depth();
-        self.transport.watch_datagrams(depth >= Depth::Packet);
+        self.trail.set_depth(observer.depth());
+        self.follow();
+        self.transport.watch_datagrams(self.trail.shows(Depth::Frame));
         if !self.is_begun {
             self.is_begun = true;
             let sent = out.len();
             self.begin(now, out);
-            self.show_frames(now, sent, out, depth, observer);
-            self.take_link_notices(now, out, depth, observer);
+            self.show_frames(now, sent, out, observer);
+            self.take_link_notices(now, out, observer);
         }
         for frame in frames {
-            self.receive(now, frame, out, depth, observer);
+            self.receive(now, frame, out, observer);
         }
         let sent = out.len();
         self.link.poll(now, out);
+        self.show_timed_frames(now, TimerKind::Neighbour, (sent, out), observer);
+        let sent = out.len();
         self.poll_autoconf(now, out);
-        self.show_frames(now, sent, out, depth, observer);
-        self.take_link_notices(now, out, depth, observer);
+        self.show_timed_frames(now, TimerKind::Autoconfiguration, (sent, out), observer);
+        self.take_link_notices(now, out, observer);
+        let waiting = self.packets.len();
         self.ip.poll(now, &mut self.packets);
+        self.follow_timed_packets(now, TimerKind::Reassembly, waiting, observer);
         self.count_given_up();
         self.transport.poll(now, &mut self.packets);
+        self.follow_timers(now, observer);
         self.sockets.poll(now);
         // What programs wrote, shut down or closed before they called comes before the call: a port that was given back
         // is free.
-        let mut below = Below { ip: &mut self.ip, packets: &mut self.packets };
-        self.sockets.answer(now, &mut self.transport, &mut below, &mut self.rng);
+        self.answer(now, observer);
         for call in calls.drain(..) {
+            let called = self.follows().then(|| self.begin_call(now, &call, observer));
             let mut below = Below { ip: &mut self.ip, packets: &mut self.packets };
             self.sockets.call(now, call, &mut self.transport, &mut below, &mut self.rng);
+            if let Some(called) = called {
+                self.end_call(now, &called, observer);
+            }
         }
-        let mut below = Below { ip: &mut self.ip, packets: &mut self.packets };
-        self.sockets.answer(now, &mut self.transport, &mut below, &mut self.rng);
+        self.answer(now, observer);
+        let waiting = self.packets.len();
         self.ip.poll_groups(now, &mut self.packets);
+        self.follow_timed_packets(now, TimerKind::Group, waiting, observer);
         self.take_transport_notices(now);
-        self.flush(now, out, depth, observer);
-        let has_more = self.service(now, out, depth, observer);
+        self.flush(now, out, observer);
+        let has_more = self.service(now, out, observer);
         self.count_given_up();
-        self.take_link_notices(now, out, depth, observer);
+        self.take_link_notices(now, out, observer);
         self.autoconf.settle(!self.is_linked || !self.config.addresses.is_empty());
-        self.show_lives(now, depth, observer);
+        self.show_lives(now, observer);
+        self.follow_returns(now, observer);
         let below = [self.link.deadline(), self.ip.deadline(), self.ip.group_deadline()];
         let above = [self.transport.deadline(), self.sockets.deadline(), self.autoconf.deadline()];
         let deadline = below.into_iter().chain(above).flatten().min();
@@ -206,16 +230,17 @@ impl Stack {
 
     /// Ends every connection with a RST and tells every program, because the stack stops.
     pub fn shut_down(&mut self, now: Time, out: &mut Frames, observer: &mut dyn Observer) {
-        let depth = observer.depth();
+        self.trail.set_depth(observer.depth());
+        self.follow();
         self.transport.shut_down(now, &mut self.packets);
-        self.flush(now, out, depth, observer);
+        self.flush(now, out, observer);
         // Every program is told anyway.
         self.loopback.clear();
         let sent = out.len();
         self.release_lease(now, out);
-        self.show_frames(now, sent, out, depth, observer);
+        self.show_frames(now, sent, out, observer);
         self.sockets.shut_down(now, &mut self.transport);
-        self.show_lives(now, depth, observer);
+        self.show_lives(now, observer);
     }
 
     /// The addresses of the settings, and the one that every IPv6 station has (RFC 4291 §2.8).
@@ -234,9 +259,11 @@ impl Stack {
         }
     }
 
-    fn receive(&mut self, now: Time, frame: &[u8], out: &mut Frames, depth: Depth, observer: &mut dyn Observer) {
+    fn receive(&mut self, now: Time, frame: &[u8], out: &mut Frames, observer: &mut dyn Observer) {
         self.counters.frames_in += 1;
         self.counters.bytes_in += frame.len() as u64;
+        let id = self.trail.number_at(Depth::Frame);
+        self.trail.because_of(id);
         let sent = out.len();
         let fate = match self.link.receive(now, frame, out) {
             Ok(Received::Ip { packet, cast }) => self.receive_packet(now, packet, cast, out),
@@ -245,14 +272,16 @@ impl Stack {
         if let Some(rule) = fate.rule {
             self.counters.count(rule);
         }
-        if depth >= Depth::Packet {
-            observer.observe(now, &Event::Frame { direction: Direction::In, bytes: frame, fate });
-        }
-        self.show_frames(now, sent, out, depth, observer);
-        self.take_link_notices(now, out, depth, observer);
+        let event = Event::Frame { direction: Direction::In, bytes: frame.into(), fate };
+        self.trail.tell_as(id, (now, None), event, observer);
+        self.trail.tell_notes(observer);
+        self.show_frames(now, sent, out, observer);
+        self.take_link_notices(now, out, observer);
         self.take_transport_notices(now);
-        self.flush(now, out, depth, observer);
-        self.show_lives(now, depth, observer);
+        self.blame(0);
+        self.flush(now, out, observer);
+        self.show_lives(now, observer);
+        self.trail.because_of(None);
     }
 
     fn receive_packet(&mut self, now: Time, packet: &[u8], cast: Cast, out: &mut Frames) -> Fate {
@@ -283,6 +312,9 @@ impl Stack {
         let verdict = match verdict {
             Ok(Verdict::Heard(heard)) => {
                 raw = self.transport.receive_raw(&heard.packet);
+                if let (Some(Fate { owner: Some(owner), rule: None, .. }), true) = (raw, self.follows()) {
+                    self.follow_delivered(now, owner.socket(), heard.packet.bytes.len());
+                }
                 self.ip.receive_heard(now, heard, raw.is_some(), &mut self.packets)
             }
             verdict => verdict,
@@ -308,7 +340,11 @@ impl Stack {
         match verdict {
             Ok(Verdict::Transport(packet)) => {
                 let mut below = Below { ip: &mut self.ip, packets: &mut self.packets };
-                self.transport.receive(now, packet, &mut below)
+                let fate = self.transport.receive(now, packet, &mut below);
+                if self.follows() {
+                    self.follow_in(now, packet, &fate);
+                }
+                fate
             }
             Ok(Verdict::Neighbour(packet)) => {
                 let Some(out) = frames else { return Fate::nobody(Rule::LoopbackNeighbour) };
@@ -323,7 +359,11 @@ impl Stack {
             }
             Ok(Verdict::Error(error)) => {
                 let mut below = Below { ip: &mut self.ip, packets: &mut self.packets };
-                self.transport.receive_error(now, error, &mut below)
+                let fate = self.transport.receive_error(now, error, &mut below);
+                if self.follows() {
+                    self.follow_error(&fate, self.trail.cause());
+                }
+                fate
             }
             Ok(Verdict::Taken) => UNCLAIMED,
             // What was put together once is not put together again, and what was shown is not shown again.
@@ -339,6 +379,19 @@ impl Stack {
         }
     }
 
+    /// Looks after the sockets whose programs have rung. What they did is told first.
+    fn answer(&mut self, now: Time, observer: &mut dyn Observer) {
+        self.sockets.hear();
+        if self.follows() {
+            self.follow_deeds(now, observer);
+        }
+        let mut below = Below { ip: &mut self.ip, packets: &mut self.packets };
+        self.sockets.answer(now, &mut self.transport, &mut below, &mut self.rng);
+        if self.follows() {
+            self.show_lives(now, observer);
+        }
+    }
+
     fn take_transport_notices(&mut self, now: Time) {
         while let Some(notice) = self.transport.next_notice() {
             let mut below = Below { ip: &mut self.ip, packets: &mut self.packets };
@@ -348,7 +401,7 @@ impl Stack {
 
     /// Looks after connections, and lets what they send each other arrive, until nothing is left to do or the bounds of a
     /// step are reached.
-    fn service(&mut self, now: Time, out: &mut Frames, depth: Depth, observer: &mut dyn Observer) -> bool {
+    fn service(&mut self, now: Time, out: &mut Frames, observer: &mut dyn Observer) -> bool {
         let (mut connections, mut bursts, mut bytes) = (0, 0, 0);
         while out.bytes_used() <= BYTES_PER_STEP {
             let is_full = self.loopback.bytes_used() > BYTES_PER_STEP;
@@ -357,11 +410,11 @@ impl Stack {
                 && let Some((slot, descriptor)) = self.transport.next_dirty()
             {
                 connections += 1;
-                self.service_one(now, (slot, descriptor), out, depth, observer);
+                self.service_one(now, (slot, descriptor), out, observer);
             } else if bursts < LOOPBACK_BURSTS_PER_STEP && bytes < LOOPBACK_BYTES_PER_STEP && !self.loopback.is_empty()
             {
                 bursts += 1;
-                bytes += self.arrive(now, out, depth, observer);
+                bytes += self.arrive(now, out, observer);
             } else {
                 break;
             }
@@ -374,21 +427,28 @@ impl Stack {
         now: Time,
         (slot, descriptor): (usize, Option<usize>),
         out: &mut Frames,
-        depth: Depth,
         observer: &mut dyn Observer,
     ) {
+        let before = if self.follows() { self.begin_service(slot) } else { None };
         let mut below = Below { ip: &mut self.ip, packets: &mut self.packets };
-        self.sockets.service(now, slot, descriptor, &mut self.transport, &mut below);
+        let delivered = self.sockets.service(now, slot, descriptor, &mut self.transport, &mut below);
         for _ in 0..self.transport.take_panics() {
             self.counters.count(Rule::TcpPanicked);
         }
+        match &before {
+            Some(before) => self.follow_service(now, before, delivered, observer),
+            None => self.follow_timers(now, observer),
+        }
         self.take_transport_notices(now);
-        self.flush(now, out, depth, observer);
+        self.flush(now, out, observer);
+        if let Some(before) = before {
+            self.end_service(now, before.socket, observer);
+        }
     }
 }
 
 /// Of a packet that only raw sockets want.
-const UNCLAIMED: Fate = Fate { owner: None, rule: None, states: None, numbers: None };
+const UNCLAIMED: Fate = Fate { owner: None, rule: None, states: None, numbers: None, cause: None };
 
 /// Whether the rule says that nobody but raw sockets wants the packet.
 fn is_unwanted(rule: Option<Rule>) -> bool {

@@ -6,12 +6,12 @@ use super::Stack;
 use super::loopback::Batch;
 use crate::ip::{Form, Outgoing};
 use crate::link::Frames;
-use crate::observe::{Depth, Observer, Rule, Time};
+use crate::observe::{Observer, Rule, Time};
 use crate::transport::Below;
 
 impl Stack {
     /// Sends every packet that waits.
-    pub(super) fn flush(&mut self, now: Time, out: &mut Frames, depth: Depth, observer: &mut dyn Observer) {
+    pub(super) fn flush(&mut self, now: Time, out: &mut Frames, observer: &mut dyn Observer) {
         if self.packets.is_empty() {
             return;
         }
@@ -20,15 +20,22 @@ impl Stack {
         let mut packets = std::mem::take(&mut self.packets);
         let mut batch = Batch::new(&self.loopback);
         packets.retain_mut(|packet, fate, form| {
-            let outgoing = Outgoing { packet, fate, form };
-            let rule = match self.send(now, &outgoing, out) {
+            if self.follows() {
+                fate.cause = self.follow_out(now, packet, fate, observer);
+            }
+            let first = out.len();
+            let outgoing = Outgoing { packet, fate: *fate, form };
+            let sent = self.send(now, &outgoing, out);
+            if let Some(cause) = fate.cause {
+                // A question to a neighbour, too.
+                out.because_of(first, cause);
+            }
+            let rule = match sent {
                 Ok(Sent::ByLink) => return false,
-                Ok(Sent::ToOurselves) => {
-                    match self.send_local(now, (packet, fate, form), &mut batch, depth, observer) {
-                        Ok(is_kept) => return is_kept,
-                        Err(rule) => rule,
-                    }
-                }
+                Ok(Sent::ToOurselves) => match self.send_local(now, (packet, fate, form), &mut batch, observer) {
+                    Ok(is_kept) => return is_kept,
+                    Err(rule) => rule,
+                },
                 Err(rule) => rule,
             };
             self.counters.count(rule);
@@ -44,7 +51,7 @@ impl Stack {
             let mut below = Below { ip: &mut self.ip, packets: &mut self.packets };
             self.transport.receive_error(now, &error, &mut below);
         }
-        self.show_frames(now, sent, out, depth, observer);
+        self.show_frames(now, sent, out, observer);
     }
 
     fn send(&mut self, now: Time, outgoing: &Outgoing<'_>, out: &mut Frames) -> Result<Sent, Rule> {

@@ -91,6 +91,14 @@ impl Checksum {
         Some(Checksum { carried, computed, over, right })
     }
 
+    /// `right`, or both values.
+    pub(super) fn verdict(&self) -> String {
+        match self.right {
+            true => "right".into(),
+            false => format!("{:#06x} WRONG, computed {:#06x}", self.carried, self.computed),
+        }
+    }
+
     /// Whether a receiver accepts it.
     #[cfg(test)]
     pub(super) fn is_right(&self) -> bool {

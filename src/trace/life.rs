@@ -8,14 +8,15 @@ use log::Level;
 use super::quantity::{Bytes, Count, Span};
 use super::reason::Row;
 use super::{ADDRESS, DEVICE, NEIGHBOUR, PACKET, SOCKET};
-use crate::observe::{Address, Close, Direction, Event, Lease, Neighbour, Protocol, Router, SocketId, Summary};
+use crate::observe::{Address, Close, Depth, Direction, Event, Lease, Neighbour, Protocol, Router, SocketId, Summary};
 
 /// An event that is neither a frame nor a packet.
 pub(super) struct Life<'a>(&'a Event<'a>);
 
 impl<'a> Life<'a> {
     pub(super) fn of(event: &'a Event<'a>) -> Option<Life<'a>> {
-        (!matches!(event, Event::Frame { .. } | Event::Loopback { .. })).then_some(Life(event))
+        let is_shown = event.depth() == Depth::Life || matches!(event, Event::Datagram { .. });
+        is_shown.then_some(Life(event))
     }
 
     pub(super) fn target(&self) -> &'static str {
@@ -45,7 +46,6 @@ impl<'a> Life<'a> {
 impl fmt::Display for Life<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0 {
-            Event::Frame { .. } | Event::Loopback { .. } => Ok(()),
             Event::Address { address, state } => match state {
                 Address::Tentative => write!(f, "{address} is tentative: the link is asked whether somebody has it"),
                 Address::Preferred => write!(f, "{address} is ours"),
@@ -132,6 +132,15 @@ impl fmt::Display for Life<'_> {
             Event::Device { direction: Direction::Out, error } => {
                 write!(f, "the device did not take a frame, it is lost: {error}")
             }
+            // Not of this depth.
+            Event::Frame { .. }
+            | Event::Loopback { .. }
+            | Event::Call { .. }
+            | Event::Return { .. }
+            | Event::State { .. }
+            | Event::Delivered { .. }
+            | Event::Timer { .. }
+            | Event::Segment { .. } => Ok(()),
         }
     }
 }
@@ -244,10 +253,16 @@ mod tests {
     fn unix_sockets_are_told_of_by_name_and_their_messages_are_counted() {
         let [server, client, accepted] = [1, 2, 3].map(|number| SocketId { protocol: Protocol::Unix, number });
         let told = [
-            line(&Event::Opened { socket: server, kind: "SOCK_STREAM" }),
-            line(&Event::UnixBound { socket: server, name: "@echo", backlog: None }),
-            line(&Event::UnixBound { socket: server, name: "@echo", backlog: Some(4) }),
-            line(&Event::UnixAccepted { socket: accepted, listener: server, name: "@echo", waiting: 1, backlog: 4 }),
+            line(&Event::Opened { socket: server, kind: "SOCK_STREAM".into() }),
+            line(&Event::UnixBound { socket: server, name: "@echo".into(), backlog: None }),
+            line(&Event::UnixBound { socket: server, name: "@echo".into(), backlog: Some(4) }),
+            line(&Event::UnixAccepted {
+                socket: accepted,
+                listener: server,
+                name: "@echo".into(),
+                waiting: 1,
+                backlog: 4,
+            }),
             line(&Event::Joined { socket: client, peer: accepted }),
         ];
         assert_eq!(
@@ -328,7 +343,7 @@ mod tests {
             "WARN tapsock::address 192.168.69.1 is not used: 02:00:00:00:00:09 has it already"
         );
         assert_eq!(
-            line(&Event::Device { direction: Direction::Out, error: "No buffer space available" }),
+            line(&Event::Device { direction: Direction::Out, error: "No buffer space available".into() }),
             "WARN tapsock::device the device did not take a frame, it is lost: No buffer space available"
         );
     }

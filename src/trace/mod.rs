@@ -53,22 +53,32 @@
 //! follows a newline by as much.
 
 mod arp;
+mod capture;
 mod checksum;
 mod dhcp;
+pub mod explain;
 mod frame;
 mod icmp;
+mod ladder;
 mod layers;
 mod life;
+mod line;
 mod quantity;
 mod reason;
 mod summary;
 mod tcp;
 #[cfg(test)]
 mod tests;
+mod tree;
 
 use log::Level;
 
-use crate::observe::{Depth, Direction, Event, Fate, Observer, Time};
+pub use capture::Capture;
+pub use ladder::{Ladder, Rung};
+pub use line::{Line, Links, Tone};
+pub use tree::Tree;
+
+use crate::observe::{Depth, Direction, Event, Fate, Observer, Record};
 use frame::Frame;
 use layers::Layers;
 use life::Life;
@@ -108,13 +118,13 @@ impl Observer for Text {
     }
 
     /// The moment is left to the formatter, which shows one for the lines of every module.
-    fn observe(&mut self, _at: Time, event: &Event<'_>) {
-        match *event {
-            Event::Frame { direction, bytes, fate } => write_frame(direction, &fate, || Frame::decode(bytes)),
+    fn observe(&mut self, record: &Record<'_>) {
+        match &record.event {
+            Event::Frame { direction, bytes, fate } => write_frame(*direction, fate, || Frame::decode(bytes)),
             Event::Loopback { direction, bytes, fate } => {
-                write_frame(direction, &fate, || Frame::decode_local(bytes));
+                write_frame(*direction, fate, || Frame::decode_local(bytes));
             }
-            ref event => {
+            event => {
                 if let Some(life) = Life::of(event) {
                     log::log!(target: life.target(), life.level(), "{life}");
                 }
@@ -126,9 +136,9 @@ impl Observer for Text {
 /// How closely to look, from what would be written.
 fn depth(enabled: impl Fn(&str, Level) -> bool) -> Depth {
     if enabled(LAYERS, Level::Trace) {
-        Depth::Layers
+        Depth::Bytes
     } else if enabled(PACKET, Level::Debug) {
-        Depth::Packet
+        Depth::Frame
     } else if [SOCKET, ADDRESS, NEIGHBOUR].iter().any(|target| enabled(target, Level::Info))
         || enabled(DEVICE, Level::Warn)
     {

@@ -168,7 +168,7 @@ mod tests {
 
     #[test]
     fn a_frame_without_owner_and_rule_is_reported_as_a_bug() {
-        let fate = Fate { owner: None, rule: None, states: None, numbers: None };
+        let fate = Fate { rule: None, ..Fate::nobody(Rule::TcpPanicked) };
         assert!(Reason { direction: Direction::In, fate: &fate }.to_string().contains("bug"));
     }
 }

@@ -19,6 +19,15 @@ pub(super) struct Summary<'a> {
     pub(super) fate: &'a Fate,
 }
 
+/// What a packet says by itself, where no stack of ours has seen it.
+pub(super) struct Said<'a>(pub(super) &'a Frame<'a>);
+
+impl fmt::Display for Said<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        Summary { direction: Direction::In, frame: self.0, fate: &Fate::default() }.fmt_packet(f)
+    }
+}
+
 impl fmt::Display for Summary<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:<3} ", self.direction)?;

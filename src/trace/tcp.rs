@@ -71,7 +71,16 @@ pub(super) struct Segment<'a> {
 
 impl fmt::Display for Segment<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Segment { tcp, scale } = *self;
+        write!(f, "{}{}", Core(self), Options(self))
+    }
+}
+
+/// The same without the options.
+pub(super) struct Core<'a>(pub(super) &'a Segment<'a>);
+
+impl fmt::Display for Core<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Segment { tcp, scale } = *self.0;
         let length = tcp.payload().len();
         let mark = |first: Option<u32>| if first.is_none() { " (absolute)" } else { "" };
         let sequence = relative(tcp.sequence_number(), scale.sequence);
@@ -92,7 +101,7 @@ impl fmt::Display for Segment<'_> {
         if length > 0 {
             write!(f, " len {length}")?;
         }
-        write!(f, "{}", Options(self))
+        Ok(())
     }
 }
 

@@ -1,6 +1,6 @@
 //! Whole lines, as a person reads them, and frames that no person sends.
 
-mod frames;
+pub(super) mod frames;
 
 use std::cell::RefCell;
 
@@ -9,7 +9,7 @@ use smoltcp::phy::ChecksumCapabilities;
 use smoltcp::wire::*;
 
 use super::*;
-use crate::observe::{Numbers, Ownership, Protocol, Rule, SocketId, TcpState};
+use crate::observe::{Numbers, Ownership, Protocol, Rule, SocketId, TcpState, Time, Trail};
 use Direction::{In, Out};
 use frames::*;
 
@@ -35,7 +35,7 @@ fn connection() -> Fate {
     Fate { numbers: Some(NUMBERS), ..Fate::of(Ownership::FourTuple { socket: CONNECTION }) }
 }
 
-fn syn() -> Vec<u8> {
+pub(super) fn syn() -> Vec<u8> {
     let segment = TcpRepr {
         control: TcpControl::Syn,
         seq_number: TcpSeqNumber(2_000_000),
@@ -490,12 +490,12 @@ fn truncated_and_damaged_frames_never_panic() {
 #[test]
 fn the_depth_follows_from_what_would_be_written() {
     let with = |target: &'static str, level: Level| depth(move |asked, at| asked.starts_with(target) && at <= level);
-    assert_eq!(with("tapsock", Level::Trace), Depth::Layers);
-    assert_eq!(with("tapsock", Level::Debug), Depth::Packet);
+    assert_eq!(with("tapsock", Level::Trace), Depth::Bytes);
+    assert_eq!(with("tapsock", Level::Debug), Depth::Frame);
     assert_eq!(with("tapsock", Level::Info), Depth::Life);
     assert_eq!(with("tapsock", Level::Error), Depth::Nothing);
-    assert_eq!(with("tapsock::layers", Level::Trace), Depth::Layers);
-    assert_eq!(with("tapsock::packet", Level::Trace), Depth::Packet);
+    assert_eq!(with("tapsock::layers", Level::Trace), Depth::Bytes);
+    assert_eq!(with("tapsock::packet", Level::Trace), Depth::Frame);
     assert_eq!(with("tapsock::neighbour", Level::Debug), Depth::Life);
     assert_eq!(with("smoltcp", Level::Trace), Depth::Nothing);
 }
@@ -528,13 +528,15 @@ fn text_writes_one_record_for_a_life_one_for_a_packet_and_one_for_its_layers() {
     log::set_max_level(LevelFilter::Trace);
     let mut text = Text::new();
     let bytes = syn();
-    let frame = Event::Frame { direction: In, bytes: &bytes, fate: accepted() };
+    let frame = Event::Frame { direction: In, bytes: bytes.into(), fate: accepted() };
     let bound = Event::Bound { socket: LISTENER, local: "0.0.0.0:80".parse().unwrap(), backlog: Some(128) };
     let mut written = |filter: LevelFilter| {
         WRITTEN.with_borrow_mut(|state| *state = (filter, Vec::new()));
         let depth = text.depth();
-        text.observe(Time::ZERO, &bound);
-        text.observe(Time::ZERO, &frame);
+        let mut trail = Trail::default();
+        trail.set_depth(Depth::Bytes);
+        trail.tell(Time::ZERO, bound.clone(), &mut text);
+        trail.tell(Time::ZERO, frame.clone(), &mut text);
         WRITTEN.with_borrow_mut(|state| (depth, std::mem::replace(state, (LevelFilter::Off, Vec::new())).1))
     };
 
@@ -543,9 +545,9 @@ fn text_writes_one_record_for_a_life_one_for_a_packet_and_one_for_its_layers() {
     assert_eq!(depth, Depth::Life);
     assert_eq!(lines, ["INFO tapsock::socket tcp#1 listens on 0.0.0.0:80, backlog 128"]);
     let (depth, lines) = written(LevelFilter::Debug);
-    assert_eq!((depth, lines.len()), (Depth::Packet, 2));
+    assert_eq!((depth, lines.len()), (Depth::Frame, 2));
     assert!(lines[1].starts_with("DEBUG tapsock::packet in  tcp#3 "), "{}", lines[1]);
     let (depth, lines) = written(LevelFilter::Trace);
-    assert_eq!((depth, lines.len()), (Depth::Layers, 3));
+    assert_eq!((depth, lines.len()), (Depth::Bytes, 3));
     assert!(lines[2].starts_with("TRACE tapsock::layers     eth ") && lines[2].contains("\n           ip4 "));
 }

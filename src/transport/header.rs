@@ -15,7 +15,7 @@ const DONT_FRAGMENT: u8 = 0x40;
 
 /// IP_MTU_DISCOVER, IPV6_MTU_DISCOVER: whether routers may cut its packets, and whether it minds what is known of
 /// their way.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, serde::Serialize, serde::Deserialize)]
 pub enum MtuDiscovery {
     /// IP_PMTUDISC_DONT: routers may cut everything.
     Dont,

@@ -144,8 +144,9 @@ pub(super) struct TcpOutlet<'a> {
 /// What may leave of what smoltcp gives out, when it gives out more than that.
 #[derive(Debug)]
 pub(super) struct Plan {
-    /// For a SYN.
+    /// For a SYN, and why it is sent if it was sent before.
     pub(super) syn: Options,
+    pub(super) syn_rule: Option<Rule>,
     /// SND.UNA, SND.NXT and the end of the peer's window.
     pub(super) una: TcpSeqNumber,
     pub(super) nxt: TcpSeqNumber,
@@ -203,7 +204,7 @@ impl TcpOutlet<'_> {
         let end = add(whole.seq, length);
         if whole.syn {
             let options = plan.syn;
-            self.emit(packet, whole, &options, None);
+            self.emit(packet, whole, &options, plan.syn_rule);
         } else if length == 0 || !is_after(end, plan.una) {
             let options = self.options;
             self.emit(packet, whole, &options, None);

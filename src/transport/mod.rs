@@ -92,7 +92,7 @@ use crate::config::{Config, Limits};
 use crate::error::Error;
 use crate::ip::{Ip, Limiter, Packets};
 use crate::memory::Memory;
-use crate::observe::{Close, Protocol, Rule, SocketId, Summary, Time};
+use crate::observe::{Close, Protocol, Rule, SocketId, Summary, Time, TimerKind};
 use challenge::Challenges;
 use connection::Connection as Tcp;
 use cookie::Cookies;
@@ -337,6 +337,8 @@ pub struct Transport {
     challenges: Challenges,
     notices: VecDeque<Notice>,
     lives: VecDeque<Life>,
+    /// Timers that went off, for whoever looks.
+    fired: VecDeque<(SocketId, TimerKind)>,
     /// The observer wants to know of datagrams that are handed over.
     is_watched: bool,
     /// Connections that ended by a panic and are not counted yet.
@@ -393,6 +395,7 @@ impl Transport {
             challenges: Challenges::new(Key::new(rng), config.limits.errors_per_second),
             notices: VecDeque::new(),
             lives: VecDeque::new(),
+            fired: VecDeque::new(),
             is_watched: false,
             panics: 0,
             given_up: VecDeque::new(),
@@ -411,6 +414,11 @@ impl Transport {
     /// Takes what the observer must know.
     pub fn next_life(&mut self) -> Option<Life> {
         self.lives.pop_front()
+    }
+
+    /// Takes a timer that went off. Whoever does not want to know takes them all the same.
+    pub fn next_fired(&mut self) -> Option<(SocketId, TimerKind)> {
+        self.fired.pop_front()
     }
 
     /// Tells the observer of a socket that is none of this layer's.

@@ -159,7 +159,8 @@ impl PacketSocket {
         }
     }
 
-    pub(super) fn owner(&self) -> Ownership {
+    /// Its name, and what it is bound to.
+    pub fn owner(&self) -> Ownership {
         Ownership::Port { socket: self.id, bound: self.place.local }
     }
 

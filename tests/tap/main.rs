@@ -19,6 +19,7 @@ mod nc;
 mod nmap;
 mod ping;
 mod probes;
+mod replay;
 mod scripts;
 mod services;
 mod storm;

@@ -21,11 +21,15 @@ use crate::config::Invalid;
 use crate::observe::Time;
 
 mod store;
+mod typed;
 
 use store::Store;
 
 /// How long a reordered frame waits for others to pass it.
 pub const LONGEST_HOLD: Duration = Duration::from_millis(10);
+
+/// So many lost frames are kept, between two times that they are taken.
+const MOST_LOST: usize = 1024;
 
 /// How long to leave a device alone that was full.
 const RETRY: Duration = Duration::from_millis(1);
@@ -94,6 +98,8 @@ pub struct Fault<D> {
     transmit: Lane,
     /// The device was full: not before then.
     blocked: Option<Time>,
+    /// Frames that were lost on their way in, for those who want to know.
+    lost: Option<Vec<Vec<u8>>>,
 }
 
 #[derive(Debug)]
@@ -129,6 +135,7 @@ impl<D: Device> Fault<D> {
             receive: lane(config.receive),
             transmit: lane(config.transmit),
             blocked: None,
+            lost: None,
         })
     }
 
@@ -234,7 +241,14 @@ impl<D: Device> Device for Fault<D> {
                 return Ok(Some((length, offload)));
             }
             let Some((length, offload)) = self.device.receive(now, frame)? else { return Ok(None) };
+            let before = self.receive.counts.lost;
             self.receive.admit(now, &frame[..length], offload, &mut self.generator);
+            if let Some(lost) = &mut self.lost
+                && self.receive.counts.lost > before
+                && lost.len() < MOST_LOST
+            {
+                lost.push(frame[..length].to_vec());
+            }
         }
     }
 
@@ -262,6 +276,14 @@ impl<D: Device> Device for Fault<D> {
 
     fn set_waker(&mut self, waker: &Waker) {
         self.device.set_waker(waker);
+    }
+
+    fn keep_lost(&mut self) {
+        self.lost.get_or_insert_default();
+    }
+
+    fn take_lost(&mut self) -> Vec<Vec<u8>> {
+        self.lost.as_mut().map(std::mem::take).unwrap_or_default()
     }
 
     fn deadline(&self, now: Time) -> Option<Time> {

@@ -12,7 +12,7 @@ use super::{Addresses, Flags, Pipe, Socket, lock};
 use crate::error::{Error, Result};
 use crate::net::{SockAddr, Stack};
 use crate::pipe::wait::block_on_with;
-use crate::pipe::{Hold, Interest, Mailbox, Readiness, Received};
+use crate::pipe::{Deed, Hold, Interest, Mailbox, Readiness, Received};
 use crate::socket::{
     Domain, Kind, Outcome, Protocol, Recipient, Type, UnixAddress, UnixName, UnixPipe, UnixSocket, Verb,
 };
@@ -25,7 +25,7 @@ pub(in crate::net) struct UnixSide {
     /// Its number, by which a mailbox knows it.
     number: u64,
     /// Dropping it closes the socket.
-    _hold: Hold,
+    hold: Hold,
 }
 
 impl UnixSide {
@@ -95,7 +95,7 @@ impl Socket {
     pub(super) fn of_unix(stack: &Stack, socket: UnixSocket) -> Socket {
         let number = socket.number();
         let UnixSocket { handle, kind, name, peer, pipe, hold } = socket;
-        let unix = UnixSide { name, peer: Mutex::new(peer), number, _hold: hold };
+        let unix = UnixSide { name, peer: Mutex::new(peer), number, hold };
         let pipe = pipe.map(Pipe::of_unix);
         Socket::made_with(stack, handle, (Domain::Unix, kind), pipe, Addresses::default(), Some(Box::new(unix)))
     }
@@ -250,7 +250,10 @@ impl Socket {
 
     fn try_receive_unix(&self, buffers: &mut [IoSliceMut<'_>], peek: bool) -> Result<Option<Received<UnixAddress>>> {
         match self.inner.pipe.get() {
-            Some(Pipe::Letters(letters)) => Ok(letters.mailbox.try_receive(buffers, peek)?.map(signed)),
+            Some(Pipe::Letters(letters)) => {
+                let received = letters.mailbox.try_receive(buffers, peek)?;
+                Ok(received.map(|received| self.signed(received, peek)))
+            }
             Some(Pipe::SeqPacket(pipe)) => {
                 let received = pipe.try_receive_message(buffers, peek)?;
                 Ok(received.map(|received| self.signed_by_peer(received)))
@@ -266,14 +269,24 @@ impl Socket {
         peek: bool,
     ) -> Poll<Result<Option<Received<UnixAddress>>>> {
         match self.inner.pipe.get() {
-            Some(Pipe::Letters(letters)) => {
-                letters.mailbox.poll_receive(context, buffers, peek).map_ok(|received| received.map(signed))
-            }
+            Some(Pipe::Letters(letters)) => letters
+                .mailbox
+                .poll_receive(context, buffers, peek)
+                .map_ok(|received| received.map(|received| self.signed(received, peek))),
             Some(Pipe::SeqPacket(pipe)) => pipe
                 .poll_receive_message(context, buffers, peek)
                 .map_ok(|received| received.map(|received| self.signed_by_peer(received))),
             _ => Poll::Ready(Err(Error::NotConnected)),
         }
+    }
+
+    /// What was received, and what its sender is called at this moment.
+    fn signed(&self, received: Received<UnixName>, peek: bool) -> Received<UnixAddress> {
+        let Received { count, length, addresses } = received;
+        if let (Some(unix), false) = (&self.inner.unix, peek) {
+            unix.hold.note(Deed::Read(count));
+        }
+        Received { count, length, addresses: addresses.get() }
     }
 
     fn signed_by_peer(&self, received: Received<()>) -> Received<UnixAddress> {
@@ -347,7 +360,9 @@ impl Socket {
                 }
                 sent => {
                     if sent.is_ok() {
-                        letters.mailbox.note_sent(buffers.iter().map(|buffer| buffer.len()).sum());
+                        let length = buffers.iter().map(|buffer| buffer.len()).sum();
+                        letters.mailbox.note_sent(length);
+                        unix.hold.note(Deed::Write(length));
                     }
                     return sent;
                 }
@@ -364,10 +379,4 @@ impl Socket {
         *lock(&letters.recent) = Some((name.clone(), to.clone()));
         Ok(to)
     }
-}
-
-/// What was received, and what its sender is called at this moment.
-fn signed(received: Received<UnixName>) -> Received<UnixAddress> {
-    let Received { count, length, addresses } = received;
-    Received { count, length, addresses: addresses.get() }
 }

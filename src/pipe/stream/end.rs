@@ -8,10 +8,12 @@ use super::super::link::{Joint, Link, Side};
 use super::super::ring::Ring;
 use super::{LOW_WATER, Stream};
 use crate::error::Error;
+use crate::tape::{Question, Witness};
 
 /// The stack's end of a stream socket.
 pub struct StreamEnd {
     link: Arc<Link<Ring>>,
+    witness: Witness,
     /// The application was told, or will be, what the connection died of.
     is_broken: bool,
     /// The connection stood.
@@ -24,8 +26,8 @@ pub struct StreamEnd {
 const APPLICATION: Side = Side::Left;
 
 impl StreamEnd {
-    pub(super) fn new(link: Arc<Link<Ring>>) -> StreamEnd {
-        StreamEnd { link, is_broken: false, has_stood: true, is_full: false }
+    pub(super) fn new(link: Arc<Link<Ring>>, witness: Witness) -> StreamEnd {
+        StreamEnd { link, witness, is_broken: false, has_stood: true, is_full: false }
     }
 
     /// Looks after the socket: what the application does from here on rings again.
@@ -74,19 +76,25 @@ impl StreamEnd {
     /// Bytes for an application that is gone are accepted and discarded; one that has only said that it does not read any
     /// more may still read what comes, as on Linux.
     pub fn deliver(&mut self, bytes: &[u8]) -> usize {
-        if self.is_dropped() {
-            return bytes.len();
-        }
-        let incoming = self.link.incoming(APPLICATION);
-        let mut count = incoming.queue.writer().push(bytes);
-        if count < bytes.len() {
-            incoming.writers.register_bell();
-            // The reader may have emptied the ring between the two lines above.
-            count += incoming.queue.writer().push(&bytes[count..]);
-        }
-        if count > 0 {
-            incoming.readers.wake(None);
-        }
+        let link = &self.link;
+        let count = self.witness.ask_or(Question::Deliver, bytes.len(), || {
+            if link.is_gone(APPLICATION) {
+                return bytes.len();
+            }
+            let incoming = link.incoming(APPLICATION);
+            let mut count = incoming.queue.writer().push(bytes);
+            if count < bytes.len() {
+                incoming.writers.register_bell();
+                // The reader may have emptied the ring between the two lines above.
+                count += incoming.queue.writer().push(&bytes[count..]);
+            }
+            if count > 0 {
+                incoming.readers.wake(None);
+            }
+            count
+        });
+        // What a tape says may be anything.
+        let count = count.min(bytes.len());
         self.is_full = count < bytes.len();
         count
     }
@@ -107,42 +115,50 @@ impl StreamEnd {
 
     /// Moves bytes that the application wrote into `buffer`.
     pub fn take(&mut self, buffer: &mut [u8]) -> usize {
-        let outgoing = self.link.outgoing(APPLICATION);
-        let mut reader = outgoing.queue.reader();
-        let count = reader.pop(buffer);
-        let room = reader.room();
-        drop(reader);
-        if count > 0 && room >= outgoing.queue.most() / LOW_WATER {
-            outgoing.writers.wake(None);
-        }
-        count
+        self.witness.ask_bytes(buffer, |buffer| {
+            let outgoing = self.link.outgoing(APPLICATION);
+            let mut reader = outgoing.queue.reader();
+            let count = reader.pop(buffer);
+            let room = reader.room();
+            drop(reader);
+            if count > 0 && room >= outgoing.queue.most() / LOW_WATER {
+                outgoing.writers.wake(None);
+            }
+            count
+        })
     }
 
     /// Bytes that the application wrote and the stack has not taken.
     pub fn unsent(&self) -> usize {
-        self.link.outgoing(APPLICATION).queue.len()
+        self.witness.ask_unsent(|| self.link.outgoing(APPLICATION).queue.len())
     }
 
     /// Bytes that the stack delivered and the application has not read.
     pub fn unread(&self) -> usize {
-        self.link.incoming(APPLICATION).queue.len()
+        self.witness.ask_or(Question::Unread, 0, || self.link.incoming(APPLICATION).queue.len())
     }
 
     /// Whether the rings hold memory that was written.
     pub fn holds_memory(&self) -> bool {
+        self.witness.ask(Question::HoldsMemory, || self.really_holds_memory())
+    }
+
+    fn really_holds_memory(&self) -> bool {
         [self.link.incoming(APPLICATION), self.link.outgoing(APPLICATION)].iter().any(|way| way.queue.holds_memory())
     }
 
     /// Gives the memory of empty rings back to the kernel. Says whether nothing is left to be given back.
     pub fn rest(&mut self) -> bool {
-        self.link.incoming(APPLICATION).queue.rest();
-        self.link.outgoing(APPLICATION).queue.rest();
-        let is_done = !self.holds_memory();
-        if !is_done {
-            // What the application has still to read: reading it brings the stack back here.
-            self.link.incoming(APPLICATION).writers.register_bell();
-        }
-        is_done
+        self.witness.ask(Question::Rested, || {
+            self.link.incoming(APPLICATION).queue.rest();
+            self.link.outgoing(APPLICATION).queue.rest();
+            let is_done = !self.really_holds_memory();
+            if !is_done {
+                // What the application has still to read: reading it brings the stack back here.
+                self.link.incoming(APPLICATION).writers.register_bell();
+            }
+            is_done
+        })
     }
 
     /// Nothing will come after what is in the ring.
@@ -193,12 +209,12 @@ impl StreamEnd {
 
     /// Whether the application has said that it will not write any more.
     pub fn is_writing_over(&self) -> bool {
-        self.link.outgoing(APPLICATION).over.load(Ordering::Acquire)
+        self.witness.ask(Question::WritingOver, || self.link.outgoing(APPLICATION).over.load(Ordering::Acquire))
     }
 
     /// Whether the application has said that it will not read any more.
     pub fn is_reading_over(&self) -> bool {
-        self.link.incoming(APPLICATION).shut.load(Ordering::Acquire)
+        self.witness.ask(Question::ReadingOver, || self.link.incoming(APPLICATION).shut.load(Ordering::Acquire))
     }
 
     /// Whether bytes that came before still wait for room.
@@ -208,7 +224,7 @@ impl StreamEnd {
 
     /// Whether the application has dropped its end.
     pub fn is_dropped(&self) -> bool {
-        self.link.is_gone(APPLICATION)
+        self.witness.ask(Question::Dropped, || self.link.is_gone(APPLICATION))
     }
 }
 

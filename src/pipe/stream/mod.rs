@@ -13,6 +13,7 @@ use std::sync::atomic::Ordering;
 use std::task::{Context, Poll, Waker};
 
 use super::Bell;
+use super::deed::Deed;
 use super::joined::{Carrier, JoinedEnd};
 use super::link::{Joint, Link, Side};
 use super::readiness::{Interest, Readiness};
@@ -68,8 +69,9 @@ impl Stream {
         memory: &Memory,
         bell: Bell,
     ) -> Result<(Stream, StreamEnd)> {
+        let witness = bell.witness();
         let link = Arc::new(Link::new(memory.pair([outgoing, incoming])?.map(Ring::new), bell));
-        Ok((Stream::at(&link, Side::Left), StreamEnd::new(link)))
+        Ok((Stream::at(&link, Side::Left), StreamEnd::new(link, witness)))
     }
 
     /// Two application's ends, joined: what one writes the other reads, and there is no stack in between. A byte is
@@ -145,6 +147,7 @@ impl Stream {
         let room = reader.room();
         drop(reader);
         if count > 0 {
+            self.link.note(self.side, Deed::Read(count));
             if room >= incoming.queue.most() / LOW_WATER {
                 incoming.writers.wake(self.link.bell(self.side));
             }
@@ -246,6 +249,7 @@ impl Stream {
         if count == 0 {
             return Err(Error::WouldBlock);
         }
+        link.note(side, Deed::Write(count));
         outgoing.readers.wake(None);
         if is_first || !link.is_joined() {
             // The stack takes the bytes; between two applications it only sees to it that the memory is given back.
@@ -373,11 +377,13 @@ impl Stream {
 
     /// Nothing more will be written; what is in the ring is still sent, then a FIN.
     pub fn shutdown_write(&self) {
+        self.link.note(self.side, Deed::ShutdownWrite);
         self.link.shut_down_write(self.side);
     }
 
     /// Nothing more will be read.
     pub fn shutdown_read(&self) {
+        self.link.note(self.side, Deed::ShutdownRead);
         self.link.shut_down_read(self.side);
     }
 }
@@ -390,6 +396,7 @@ impl fmt::Debug for Stream {
 
 impl Drop for Stream {
     fn drop(&mut self) {
+        self.link.note(self.side, Deed::Close);
         if self.link.joint() == Some(Joint::Tcp) && self.link.is_abortive(self.side) {
             self.link.reset(self.side);
         }

@@ -8,6 +8,8 @@ use std::os::unix::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 use crate::error::{Error, Result};
 
 /// The longest name: `sun_path` of `sockaddr_un`, for a path less the zero behind it, for an abstract name less the zero
@@ -24,7 +26,8 @@ const LONGEST: usize = 107;
 /// assert_eq!(UnixAddress::abstract_name("echo")?.to_string(), "@echo");
 /// # Ok::<(), tapsock::error::Error>(())
 /// ```
-#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(from = "Bytes", into = "Bytes")]
 #[non_exhaustive]
 pub enum UnixAddress {
     /// It was not bound.
@@ -34,6 +37,34 @@ pub enum UnixAddress {
     Path(Arc<OsStr>),
     /// Bytes that look like no path: Linux's abstract names.
     Abstract(Arc<[u8]>),
+}
+
+/// How a name is written down.
+#[derive(Serialize, Deserialize)]
+enum Bytes {
+    Unnamed,
+    Path(Vec<u8>),
+    Abstract(Vec<u8>),
+}
+
+impl From<Bytes> for UnixAddress {
+    fn from(bytes: Bytes) -> UnixAddress {
+        match bytes {
+            Bytes::Unnamed => UnixAddress::Unnamed,
+            Bytes::Path(path) => UnixAddress::Path(OsStr::from_bytes(&path).into()),
+            Bytes::Abstract(name) => UnixAddress::Abstract(name.into()),
+        }
+    }
+}
+
+impl From<UnixAddress> for Bytes {
+    fn from(address: UnixAddress) -> Bytes {
+        match address {
+            UnixAddress::Unnamed => Bytes::Unnamed,
+            UnixAddress::Path(path) => Bytes::Path(path.as_bytes().into()),
+            UnixAddress::Abstract(name) => Bytes::Abstract((*name).into()),
+        }
+    }
 }
 
 impl UnixAddress {

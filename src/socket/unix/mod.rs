@@ -125,7 +125,7 @@ impl Unix {
         match &self.role {
             Role::Idle | Role::Listening(_) => Carried::default(),
             Role::Connected(connected) => connected.end.carried(),
-            Role::Datagram { slot, .. } => slot.carried(),
+            Role::Datagram { slot, .. } => self.hold.carried(slot),
         }
     }
 
@@ -183,7 +183,7 @@ impl Unix {
     fn is_dropped(&self) -> bool {
         self.hold.is_dropped()
             || match &self.role {
-                Role::Datagram { slot, .. } => slot.is_gone(),
+                Role::Datagram { slot, .. } => self.hold.is_gone(slot),
                 Role::Listening(end) => end.is_dropped(),
                 Role::Idle | Role::Connected(_) => false,
             }

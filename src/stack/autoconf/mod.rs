@@ -25,7 +25,7 @@ use super::Stack;
 use crate::config::{Cidr, Config};
 use crate::error::{Error, Result};
 use crate::link::{Frames, Notice};
-use crate::observe::{self, Address, Depth, Event, Fate, Lease, Neighbour, Observer, Router, Rule, Time};
+use crate::observe::{self, Address, Event, Fate, Lease, Neighbour, Observer, Router, Rule, Time};
 use crate::transport::Below;
 
 const ALL_ROUTERS: IpAddr = IpAddr::V6(Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 2));
@@ -133,10 +133,10 @@ impl Stack {
         out: &mut Frames,
         observer: &mut dyn Observer,
     ) -> Result<()> {
-        let (sent, depth) = (out.len(), observer.depth());
+        let sent = out.len();
         self.join(now, cidr, origin, lifetime, out)?;
-        self.show_frames(now, sent, out, depth, observer);
-        self.take_link_notices(now, out, depth, observer);
+        self.show_frames(now, sent, out, observer);
+        self.take_link_notices(now, out, observer);
         Ok(())
     }
 
@@ -149,7 +149,7 @@ impl Stack {
     pub fn remove_address(&mut self, now: Time, address: IpAddr, observer: &mut dyn Observer) -> Result<()> {
         self.autoconf.table.get(address).ok_or(Error::AddressNotAvailable)?;
         self.leave(now, address);
-        self.show_news(now, observer.depth(), observer);
+        self.show_news(now, observer);
         Ok(())
     }
 
@@ -192,17 +192,18 @@ impl Stack {
     }
 
     /// Takes what the link has to say, and shows the frames that follow from it.
-    pub(super) fn take_link_notices(&mut self, now: Time, out: &mut Frames, depth: Depth, observer: &mut dyn Observer) {
+    pub(super) fn take_link_notices(&mut self, now: Time, out: &mut Frames, observer: &mut dyn Observer) {
         let mut sent = out.len();
         while self.link.has_notices() {
             let notices: Vec<Notice> = self.link.notices().collect();
             for notice in notices {
                 self.take_link_notice(now, notice, out);
             }
-            self.show_frames(now, sent, out, depth, observer);
+            self.trail.tell_notes(observer);
+            self.show_frames(now, sent, out, observer);
             sent = out.len();
         }
-        self.show_news(now, depth, observer);
+        self.show_news(now, observer);
     }
 
     fn take_link_notice(&mut self, now: Time, notice: Notice, out: &mut Frames) {
@@ -229,13 +230,16 @@ impl Stack {
                 if state == Neighbour::Failed {
                     self.ip.demote_gateway(address);
                 }
-                self.autoconf.news.push(Event::Neighbour { address, state });
+                self.causes.neighbour = self.trail.note(now, Event::Neighbour { address, state });
             }
             Notice::Undelivered { packet, .. } => {
                 self.counters.count(Rule::NeighbourFailed);
                 if let Some(error) = self.ip.undelivered(&packet) {
                     let mut below = Below { ip: &mut self.ip, packets: &mut self.packets };
-                    self.transport.receive_error(now, &error, &mut below);
+                    let fate = self.transport.receive_error(now, &error, &mut below);
+                    if self.follows() {
+                        self.follow_error(&fate, self.causes.neighbour);
+                    }
                 }
             }
         }
@@ -429,11 +433,9 @@ impl Stack {
         self.autoconf.news.push(Event::Lease { address, server, state });
     }
 
-    fn show_news(&mut self, now: Time, depth: Depth, observer: &mut dyn Observer) {
+    fn show_news(&mut self, now: Time, observer: &mut dyn Observer) {
         for event in self.autoconf.news.drain(..) {
-            if depth >= Depth::Life {
-                observer.observe(now, &event);
-            }
+            self.trail.tell(now, event, observer);
         }
     }
 }

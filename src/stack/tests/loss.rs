@@ -4,7 +4,7 @@ use crate::error::Error;
 
 /// How a transfer went, in virtual time.
 #[derive(Debug, Clone, Copy, Default)]
-struct Progress {
+pub(super) struct Progress {
     took: Duration,
     /// The longest time without a new byte at the receiver.
     longest: Duration,
@@ -18,7 +18,7 @@ struct Progress {
 const STALL: Duration = Duration::from_millis(100);
 
 /// Sends `total` bytes from one end to the other, and checks every one.
-fn transfer(net: &mut Net, from: &StreamSocket, to: &StreamSocket, total: usize) -> Progress {
+pub(super) fn transfer(net: &mut Net, from: &StreamSocket, to: &StreamSocket, total: usize) -> Progress {
     let (mut sent, mut received) = (0, 0);
     let mut buffer = vec![0; 16 * 1024];
     let start = net.now;
@@ -59,7 +59,7 @@ fn transfer(net: &mut Net, from: &StreamSocket, to: &StreamSocket, total: usize)
     progress
 }
 
-fn lossy(loss: f64, seed: u64) -> FaultConfig {
+pub(super) fn lossy(loss: f64, seed: u64) -> FaultConfig {
     let wire = Wire {
         loss,
         duplication: 0.01,

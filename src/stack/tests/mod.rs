@@ -2,6 +2,7 @@
 
 mod autoconf;
 mod bounds;
+mod causes;
 mod connections;
 mod cookies;
 mod datagrams;
@@ -25,6 +26,7 @@ mod patience;
 mod raw;
 mod regressions;
 mod remnants;
+mod replay;
 mod unix;
 mod verbs;
 mod windows;
@@ -37,30 +39,47 @@ use crate::config::{Config, Limits, Mac};
 use crate::device::{Device, Fault, FaultConfig, Offload, pair};
 use crate::error::Result;
 use crate::link::Frames;
-use crate::observe::{Depth, Direction, Event, Fate, Observer, Time};
+use crate::observe::{Depth, Direction, Event, Fate, Observer, Record, Time};
 use crate::pipe::Doorbell;
+use crate::recording::Recorder;
 use crate::socket::{Call, DatagramSocket, ListenerSocket, Outcome, StreamSocket, Verb};
 use crate::stack::Stack;
 
 /// What a host's observer has seen.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Seen {
+    depth: Depth,
     frames: Vec<(Time, Direction, Vec<u8>, Fate)>,
     /// On the loopback.
     packets: Vec<(Direction, Vec<u8>, Fate)>,
+    /// The life of addresses, sockets and neighbours, and datagrams without a packet.
     events: Vec<String>,
+    /// Everything, where a test wants it.
+    records: Option<Vec<Record<'static>>>,
+}
+
+impl Default for Seen {
+    fn default() -> Seen {
+        Seen { depth: Depth::Frame, frames: Vec::new(), packets: Vec::new(), events: Vec::new(), records: None }
+    }
 }
 
 impl Observer for Seen {
     fn depth(&self) -> Depth {
-        Depth::Packet
+        self.depth
     }
 
-    fn observe(&mut self, at: Time, event: &Event<'_>) {
-        match *event {
-            Event::Frame { direction, bytes, fate } => self.frames.push((at, direction, bytes.to_vec(), fate)),
-            Event::Loopback { direction, bytes, fate } => self.packets.push((direction, bytes.to_vec(), fate)),
-            ref other => self.events.push(format!("{other:?}")),
+    fn observe(&mut self, record: &Record<'_>) {
+        if let Some(records) = &mut self.records {
+            records.push(record.clone().into_owned());
+        }
+        match &record.event {
+            Event::Frame { direction, bytes, fate } => {
+                self.frames.push((record.at, *direction, bytes.to_vec(), *fate));
+            }
+            Event::Loopback { direction, bytes, fate } => self.packets.push((*direction, bytes.to_vec(), *fate)),
+            other if matches!(other.depth(), Depth::Life | Depth::Frame) => self.events.push(format!("{other:?}")),
+            _ => {}
         }
     }
 }
@@ -75,11 +94,30 @@ struct Host {
     deadline: Option<Time>,
     next_ticket: u64,
     doorbell: Doorbell,
+    /// Every frame that it sent, where a test wants them.
+    wire: Option<Vec<Vec<u8>>>,
+    /// What it sends is lost.
+    is_mute: bool,
+    /// Its steps are written down.
+    recorder: Option<Recorder>,
 }
 
 impl Host {
     fn new(config: Config, device: Fault<crate::device::pair::End>, seed: u8) -> Host {
-        let doorbell = Doorbell::default();
+        Host::recorded(config, device, seed, None)
+    }
+
+    fn recorded(
+        config: Config,
+        mut device: Fault<crate::device::pair::End>,
+        seed: u8,
+        mut recorder: Option<Recorder>,
+    ) -> Host {
+        let doorbell = recorder.as_ref().map(Recorder::doorbell).unwrap_or_default();
+        if let Some(recorder) = &mut recorder {
+            recorder.begin(&replay::header(&config, device.mtu(), [seed; 32]));
+            device.keep_lost();
+        }
         let stack = Stack::new(config, device.mtu(), [seed; 32], doorbell.clone());
         Host {
             stack,
@@ -90,6 +128,9 @@ impl Host {
             deadline: Some(Time::ZERO),
             next_ticket: 0,
             doorbell,
+            wire: None,
+            is_mute: false,
+            recorder,
         }
     }
 
@@ -100,6 +141,9 @@ impl Host {
         while let Some((length, _)) = self.device.receive(now, &mut buffer).unwrap() {
             frames.push(buffer[..length].to_vec());
         }
+        for frame in self.device.take_lost() {
+            self.recorder.iter_mut().for_each(|recorder| recorder.note_lost(frame.clone()));
+        }
         let is_due = self.deadline.is_some_and(|at| at <= now);
         if frames.is_empty() && self.calls.is_empty() && !is_due && !self.doorbell.is_rung() {
             return false;
@@ -107,11 +151,21 @@ impl Host {
         let mut out = Frames::new();
         loop {
             let taken = std::mem::take(&mut frames);
-            let step = self.stack.step(now, taken.iter().map(Vec::as_slice), &mut self.calls, &mut out, &mut self.seen);
+            let taken = taken.iter().map(Vec::as_slice);
+            let (stack, calls, seen) = (&mut self.stack, &mut self.calls, &mut self.seen);
+            let step = match &mut self.recorder {
+                Some(recorder) => recorder.step(stack, now, taken, calls, &mut out, seen),
+                None => stack.step(now, taken, calls, &mut out, seen),
+            };
             self.deadline = step.deadline;
             for (frame, _) in out.iter() {
+                if let Some(wire) = &mut self.wire {
+                    wire.push(frame.to_vec());
+                }
                 // A full link loses what is sent into it.
-                self.device.transmit(now, frame, Offload::None).unwrap();
+                if !self.is_mute {
+                    self.device.transmit(now, frame, Offload::None).unwrap();
+                }
             }
             out.clear();
             if !step.has_more {
@@ -190,8 +244,13 @@ impl Net {
 
     /// `fault` is on A's end, both directions.
     fn with(fault: FaultConfig, a: Config, b: Config) -> Net {
+        Net::recorded(fault, a, b, None)
+    }
+
+    /// The same, with A's steps written down.
+    fn recorded(fault: FaultConfig, a: Config, b: Config, recorder: Option<Recorder>) -> Net {
         let (left, right) = pair(1500);
-        let a = Host::new(a, Fault::new(left, fault).unwrap(), 1);
+        let a = Host::recorded(a, Fault::new(left, fault).unwrap(), 1, recorder);
         let b = Host::new(b, Fault::new(right, FaultConfig::default()).unwrap(), 2);
         let mut net = Net { now: Time::ZERO, a, b };
         net.settle();

@@ -3,12 +3,12 @@
 use smoltcp::phy::ChecksumCapabilities;
 use smoltcp::wire::*;
 
-pub(super) const HOST: EthernetAddress = EthernetAddress([0x2e, 0x5a, 0x01, 0x77, 0x03, 0x9c]);
-pub(super) const US: EthernetAddress = EthernetAddress([0x02, 0x00, 0x5e, 0x10, 0x00, 0x01]);
-pub(super) const HOST4: Ipv4Address = Ipv4Address::new(192, 168, 69, 100);
-pub(super) const US4: Ipv4Address = Ipv4Address::new(192, 168, 69, 1);
-pub(super) const HOST6: Ipv6Address = Ipv6Address::new(0xfd69, 0, 0, 0, 0, 0, 0, 0x100);
-pub(super) const US6: Ipv6Address = Ipv6Address::new(0xfd69, 0, 0, 0, 0, 0, 0, 1);
+pub(in crate::trace) const HOST: EthernetAddress = EthernetAddress([0x2e, 0x5a, 0x01, 0x77, 0x03, 0x9c]);
+pub(in crate::trace) const US: EthernetAddress = EthernetAddress([0x02, 0x00, 0x5e, 0x10, 0x00, 0x01]);
+pub(in crate::trace) const HOST4: Ipv4Address = Ipv4Address::new(192, 168, 69, 100);
+pub(in crate::trace) const US4: Ipv4Address = Ipv4Address::new(192, 168, 69, 1);
+pub(in crate::trace) const HOST6: Ipv6Address = Ipv6Address::new(0xfd69, 0, 0, 0, 0, 0, 0, 0x100);
+pub(in crate::trace) const US6: Ipv6Address = Ipv6Address::new(0xfd69, 0, 0, 0, 0, 0, 0, 1);
 
 fn checksums() -> ChecksumCapabilities {
     ChecksumCapabilities::default()
@@ -40,7 +40,7 @@ fn ip(between: (IpAddress, IpAddress), next_header: IpProtocol, hop_limit: u8, p
 }
 
 /// A segment with neither options nor payload, for struct update.
-pub(super) fn segment(ports: (u16, u16)) -> TcpRepr<'static> {
+pub(in crate::trace) fn segment(ports: (u16, u16)) -> TcpRepr<'static> {
     TcpRepr {
         src_port: ports.0,
         dst_port: ports.1,
@@ -57,14 +57,14 @@ pub(super) fn segment(ports: (u16, u16)) -> TcpRepr<'static> {
     }
 }
 
-pub(super) fn tcp(between: (impl Into<IpAddress>, impl Into<IpAddress>), segment: &TcpRepr<'_>) -> Vec<u8> {
+pub(in crate::trace) fn tcp(between: (impl Into<IpAddress>, impl Into<IpAddress>), segment: &TcpRepr<'_>) -> Vec<u8> {
     let between = (between.0.into(), between.1.into());
     let mut bytes = vec![0; segment.buffer_len()];
     segment.emit(&mut TcpPacket::new_unchecked(&mut bytes[..]), &between.0, &between.1, &checksums());
     ip(between, IpProtocol::Tcp, 64, &bytes)
 }
 
-pub(super) fn udp(
+pub(in crate::trace) fn udp(
     between: (impl Into<IpAddress>, impl Into<IpAddress>),
     ports: (u16, u16),
     payload: &[u8],
@@ -79,19 +79,23 @@ pub(super) fn udp(
     ip(between, IpProtocol::Udp, 64, &bytes)
 }
 
-pub(super) fn icmp4(between: (Ipv4Address, Ipv4Address), message: &Icmpv4Repr<'_>) -> Vec<u8> {
+pub(in crate::trace) fn icmp4(between: (Ipv4Address, Ipv4Address), message: &Icmpv4Repr<'_>) -> Vec<u8> {
     let mut bytes = vec![0; message.buffer_len()];
     message.emit(&mut Icmpv4Packet::new_unchecked(&mut bytes[..]), &checksums());
     ip((between.0.into(), between.1.into()), IpProtocol::Icmp, 64, &bytes)
 }
 
-pub(super) fn icmp6(between: (Ipv6Address, Ipv6Address), hop_limit: u8, message: &Icmpv6Repr<'_>) -> Vec<u8> {
+pub(in crate::trace) fn icmp6(between: (Ipv6Address, Ipv6Address), hop_limit: u8, message: &Icmpv6Repr<'_>) -> Vec<u8> {
     let mut bytes = vec![0; message.buffer_len()];
     message.emit(&between.0, &between.1, &mut Icmpv6Packet::new_unchecked(&mut bytes[..]), &checksums());
     ip((between.0.into(), between.1.into()), IpProtocol::Icmpv6, hop_limit, &bytes)
 }
 
-pub(super) fn arp(operation: ArpOperation, sender: (EthernetAddress, Ipv4Address), target: Ipv4Address) -> Vec<u8> {
+pub(in crate::trace) fn arp(
+    operation: ArpOperation,
+    sender: (EthernetAddress, Ipv4Address),
+    target: Ipv4Address,
+) -> Vec<u8> {
     let repr = ArpRepr::EthernetIpv4 {
         operation,
         source_hardware_addr: sender.0,
@@ -105,12 +109,12 @@ pub(super) fn arp(operation: ArpOperation, sender: (EthernetAddress, Ipv4Address
     ethernet((sender.0, to), EthernetProtocol::Arp, &bytes)
 }
 
-pub(super) fn bytes_of_type(ethertype: u16, payload: &[u8]) -> Vec<u8> {
+pub(in crate::trace) fn bytes_of_type(ethertype: u16, payload: &[u8]) -> Vec<u8> {
     ethernet((HOST, US), EthernetProtocol::from(ethertype), payload)
 }
 
 /// One of each kind, for tests that damage them.
-pub(super) fn of_every_kind() -> Vec<(&'static str, Vec<u8>)> {
+pub(in crate::trace) fn of_every_kind() -> Vec<(&'static str, Vec<u8>)> {
     let syn = TcpRepr {
         control: TcpControl::Syn,
         window_len: 64240,

@@ -10,7 +10,7 @@ const C: f64 = 0.4;
 const ALPHA: f64 = 3.0 * (1.0 - BETA) / (1.0 + BETA);
 
 /// TCP_CONGESTION: how the window grows and shrinks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, serde::Serialize, serde::Deserialize)]
 pub enum CongestionControl {
     /// `cubic`: back to where it was in a time that does not depend on the round trip (RFC 9438).
     #[default]

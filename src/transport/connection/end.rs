@@ -7,7 +7,7 @@ use smoltcp::wire::{TcpRepr, TcpSeqNumber};
 use super::shadow::fed_mss;
 use super::{Connection, Due, Waiting};
 use crate::error::Error;
-use crate::observe::{Close, TcpState, Time};
+use crate::observe::{Close, TcpState, Time, TimerKind};
 use crate::transport::remnant::Remnant;
 
 impl Connection {
@@ -34,6 +34,11 @@ impl Connection {
     pub(in crate::transport) fn patience_due(&mut self, now: Time) -> (Option<Due>, Option<Time>) {
         let waiting = self.waiting();
         self.patience.due(now, waiting)
+    }
+
+    /// Takes the timer that went off last.
+    pub(in crate::transport) fn take_fired(&mut self) -> Option<TimerKind> {
+        self.recovery.take_fired()
     }
 
     /// The peer has been silent for too long.

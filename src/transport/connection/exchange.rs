@@ -184,6 +184,7 @@ impl Connection {
     pub(super) fn plan(&self, now: Time, due: Vec<(TcpSeqNumber, TcpSeqNumber)>, rule: Option<Rule>) -> Plan {
         Plan {
             syn: self.syn_options(now),
+            syn_rule: (self.has_sent_syn && self.irs.is_none()).then_some(Rule::TcpRetransmitTimeout),
             una: self.recovery.una(),
             nxt: self.recovery.nxt(),
             is_closed: self.believed == 0,

@@ -421,6 +421,7 @@ impl Connection {
             rule: None,
             states: Some((self.shown, self.state())),
             numbers: Some(self.numbers()),
+            cause: None,
         }
     }
 

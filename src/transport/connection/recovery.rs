@@ -13,7 +13,7 @@ use smoltcp::wire::TcpSeqNumber;
 use super::congestion::{Congestion, CongestionControl};
 use super::rtt::Rtt;
 use super::scoreboard::{Arrivals, Scoreboard, is_younger};
-use crate::observe::{Rule, Time};
+use crate::observe::{Rule, Time, TimerKind};
 use crate::transport::sequence::{add, is_after, later, span};
 
 /// RFC 5681 §3.2.
@@ -72,6 +72,8 @@ pub(super) struct Recovery {
     /// Since when the peer's window is closed, or the last probe of it, and how many probes there were.
     closed_since: Option<Time>,
     window_probes: u32,
+    /// The timer that went off last, for whoever looks.
+    fired: Option<TimerKind>,
 }
 
 /// Losses are being repaired.
@@ -127,7 +129,13 @@ impl Recovery {
             undo: None,
             closed_since: None,
             window_probes: 0,
+            fired: None,
         }
+    }
+
+    /// Takes the timer that went off last.
+    pub(super) fn take_fired(&mut self) -> Option<TimerKind> {
+        self.fired.take()
     }
 
     /// What both SYNs agreed on.
@@ -362,6 +370,7 @@ impl Recovery {
         self.probe = None;
         self.look_at = None;
         self.is_urgent = true;
+        self.fired = Some(TimerKind::Retransmission);
     }
 
     /// Does what time demands.
@@ -370,6 +379,7 @@ impl Recovery {
             return;
         }
         if self.look_at.is_some_and(|at| at <= now) {
+            self.fired = Some(TimerKind::Reordering);
             self.look(now, false);
         }
         if self.timeout_at() <= now {
@@ -380,6 +390,7 @@ impl Recovery {
                 self.on_timeout(now);
             }
         } else if self.probe_at().is_some_and(|at| at <= now) {
+            self.fired = Some(TimerKind::TailLoss);
             self.probe = self.board.tail(self.mss);
             self.probed = Some(self.nxt);
             self.running_since = now;
@@ -414,6 +425,7 @@ impl Recovery {
         if is_due {
             self.closed_since = Some(now);
             self.window_probes += 1;
+            self.fired = Some(TimerKind::ZeroWindow);
         }
         is_due
     }

@@ -65,7 +65,7 @@ impl Transport {
         if let Some(due) = due {
             self.timers.arm(due, Alarm::Handshake { slot: handshake_slot, number: id.number });
         }
-        Fate { owner: Some(owner(id)), rule: None, states: Some((TcpState::Listen, TcpState::SynReceived)), numbers }
+        Fate { states: Some((TcpState::Listen, TcpState::SynReceived)), numbers, ..Fate::of(owner(id)) }
     }
 
     /// The window that a SYN-ACK announces: of the buffer that the connection will have.

@@ -3,7 +3,7 @@
 use smoltcp::wire::TcpSeqNumber;
 
 use crate::ip::Packets;
-use crate::observe::{Close, Fate, Rule, Summary, TcpState, Time};
+use crate::observe::{Close, Fate, Rule, Summary, TcpState, Time, TimerKind};
 use crate::transport::remnant::{Answer, Remnant};
 use crate::transport::segment::{self, Segment};
 use crate::transport::{Alarm, FourTuple, Life, Owner, Transport};
@@ -97,6 +97,7 @@ impl Transport {
         if remnant.expires > now {
             self.timers.arm(remnant.expires, Alarm::Remnant { slot, number });
         } else {
+            self.fired.push_back((remnant.id, TimerKind::TimeWait));
             self.forget_remnant(slot);
         }
     }

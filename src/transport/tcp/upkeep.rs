@@ -1,13 +1,14 @@
 //! Connections between segments: the dirty list, timers, ends.
 
 use std::collections::hash_map::Entry;
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use smoltcp::wire::{TcpControl, TcpRepr};
 
 use crate::error::Error;
 use crate::ip::Packets;
-use crate::observe::{Close, Fate, Rule, Summary, TcpState, Time};
+use crate::observe::{Close, Fate, Rule, Summary, TcpState, Time, TimerKind};
 use crate::transport::connection::{Connection, Due, Next};
 use crate::transport::{Alarm, FourTuple, Life, Owner, Sharing, Transport, segment};
 
@@ -85,6 +86,17 @@ impl Transport {
         std::mem::take(&mut self.panics)
     }
 
+    /// The state of a connection, of a handshake that becomes one, or of what is left of one.
+    pub fn tcp_state(&self, local: SocketAddr, remote: SocketAddr) -> TcpState {
+        match self.tuples.get(&FourTuple { local, remote }) {
+            Some(&Owner::Connection(slot)) => self.connections[slot].state(),
+            Some(&Owner::Handshake(_)) => TcpState::SynReceived,
+            Some(&Owner::Remnant(slot)) => self.remnants[slot].state,
+            Some(&Owner::Joined(..)) => TcpState::Established,
+            None => TcpState::Closed,
+        }
+    }
+
     /// Whether connections wait to be looked after.
     pub fn is_dirty(&self) -> bool {
         !self.dirty.is_empty()
@@ -103,8 +115,12 @@ impl Transport {
             Some(_) => (None, None),
         };
         match due {
-            Some(Due::GiveUp) => connection.give_up(),
+            Some(Due::GiveUp) => {
+                self.fired.push_back((connection.id(), TimerKind::GiveUp));
+                connection.give_up();
+            }
             Some(Due::Probe) => {
+                self.fired.push_back((connection.id(), TimerKind::Keepalive));
                 let fate = Fate { rule: Some(Rule::TcpKeepalive), ..connection.fate() };
                 let (local, remote, header) = (connection.local(), connection.remote(), connection.header());
                 segment::send(local, remote, &connection.keepalive(now), header, fate, out);
@@ -117,6 +133,9 @@ impl Transport {
             Some(_) if connection.rcv_nxt().is_none() => Next::At(None),
             _ => connection.transmit(now, &mut self.interface, out),
         };
+        if let Some(timer) = connection.take_fired() {
+            self.fired.push_back((connection.id(), timer));
+        }
         let was_over = connection.was_over;
         connection.settle();
         let over = connection.ended();
@@ -198,6 +217,7 @@ impl Transport {
                     let due = if handshake.resend_at > at {
                         Some(handshake.resend_at)
                     } else {
+                        self.fired.push_back((handshake.agreed.id, TimerKind::SynAck));
                         handshake.send_syn_ack(now, Rule::TcpSynAckTimeout, out)
                     };
                     match due {
