@@ -110,6 +110,18 @@ fn echo(request: &Packet<'_>, source: IpAddr, kind: u8, out: &mut Packets) {
     });
 }
 
+/// Makes an echo request the reply that `source` sends to `destination`, its checksum included.
+pub fn turn_round(message: &mut [u8], source: IpAddr, destination: IpAddr) {
+    let Some(start) = message.first_chunk_mut::<4>() else { return };
+    let kind = if source.is_ipv4() { ECHO_REPLY } else { ECHO_REPLY_6 };
+    *start = [kind, 0, 0, 0];
+    let sum = match kind {
+        ECHO_REPLY => checksum::of(message),
+        _ => checksum::transport_checksum(source, destination, protocol::ICMPV6, message),
+    };
+    message[2..4].copy_from_slice(&sum.to_be_bytes());
+}
+
 /// Destination Unreachable of IPv4: what it means, and Linux's table of what a program is told (`icmp_err_convert`).
 fn unreachable4(code: u8) -> Option<(ErrorKind, Told)> {
     Some(match code {

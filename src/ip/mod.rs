@@ -47,6 +47,7 @@ use self::address::Addresses;
 pub use self::checksum::transport_checksum;
 use self::extension::{Stop, Upper};
 use self::group::Groups;
+pub use self::icmp::turn_round;
 use self::icmp_error::Message;
 use self::identification::Identifications;
 use self::limiter::ErrorLimiter;

@@ -79,6 +79,11 @@ impl Ip {
         *count = count.saturating_sub(1);
     }
 
+    /// Whether raw sockets hear this protocol.
+    pub fn is_heard(&self, is_v4: bool, protocol: u8) -> bool {
+        self.hearers.hear(is_v4, protocol)
+    }
+
     /// Goes on with a packet that raw sockets have seen. `is_taken`: one of them wanted it.
     ///
     /// # Errors

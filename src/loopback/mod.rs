@@ -7,8 +7,10 @@
 //! told: the kernel does not tell them either whether there was a wire.
 //!
 //! What cannot be joined goes the long way, by packets: where nobody listens, where the accept queue is full, and where
-//! the listener waits for data first (TCP_DEFER_ACCEPT). So does ICMP, whose echo is answered by the stack itself and
-//! may be watched by raw sockets.
+//! the listener waits for data first (TCP_DEFER_ACCEPT).
+//!
+//! Datagrams go from queue to queue, and an echo request of an echo socket has its reply in the queue at once. While a raw
+//! socket hears ICMP of that family, echo goes by packets, for raw sockets are shown packets.
 
 use std::net::SocketAddr;
 

@@ -93,17 +93,18 @@ pub enum Event<'a> {
         /// What.
         state: Neighbour,
     },
-    /// A datagram went from a socket of this stack to another one without a packet. (Depth: frame.)
+    /// A datagram went from a socket of this stack to another one without a packet; or the stack answered an ICMP echo
+    /// request of a socket of its own so. (Depth: frame.)
     Datagram {
-        /// Who sent it.
+        /// Who sent it, or the request.
         socket: SocketId,
-        /// Who has it, or was to have it.
+        /// Who has it, or was to have it. The reply is as a rule for who sent the request.
         peer: SocketId,
-        /// From where, as the receiver sees it.
+        /// From where, as the receiver sees it. For an echo request the port is its identifier.
         source: SocketAddr,
-        /// To where.
+        /// To where. For an echo request the port is 0.
         destination: SocketAddr,
-        /// Bytes of payload.
+        /// Bytes of payload, or of the data of the request.
         length: usize,
         /// Why it was lost; `None`: it was not.
         rule: Option<Rule>,

@@ -1,12 +1,13 @@
-//! Connections to sockets of this very stack, without packets: a pipe whose other end is the accepted socket.
+//! To sockets of this very stack without packets: a connection is a pipe whose other end is the accepted socket, a datagram
+//! goes from queue to queue, and an echo request is answered where it is sent.
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
-use super::{Descriptor, Handle, Kind, Mode, Sockets, State, StreamSocket, address};
+use super::{Descriptor, Handle, Kind, Mode, Sockets, State, StreamSocket, address, packet};
 use crate::error::{Error, Result};
 use crate::loopback::Fresh;
-use crate::observe::{Close, Time};
+use crate::observe::{Close, Rule, Time};
 use crate::pipe::{Addresses, StreamEnd};
 use crate::transport::{Below, Ends, Transport};
 
@@ -78,6 +79,34 @@ impl Sockets {
             return Ok(());
         }
         transport.send_udp(now, slot, &bytes, ends.0, ends.1, below)
+    }
+
+    /// Sends an echo request: to ourselves by handing over the reply, to all others by a packet.
+    pub(super) fn send_echo(
+        &self,
+        slot: usize,
+        mut bytes: Box<[u8]>,
+        (peer, source): (IpAddr, Option<IpAddr>),
+        transport: &mut Transport,
+        below: &mut Below<'_>,
+    ) -> Result<()> {
+        let length = bytes.len();
+        let reply = match self.mode {
+            Mode::Fast => transport.local_reply(slot, &bytes, (peer, source), below),
+            Mode::Wire => None,
+        };
+        let entry = reply.and_then(|reply| self.table.get(reply.descriptor));
+        if let (Some(reply), Some(Descriptor { state: State::Packet { end, .. }, .. })) = (reply, entry) {
+            reply.write(&mut bytes);
+            let rule = if self.memory.is_exhausted() {
+                Some(Rule::EchoMemoryLimit)
+            } else {
+                end.deliver_owned(bytes, packet::addresses(reply.arrival)).err().map(|_| Rule::EchoBufferFull)
+            };
+            transport.note_reply(slot, &reply, length, rule);
+            return Ok(());
+        }
+        transport.send_echo(slot, &bytes, peer, source, below)
     }
 
     /// An address of ours is gone, and with it the connections between our own programs that use it.

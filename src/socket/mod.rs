@@ -66,7 +66,7 @@
 //! | `option` | the options, with their defaults |
 //! | `open` | socket, bind, listen, connect, close |
 //! | `call` | every other verb |
-//! | `joined` | connections to sockets of this very stack, without packets |
+//! | `joined` | connections and datagrams to sockets of this very stack, and echo, without packets |
 //! | `list` | the list of sockets |
 //! | `packet` | echo and raw sockets |
 //! | `resting` | memory of joined connections that are idle |

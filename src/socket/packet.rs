@@ -137,11 +137,7 @@ impl Sockets {
             }
             return;
         };
-        transport.packet_socket(slot).receive(|bytes, arrival| {
-            let Arrival { peer, local, hop_limit, traffic_class } = arrival;
-            let header = Some(HeaderFields { hop_limit, traffic_class });
-            end.deliver_owned(bytes, Addresses { peer: SocketAddr::new(peer, 0), local: Some(local), header })
-        });
+        transport.packet_socket(slot).receive(|bytes, arrival| end.deliver_owned(bytes, addresses(arrival)));
         let mut too_long = Vec::new();
         for _ in 0..round.datagrams {
             if below.packets.bytes_used() >= round.bytes {
@@ -155,7 +151,7 @@ impl Sockets {
             });
             let sent = meant.and_then(|peer| match kind {
                 Kind::Raw(_) => transport.send_raw(slot, &bytes, peer.ip(), source, below),
-                _ => transport.send_echo(slot, &bytes, peer.ip(), source, below),
+                _ => self.send_echo(slot, bytes, (peer.ip(), source), transport, below),
             });
             if let Err(error) = sent {
                 end.fail(error);
@@ -179,4 +175,11 @@ impl Sockets {
             self.queue_error(descriptor, Some(error));
         }
     }
+}
+
+/// What a program is told of a packet, besides its bytes.
+pub(super) fn addresses(arrival: Arrival) -> Addresses {
+    let Arrival { peer, local, hop_limit, traffic_class } = arrival;
+    let header = Some(HeaderFields { hop_limit, traffic_class });
+    Addresses { peer: SocketAddr::new(peer, 0), local: Some(local), header }
 }

@@ -101,6 +101,16 @@ impl fmt::Display for Life<'_> {
             Event::UnixAccepted { socket, listener, name, waiting, backlog } => {
                 write!(f, "{socket} accepted by {listener} ({name}, backlog {waiting}/{backlog})")
             }
+            Event::Datagram { socket, peer, source, destination, length, rule }
+                if socket.protocol == Protocol::Icmp =>
+            {
+                let (from, id, to) = (source.ip(), source.port(), destination.ip());
+                write!(f, "lo  {socket} {from} > {to} echo request id {id} len {length} · ")?;
+                match rule {
+                    Some(rule) => write!(f, "the reply for {peer} dropped, {}", Row(*rule)),
+                    None => write!(f, "the reply handed to {peer}, loopback fast: skipped are both packets"),
+                }
+            }
             Event::Datagram { socket, peer, source, destination, length, rule } => {
                 write!(f, "lo  {socket} {source} > {destination} udp len {length} · ")?;
                 match rule {
@@ -284,6 +294,21 @@ mod tests {
             "DEBUG tapsock::packet lo  udp#1 127.0.0.1:5000 > 127.0.0.1:9 udp len 5 · handed to udp#2, loopback fast: skipped are packet and checksums"
         );
         assert!(datagram(Some(Rule::UdpBufferFull)).contains("· for udp#2, dropped, udp.drop.buffer-full: "));
+    }
+
+    #[test]
+    fn an_echo_request_without_a_packet_says_whose_the_reply_is() {
+        let socket = |number| SocketId { protocol: Protocol::Icmp, number };
+        let (source, destination) = ("[::1]:7".parse().unwrap(), "[::1]:0".parse().unwrap());
+        let request =
+            |rule| line(&Event::Datagram { socket: socket(1), peer: socket(2), source, destination, length: 5, rule });
+        assert_eq!(
+            request(None),
+            "DEBUG tapsock::packet lo  icmp#1 ::1 > ::1 echo request id 7 len 5 · the reply handed to icmp#2, loopback fast: skipped are both packets"
+        );
+        assert!(
+            request(Some(Rule::EchoBufferFull)).contains("· the reply for icmp#2 dropped, icmp.drop.buffer-full: ")
+        );
     }
 
     #[test]

@@ -5,9 +5,9 @@ use std::net::{IpAddr, SocketAddr};
 use rand::rngs::StdRng;
 
 use super::packet_socket::PacketSocket;
-use super::{Below, Bound, Holder, Life, Notice, Place, Sharing, Transport};
+use super::{Arrival, Below, Bound, HOP_LIMIT, Holder, Life, Notice, Place, Sharing, Transport};
 use crate::error::{Error, Result};
-use crate::ip::{IcmpError, Packet};
+use crate::ip::{self, IcmpError, Packet, PayloadHeader};
 use crate::observe::{Fate, Protocol, Rule, Time};
 
 /// Octets of an echo message before its data.
@@ -16,6 +16,27 @@ const ICMP: u8 = 1;
 const ICMPV6: u8 = 58;
 const REQUEST: u8 = 8;
 const REQUEST_6: u8 = 128;
+
+/// The reply of this stack to an echo request of its own.
+#[derive(Debug, Clone, Copy)]
+pub struct LocalReply {
+    /// The descriptor of the socket that has it.
+    pub descriptor: usize,
+    slot: usize,
+    identifier: u16,
+    /// What is known of it.
+    pub arrival: Arrival,
+}
+
+impl LocalReply {
+    /// Makes the request the reply.
+    pub fn write(&self, message: &mut [u8]) {
+        if let Some(header) = message.first_chunk_mut::<HEADER>() {
+            header[4..6].copy_from_slice(&self.identifier.to_be_bytes());
+        }
+        ip::turn_round(message, self.arrival.peer, self.arrival.local);
+    }
+}
 
 impl Transport {
     /// Binds an echo socket; identifier 0 stands for any that is free.
@@ -90,14 +111,8 @@ impl Transport {
         source: Option<IpAddr>,
         below: &mut Below<'_>,
     ) -> Result<()> {
+        let header = self.echo_header(slot, bytes, (peer, source), below)?;
         let socket = &mut self.packet_sockets[slot];
-        let request = if socket.is_v4 { REQUEST } else { REQUEST_6 };
-        let kind = bytes.first_chunk::<HEADER>().map(|&[kind, code, ..]| (kind, code));
-        if kind != Some((request, 0)) {
-            return Err(Error::InvalidInput);
-        }
-        let header = socket.header(peer, source, below)?;
-        socket.check_length(bytes.len(), header.destination, below)?;
         let fate = Fate::of(socket.owner());
         self.scratch.clear();
         self.scratch.extend_from_slice(bytes);
@@ -106,6 +121,71 @@ impl Transport {
         socket.note_sent(bytes.len(), header.destination);
         self.loop_packet_back(slot, header, below);
         Ok(())
+    }
+
+    /// The IP header of an echo request, if it is one and may be sent.
+    fn echo_header(
+        &self,
+        slot: usize,
+        bytes: &[u8],
+        (peer, source): (IpAddr, Option<IpAddr>),
+        below: &Below<'_>,
+    ) -> Result<PayloadHeader> {
+        let socket = &self.packet_sockets[slot];
+        let request = if socket.is_v4 { REQUEST } else { REQUEST_6 };
+        let kind = bytes.first_chunk::<HEADER>().map(|&[kind, code, ..]| (kind, code));
+        if kind != Some((request, 0)) {
+            return Err(Error::InvalidInput);
+        }
+        let header = socket.header(peer, source, below)?;
+        socket.check_length(bytes.len(), header.destination, below)?;
+        Ok(header)
+    }
+
+    /// The reply to an echo request of this socket, if no packet is needed to get it. What is for another host or a
+    /// group, what raw sockets may want to see, what nobody waits for or is not allowed at all takes the long way.
+    pub fn local_reply(
+        &self,
+        slot: usize,
+        bytes: &[u8],
+        ends: (IpAddr, Option<IpAddr>),
+        below: &Below<'_>,
+    ) -> Option<LocalReply> {
+        let header = self.echo_header(slot, bytes, ends, below).ok()?;
+        let PayloadHeader { source, destination, protocol, traffic_class, .. } = header;
+        let longest = usize::from(u16::MAX) - if destination.is_ipv4() { 20 } else { 0 };
+        if bytes.len() > longest
+            || !below.ip.is_local(destination)
+            || below.ip.is_group(destination)
+            || below.ip.is_heard(destination.is_ipv4(), protocol)
+        {
+            return None;
+        }
+        let identifier = self.packet_sockets[slot].place.local.port();
+        let receiver = self.echo_at(SocketAddr::new(source, identifier), destination)?;
+        let arrival = Arrival { peer: destination, local: source, hop_limit: HOP_LIMIT, traffic_class };
+        let descriptor = self.packet_sockets[receiver].descriptor;
+        Some(LocalReply { descriptor, slot: receiver, identifier, arrival })
+    }
+
+    /// An echo request of this many bytes was answered without a packet; or the reply was lost, and `rule` says why.
+    pub fn note_reply(&mut self, sender: usize, reply: &LocalReply, length: usize, rule: Option<Rule>) {
+        let &LocalReply { slot, identifier, arrival: Arrival { peer, local, .. }, .. } = reply;
+        self.packet_sockets[sender].note_sent(length, peer);
+        match rule {
+            None => self.packet_sockets[slot].note_received(length),
+            Some(rule) => self.given_up.push_back(rule),
+        }
+        if self.is_watched {
+            self.lives.push_back(Life::Datagram {
+                socket: self.packet_sockets[sender].id,
+                peer: self.packet_sockets[slot].id,
+                source: SocketAddr::new(local, identifier),
+                destination: SocketAddr::new(peer, 0),
+                length: length.saturating_sub(HEADER),
+                rule,
+            });
+        }
     }
 
     /// An ICMP error about an echo request of ours.

@@ -76,6 +76,7 @@ use smoltcp::wire::HardwareAddress;
 
 pub use connection::{CongestionControl, Connection, Hold, Keepalive, Sending, TcpInfo, TcpOption};
 pub use datagram::Datagram;
+pub use echo::LocalReply;
 pub use group::GroupOption;
 pub use handshake::Listener;
 pub use header::{HOP_LIMIT, Header, Headers, MtuDiscovery};
@@ -240,7 +241,7 @@ pub enum Life {
         /// At most.
         backlog: usize,
     },
-    /// A datagram went from one socket of this stack to another without a packet.
+    /// A datagram went from one socket of this stack to another without a packet, or an echo request was answered so.
     Datagram {
         /// The one that sent it.
         socket: SocketId,

@@ -266,6 +266,12 @@ impl PacketSocket {
         Ok(())
     }
 
+    /// Its program was handed a message of so many bytes that was in no packet.
+    pub(super) fn note_received(&mut self, bytes: usize) {
+        self.summary.packets_in += 1;
+        self.summary.bytes_in += bytes as u64;
+    }
+
     /// It sent so many bytes of payload.
     pub(super) fn note_sent(&mut self, bytes: usize, peer: IpAddr) {
         self.summary.packets_out += 1;

@@ -1,10 +1,14 @@
 //! ICMP echo sockets.
 
+use std::io::IoSliceMut;
+
 use super::icmp::unreachable;
 use super::*;
+use crate::config::Loopback;
 use crate::error::Error;
 use crate::observe::Rule;
-use crate::socket::{Domain, Kind, SocketOption};
+use crate::pipe::Received;
+use crate::socket::{Domain, Kind, Protocol, SocketOption};
 
 /// A socket of A that is neither TCP nor UDP.
 pub(super) fn open_a(net: &mut Net, domain: Domain, kind: Kind) -> DatagramSocket {
@@ -44,11 +48,11 @@ pub(super) fn packets_of_a(net: &Net) -> Vec<Vec<u8>> {
 const FAMILIES: [(Domain, &str, u8, u8); 2] = [(Domain::Inet, B, 8, 0), (Domain::Inet6, B6, 128, 129)];
 
 /// A request whose identifier and checksum are nonsense.
-fn request(kind: u8, sequence: u8, data: &[u8]) -> Vec<u8> {
+pub(super) fn request(kind: u8, sequence: u8, data: &[u8]) -> Vec<u8> {
     [&[kind, 0, 9, 9, 9, 9, 0, sequence], data].concat()
 }
 
-fn echo_a(net: &mut Net, domain: Domain, identifier: u16) -> DatagramSocket {
+pub(super) fn echo_a(net: &mut Net, domain: Domain, identifier: u16) -> DatagramSocket {
     let socket = open_a(net, domain, Kind::Echo);
     let wildcard = if domain == Domain::Inet { "0.0.0.0" } else { "::" };
     net.call_a(Verb::Bind { socket: socket.handle, local: at(wildcard, identifier).into() }).unwrap();
@@ -300,5 +304,52 @@ fn ourselves_can_be_asked_too() {
         net.run(Duration::from_millis(10));
         let (message, from) = next(&socket).unwrap();
         assert_eq!((from, &message[6..]), (at(own, 0), &b"\0\x05hello"[..]));
+    }
+}
+
+/// The reply to a request to ourselves with all that is told of it, and how many packets it took.
+fn own_reply(net: &mut Net, socket: &DatagramSocket, (own, kind): (&str, u8)) -> (Vec<u8>, Received, usize) {
+    net.a.seen.packets.clear();
+    socket.pipe.try_send(&request(kind, 5, b"hello"), at(own, 0), None).unwrap();
+    net.run(Duration::from_millis(10));
+    let mut buffer = [0; 64];
+    let received = socket.pipe.try_receive_message(&mut [IoSliceMut::new(&mut buffer)], false).unwrap().unwrap();
+    (buffer[..received.count].to_vec(), received, net.a.seen.packets.len())
+}
+
+#[test]
+fn our_own_reply_is_the_same_with_packets_and_without_and_raw_sockets_make_it_packets() {
+    for (domain, own, kind) in
+        [(Domain::Inet, A, 8), (Domain::Inet, "127.9.8.7", 8), (Domain::Inet6, A6, 128), (Domain::Inet6, "::1", 128)]
+    {
+        let [wire, fast] = [Loopback::Wire, Loopback::Fast].map(|loopback| {
+            let config = Config { loopback, ..config_a() };
+            let mut net = Net::with(FaultConfig::default(), config, config_b());
+            let socket = echo_a(&mut net, domain, 7);
+            for option in [SocketOption::Ttl(3), SocketOption::Tos(0xb8)] {
+                set_a(&mut net, &socket, option);
+            }
+            if domain == Domain::Inet6 {
+                set_a(&mut net, &socket, SocketOption::UnicastHops(3));
+                set_a(&mut net, &socket, SocketOption::TrafficClass(0xb8));
+            }
+            let before = own_reply(&mut net, &socket, (own, kind));
+            let icmp = if domain == Domain::Inet { Protocol::ICMP } else { Protocol::ICMPV6 };
+            let raw = open_a(&mut net, domain, Kind::Raw(icmp));
+            let heard = own_reply(&mut net, &socket, (own, kind));
+            assert_eq!((heard.2, next(&raw).is_ok(), next(&raw).is_ok()), (4, true, true), "two, out and in");
+            assert_eq!((&before.0, before.1), (&heard.0, heard.1));
+            drop(raw);
+            net.settle();
+            assert_eq!(own_reply(&mut net, &socket, (own, kind)), before);
+            before
+        });
+        assert_eq!((&wire.0, wire.1), (&fast.0, fast.1), "{own}");
+        assert_eq!((wire.2, fast.2), (4, 0));
+        assert_eq!(
+            fast.1.addresses.header.map(|header| header.hop_limit),
+            Some(64),
+            "a reply is a packet of the stack"
+        );
     }
 }

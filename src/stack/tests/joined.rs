@@ -2,6 +2,7 @@
 
 use std::io::IoSlice;
 
+use super::echo::{echo_a, next, request};
 use super::*;
 use crate::error::Error;
 use crate::observe::{Rule, TcpState};
@@ -284,6 +285,80 @@ fn a_full_queue_loses_datagrams_by_name_and_a_connected_socket_hears_its_peer_on
     assert_eq!(other.pipe.try_receive(&mut [0; 8]).map(|(count, from, _)| (count, from)), Ok((4, third.local)));
     drop((one, other, third));
     alone.0.settle();
+}
+
+#[test]
+fn an_echo_request_to_ourselves_has_its_reply_at_once() {
+    let mut alone = Alone::new();
+    let ourselves =
+        [(Domain::Inet, A, 8), (Domain::Inet, "127.9.8.7", 8), (Domain::Inet6, A6, 128), (Domain::Inet6, "::1", 128)];
+    for (number, (domain, own, kind)) in (1..).zip(ourselves) {
+        alone.0.a.seen.events.clear();
+        let socket = echo_a(&mut alone.0, domain, 7);
+        socket.pipe.try_send(&request(kind, 5, b"hello"), at(own, 0), None).unwrap();
+        alone.0.settle();
+        let (reply, from) = next(&socket).unwrap();
+        assert_eq!(
+            (from, reply[0], &reply[4..]),
+            (at(own, 0), if kind == 8 { 0 } else { 129 }, &b"\0\x07\0\x05hello"[..])
+        );
+        assert_eq!(next(&socket), Err(Error::WouldBlock));
+        let source = if own == "127.9.8.7" { "127.0.0.1" } else { own };
+        let id = format!("SocketId {{ protocol: Icmp, number: {number} }}");
+        let ends = format!("source: {}, destination: {}", at(source, 7), at(own, 0));
+        let expected = format!("Datagram {{ socket: {id}, peer: {id}, {ends}, length: 5, rule: None }}");
+        assert_eq!(alone.0.a.events("Datagram"), [&expected]);
+        drop(socket);
+        alone.0.settle();
+        let closed = alone.0.a.events("Closed");
+        let carried = ["bytes_in: 13", "bytes_out: 13", "packets_in: 1", "packets_out: 1"];
+        assert!(carried.iter().all(|part| closed[0].contains(part)), "{closed:?}");
+    }
+}
+
+#[test]
+fn echo_replies_that_nobody_reads_are_bounded_and_lost_by_name() {
+    let mut alone = Alone::new();
+    let socket = echo_a(&mut alone.0, Domain::Inet, 1);
+    for _ in 0..600 {
+        socket.pipe.try_send(&request(8, 0, &[0; 1000]), at("127.0.0.1", 0), None).unwrap();
+        alone.0.settle();
+    }
+    let received = std::iter::from_fn(|| next(&socket).ok()).count() as u64;
+    assert!(received > 100);
+    assert_eq!(alone.0.a.stack.counters().of(Rule::EchoBufferFull), 600 - received);
+    let lost = alone.0.a.events("Datagram").iter().filter(|event| event.contains("Some(EchoBufferFull)")).count();
+    assert_eq!(lost as u64, 600 - received);
+    // It goes on.
+    socket.pipe.try_send(&request(8, 9, b""), at("127.0.0.1", 0), None).unwrap();
+    alone.0.settle();
+    assert_eq!(next(&socket).map(|(reply, _)| reply[7]), Ok(9));
+}
+
+#[test]
+fn at_the_limit_on_memory_no_echo_reply_is_kept() {
+    let mut alone = Alone::with(Limits { memory: 100_000, ..Limits::default() });
+    let sockets = [0; 2].map(|_| echo_a(&mut alone.0, Domain::Inet, 0));
+    for socket in sockets.iter().cycle().take(400) {
+        let _ = socket.pipe.try_send(&request(8, 0, &[0; 1000]), at(A, 0), None);
+        alone.0.settle();
+        assert!(alone.0.a.stack.memory_used() <= 102_200);
+    }
+    assert!(alone.0.a.stack.counters().of(Rule::EchoMemoryLimit) > 0);
+    drop(sockets);
+    alone.0.settle();
+    assert_eq!(alone.0.a.stack.memory_used(), 0);
+}
+
+/// As of packets: an identifier that is shared is that of the last one who took it.
+#[test]
+fn the_echo_reply_is_for_who_would_hear_it_in_a_packet() {
+    let mut alone = Alone::new();
+    let [first, last] = [0; 2].map(|_| echo_a(&mut alone.0, Domain::Inet, 7));
+    first.pipe.try_send(&request(8, 3, b""), at(A, 0), None).unwrap();
+    alone.0.settle();
+    assert_eq!(next(&first), Err(Error::WouldBlock));
+    assert_eq!(next(&last).map(|(reply, _)| reply[7]), Ok(3));
 }
 
 #[test]
