@@ -183,8 +183,8 @@ fn one_api_reaches_another_host_this_host_and_no_network_at_all() {
     assert_lines(
         &output,
         &[
-            "this host     10.0.0.1:4951 heard \"hello\"  0 frames",
             "no network    @greeter heard \"hello\"       0 frames",
+            "this host     10.0.0.1:4951 heard \"hello\"  0 frames",
         ],
     );
     let far = output.lines().find(|line| line.starts_with("another host")).unwrap();
