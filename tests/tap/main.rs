@@ -19,6 +19,7 @@ mod metrics;
 mod mistakes;
 mod nc;
 mod nmap;
+mod pcapng;
 mod ping;
 mod probes;
 mod replay;
