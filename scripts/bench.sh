@@ -194,7 +194,7 @@ if [ "$1" = trace ]; then
           frames=$(($(of frames_in) + $(of frames_out) - frames)) lost=$(($(of untold) - lost))
           kill "$watcher"
           wait "$watcher" || fail "$(cat "$work/trace")"
-          note="$frames frames, $lost of them dropped for the watcher"
+          note="$frames frames; $lost records dropped for the watcher"
           rm "$work/frames.pcapng"
         fi
         echo "$rate" >>"$work/$direction.$how"
