@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use super::decode::{Carrier, Decoder, check};
+use super::membership::{self, Protocol};
 use super::reader::{Reader, decimal, hex16};
 
 /// What follows the message.
@@ -101,12 +102,13 @@ fn fields(reader: &mut Reader<'_>, carrier: &Carrier) -> Option<Rest> {
             reader.bytes(2, "", "reserved", reserved)?;
             reader.ip6("icmpv6.mld.multicast_address", "multicast address")?;
             if kind == 130 && reader.left() >= 4 {
-                query2(reader)?;
+                membership::query(reader, &MLD)?;
             }
             return Some(Rest::Nothing);
         }
         143 => {
-            records(reader)?;
+            reader.bytes(2, "", "reserved", reserved)?;
+            membership::report(reader, &MLD)?;
             return Some(Rest::Nothing);
         }
         133 => {
@@ -212,36 +214,17 @@ fn option(reader: &mut Reader<'_>) -> Option<()> {
     Some(())
 }
 
-/// What a query of version 2 adds (RFC 3810 §5.1).
-fn query2(reader: &mut Reader<'_>) -> Option<()> {
-    reader.bits(0..4, "", "reserved", decimal)?;
-    reader.flag(4, "icmpv6.mld.flag.s", "suppress router-side processing")?;
-    reader.bits(5..8, "icmpv6.mld.flag.qrv", "querier's robustness variable", decimal)?;
-    reader.skip(1)?;
-    reader.uint(1, "icmpv6.mld.qqi", "querier's query interval code", decimal)?;
-    let sources = reader.uint(2, "icmpv6.mld.nb_sources", "number of sources", decimal)?;
-    for _ in 0..sources {
-        reader.ip6("icmpv6.mld.source_address", "source")?;
-    }
-    Some(())
-}
-
-/// A report of version 2 (RFC 3810 §5.2).
-fn records(reader: &mut Reader<'_>) -> Option<()> {
-    reader.bytes(2, "", "reserved", |bytes| format!("{bytes:02x?}"))?;
-    let records = reader.uint(2, "icmpv6.mldr.nb_mcast_records", "number of records", decimal)?;
-    for _ in 0..records {
-        reader.uint(1, "icmpv6.mldr.mar.record_type", "record type", super::igmp::record_name)?;
-        let words = reader.uint(1, "icmpv6.mldr.mar.aux_data_len", "length of auxiliary data", decimal)?;
-        let sources = reader.uint(2, "icmpv6.mldr.mar.nb_sources", "number of sources", decimal)?;
-        reader.ip6("icmpv6.mldr.mar.multicast_address", "multicast address")?;
-        for _ in 0..sources {
-            reader.ip6("icmpv6.mldr.mar.source_address", "source")?;
-        }
-        if words > 0 {
-            let count = words as usize * 4;
-            reader.bytes(count, "", "auxiliary data", |bytes| format!("{} bytes", bytes.len()))?;
-        }
-    }
-    Some(())
-}
+const MLD: Protocol = Protocol {
+    suppress: "icmpv6.mld.flag.s",
+    robustness: "icmpv6.mld.flag.qrv",
+    interval: "icmpv6.mld.qqi",
+    query_sources: "icmpv6.mld.nb_sources",
+    query_source: "icmpv6.mld.source_address",
+    records: "icmpv6.mldr.nb_mcast_records",
+    record_type: "icmpv6.mldr.mar.record_type",
+    auxiliary: "icmpv6.mldr.mar.aux_data_len",
+    record_sources: "icmpv6.mldr.mar.nb_sources",
+    group: "icmpv6.mldr.mar.multicast_address",
+    record_source: "icmpv6.mldr.mar.source_address",
+    address: |reader, key, name| reader.ip6(key, name).map(|_| ()),
+};

@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use super::decode::{Carrier, Decoder, check};
+use super::membership::{self, Protocol};
 use super::reader::{Reader, decimal, hex16};
 
 pub(super) fn decode(decoder: &mut Decoder<'_>, span: Range<usize>, carrier: &Carrier) {
@@ -27,19 +28,20 @@ fn name(kind: u64) -> String {
     format!("{kind:#04x} {name}")
 }
 
-/// The type of a record in a report of IGMPv3 or MLDv2.
-pub(super) fn record_name(kind: u64) -> String {
-    let name = match kind {
-        1 => "mode is include",
-        2 => "mode is exclude",
-        3 => "change to include",
-        4 => "change to exclude",
-        5 => "allow new sources",
-        6 => "block old sources",
-        _ => return kind.to_string(),
-    };
-    format!("{kind} {name}")
-}
+const IGMP: Protocol = Protocol {
+    suppress: "igmp.s",
+    robustness: "igmp.qrv",
+    interval: "igmp.qqic",
+    query_sources: "igmp.num_src",
+    query_source: "igmp.saddr",
+    records: "igmp.num_grp_recs",
+    record_type: "igmp.record_type",
+    auxiliary: "igmp.aux_data_len",
+    record_sources: "igmp.num_src",
+    group: "igmp.maddr",
+    record_source: "igmp.saddr",
+    address: |reader, key, name| reader.ip4(key, name).map(|_| ()),
+};
 
 fn fields(reader: &mut Reader<'_>, carrier: &Carrier) -> Option<()> {
     let over = reader.at..reader.end;
@@ -55,33 +57,11 @@ fn fields(reader: &mut Reader<'_>, carrier: &Carrier) -> Option<()> {
     reader.layer().checksum = working;
     if is_report3 {
         reader.uint(2, "", "reserved", hex16)?;
-        let records = reader.uint(2, "igmp.num_grp_recs", "number of records", decimal)?;
-        for _ in 0..records {
-            reader.uint(1, "igmp.record_type", "record type", record_name)?;
-            let words = reader.uint(1, "igmp.aux_data_len", "length of auxiliary data", decimal)?;
-            let sources = reader.uint(2, "igmp.num_src", "number of sources", decimal)?;
-            reader.ip4("igmp.maddr", "multicast address")?;
-            for _ in 0..sources {
-                reader.ip4("igmp.saddr", "source")?;
-            }
-            if words > 0 {
-                let count = words as usize * 4;
-                reader.bytes(count, "", "auxiliary data", |bytes| format!("{} bytes", bytes.len()))?;
-            }
-        }
-        return Some(());
+        return membership::report(reader, &IGMP);
     }
     reader.ip4("igmp.maddr", "multicast address")?;
     if kind == 0x11 && reader.left() >= 4 {
-        reader.bits(0..4, "", "reserved", decimal)?;
-        reader.flag(4, "igmp.s", "suppress router-side processing")?;
-        reader.bits(5..8, "igmp.qrv", "querier's robustness variable", decimal)?;
-        reader.skip(1)?;
-        reader.uint(1, "igmp.qqic", "querier's query interval code", decimal)?;
-        let sources = reader.uint(2, "igmp.num_src", "number of sources", decimal)?;
-        for _ in 0..sources {
-            reader.ip4("igmp.saddr", "source")?;
-        }
+        membership::query(reader, &IGMP)?;
     }
     Some(())
 }

@@ -27,6 +27,7 @@ mod igmp;
 mod ip4;
 mod ip6;
 mod link;
+mod membership;
 mod reader;
 mod repair;
 mod sum;

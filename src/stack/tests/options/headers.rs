@@ -71,7 +71,7 @@ fn a_datagram_that_must_not_be_cut_is_refused_when_its_way_is_known_to_be_too_na
     let mut net = Net::new();
     let socket = net.bind_a(at("0.0.0.0", 5000));
     let _peer = net.bind_b(at("0.0.0.0", 9));
-    let send = |net: &mut Net, discovery: MtuDiscovery, bytes: usize| {
+    let send = |net: &mut Net, discovery, bytes| {
         set(net, socket.handle, SocketOption::MtuDiscover(discovery)).unwrap();
         net.a.seen.frames.clear();
         socket.pipe.try_send(&vec![7; bytes], at(B, 9), None).unwrap();
@@ -80,26 +80,7 @@ fn a_datagram_that_must_not_be_cut_is_refused_when_its_way_is_known_to_be_too_na
         let cuttable = sent.iter().filter(|packet| !Ipv4Packet::new_unchecked(packet).dont_frag()).count();
         socket.pipe.take_error().map(|()| (sent.len(), cuttable))
     };
-    for (discovery, small, large) in [
-        (MtuDiscovery::Want, Ok((1, 0)), Ok((2, 2))),
-        (MtuDiscovery::Dont, Ok((1, 1)), Ok((2, 2))),
-        (MtuDiscovery::Do, Ok((1, 0)), Err(Error::MessageTooLong)),
-        (MtuDiscovery::Probe, Ok((1, 0)), Err(Error::MessageTooLong)),
-    ] {
-        assert_eq!(send(&mut net, discovery, 1000), small, "{discovery:?}");
-        assert_eq!(send(&mut net, discovery, 1472), small, "{discovery:?}");
-        assert_eq!(send(&mut net, discovery, 1473), large, "{discovery:?}");
-    }
-    let now = net.now;
-    assert!(net.a.stack.ip.learn_path_mtu(now, B.parse().unwrap(), 1000));
-    for (discovery, result) in [
-        (MtuDiscovery::Want, Ok((2, 2))),
-        (MtuDiscovery::Dont, Ok((2, 2))),
-        (MtuDiscovery::Do, Err(Error::MessageTooLong)),
-        (MtuDiscovery::Probe, Ok((1, 0))),
-    ] {
-        assert_eq!(send(&mut net, discovery, 1400), result, "{discovery:?}");
-    }
+    discovers(&mut net, 1472, send);
 }
 
 #[test]

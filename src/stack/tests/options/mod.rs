@@ -230,3 +230,32 @@ fn who_asks_for_errors_is_told_who_said_what_of_which_packet() {
     set(&mut net, socket.handle, SocketOption::ReceiveErrors(false)).unwrap();
     assert_eq!(take(&mut net, socket.handle), None, "who does not want them any more has none");
 }
+
+/// `ip(7)`, IP_MTU_DISCOVER, before and after the way is known to be narrow: `send` sends so many bytes, of which `most`
+/// fit into a packet of the link, and says how many packets left and how many of them routers may cut.
+fn discovers(
+    net: &mut Net,
+    most: usize,
+    mut send: impl FnMut(&mut Net, MtuDiscovery, usize) -> Result<(usize, usize)>,
+) {
+    for (discovery, small, large) in [
+        (MtuDiscovery::Want, Ok((1, 0)), Ok((2, 2))),
+        (MtuDiscovery::Dont, Ok((1, 1)), Ok((2, 2))),
+        (MtuDiscovery::Do, Ok((1, 0)), Err(Error::MessageTooLong)),
+        (MtuDiscovery::Probe, Ok((1, 0)), Err(Error::MessageTooLong)),
+    ] {
+        assert_eq!(send(net, discovery, 1000), small, "{discovery:?}");
+        assert_eq!(send(net, discovery, most), small, "{discovery:?}");
+        assert_eq!(send(net, discovery, most + 1), large, "{discovery:?}");
+    }
+    let now = net.now;
+    assert!(net.a.stack.ip.learn_path_mtu(now, B.parse().unwrap(), 1000));
+    for (discovery, result) in [
+        (MtuDiscovery::Want, Ok((2, 2))),
+        (MtuDiscovery::Dont, Ok((2, 2))),
+        (MtuDiscovery::Do, Err(Error::MessageTooLong)),
+        (MtuDiscovery::Probe, Ok((1, 0))),
+    ] {
+        assert_eq!(send(net, discovery, 1400), result, "{discovery:?}");
+    }
+}

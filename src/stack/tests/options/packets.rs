@@ -36,7 +36,7 @@ fn who_may_cut_a_packet_is_the_sockets_choice() {
         let mut net = Net::new();
         let _there = open_b(&mut net, Domain::Inet, TESTING);
         let socket = open_a(&mut net, Domain::Inet, kind);
-        let send = |net: &mut Net, discovery: MtuDiscovery, bytes: usize| {
+        let send = |net: &mut Net, discovery, bytes| {
             set_a(net, &socket, SocketOption::MtuDiscover(discovery));
             net.a.seen.frames.clear();
             socket.pipe.try_send(&message(8, bytes), at(B, 0), None).unwrap();
@@ -47,25 +47,7 @@ fn who_may_cut_a_packet_is_the_sockets_choice() {
             while next(&socket).is_ok() {}
             told.map(|()| (sent.len(), cuttable))
         };
-        for (discovery, small, large) in [
-            (MtuDiscovery::Want, Ok((1, 0)), Ok((2, 2))),
-            (MtuDiscovery::Dont, Ok((1, 1)), Ok((2, 2))),
-            (MtuDiscovery::Do, Ok((1, 0)), Err(Error::MessageTooLong)),
-            (MtuDiscovery::Probe, Ok((1, 0)), Err(Error::MessageTooLong)),
-        ] {
-            assert_eq!(send(&mut net, discovery, 1480), small, "{kind:?} {discovery:?}");
-            assert_eq!(send(&mut net, discovery, 1481), large, "{kind:?} {discovery:?}");
-        }
-        let now = net.now;
-        assert!(net.a.stack.ip.learn_path_mtu(now, B.parse().unwrap(), 1000));
-        for (discovery, result) in [
-            (MtuDiscovery::Want, Ok((2, 2))),
-            (MtuDiscovery::Dont, Ok((2, 2))),
-            (MtuDiscovery::Do, Err(Error::MessageTooLong)),
-            (MtuDiscovery::Probe, Ok((1, 0))),
-        ] {
-            assert_eq!(send(&mut net, discovery, 1400), result, "{kind:?} {discovery:?}");
-        }
+        discovers(&mut net, 1480, send);
     }
 }
 
