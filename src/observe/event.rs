@@ -198,10 +198,17 @@ pub enum Event<'a> {
         /// What it asks.
         call: CallKind,
     },
-    /// A call that took time is done. (Depth: call.)
+    /// A call that took time is done, or one has failed. That there was nothing to do yet (EAGAIN) is not told.
+    /// (Depth: call.)
     Return {
         /// Of which socket.
         socket: Option<SocketId>,
+        /// What was called, by its name in the man pages; an option by its own.
+        #[serde(default)]
+        call: Cow<'a, str>,
+        /// The address that it named.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        address: Option<SocketAddr>,
         /// By its name in errno(3); `None`: it went well.
         error: Option<Cow<'a, str>>,
     },
@@ -275,9 +282,12 @@ impl Event<'_> {
                 Event::Loopback { direction, bytes: Cow::Owned(bytes.into_owned()), fate }
             }
             Event::Device { direction, error } => Event::Device { direction, error: Cow::Owned(error.into_owned()) },
-            Event::Return { socket, error } => {
-                Event::Return { socket, error: error.map(|error| Cow::Owned(error.into_owned())) }
-            }
+            Event::Return { socket, call, address, error } => Event::Return {
+                socket,
+                call: Cow::Owned(call.into_owned()),
+                address,
+                error: error.map(|error| Cow::Owned(error.into_owned())),
+            },
             Event::Address { address, state } => Event::Address { address, state },
             Event::Router { address, state } => Event::Router { address, state },
             Event::Lease { address, server, state } => Event::Lease { address, server, state },

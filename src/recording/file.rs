@@ -12,7 +12,7 @@ use crate::observe::Time;
 use crate::stack::Call;
 
 /// The first line of a file. Whoever changes what comes behind it counts on.
-const FIRST_LINE: &[u8] = b"tapsock recording 1\n";
+const FIRST_LINE: &[u8] = b"tapsock recording 2\n";
 
 /// No record is longer: what says so is damaged.
 const LONGEST: u32 = 256 << 20;

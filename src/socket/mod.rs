@@ -210,6 +210,7 @@ enum Connecting {
 impl Sockets {
     /// An empty table. Programs ring `doorbell`; the memory of their pipes is of `memory`.
     pub fn new(config: &Config, memory: Memory, doorbell: Doorbell) -> Sockets {
+        doorbell.bound_deeds(config.limits.traced_deeds);
         Sockets {
             table: Slab::new(),
             doorbell,

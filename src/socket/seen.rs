@@ -11,15 +11,15 @@ impl Verb {
         let option = |name: &str| CallKind::Option { name: name.to_owned() };
         Some(match self {
             Verb::Open { .. } | Verb::OpenPair { .. } => CallKind::Socket,
-            Verb::Bind { local: Address::Inet(local), .. } | Verb::OpenDatagram { local, .. } => {
-                CallKind::Bind { local: *local }
-            }
-            Verb::Listen { backlog, .. } | Verb::OpenListener { backlog, .. } => CallKind::Listen { backlog: *backlog },
+            Verb::Bind { local: Address::Inet(local), .. }
+            | Verb::OpenDatagram { local, .. }
+            | Verb::OpenListener { local, .. } => CallKind::Bind { local: *local },
+            Verb::Listen { backlog, .. } => CallKind::Listen { backlog: *backlog },
             Verb::Connect { remote: Address::Inet(remote), .. }
             | Verb::OpenStream { remote, .. }
             | Verb::BeginStream { remote } => CallKind::Connect { remote: *remote },
-            Verb::Bind { local: Address::Unix(name), .. } => option(&format!("bind {name}")),
-            Verb::Connect { remote: Address::Unix(name), .. } => option(&format!("connect {name}")),
+            Verb::Bind { local: Address::Unix(name), .. } => CallKind::UnixBind { name: name.to_string() },
+            Verb::Connect { remote: Address::Unix(name), .. } => CallKind::UnixConnect { name: name.to_string() },
             Verb::Disconnect { .. } => option("AF_UNSPEC"),
             Verb::Close { .. } => CallKind::Close,
             Verb::LocalAddress { .. } => option("getsockname"),
@@ -32,6 +32,14 @@ impl Verb {
             Verb::Info { .. } => option("TCP_INFO"),
             Verb::Find { .. } | Verb::List { .. } => return None,
         })
+    }
+
+    /// What follows on it at once, if it goes well.
+    pub(crate) fn told_next(&self) -> Option<CallKind> {
+        match self {
+            Verb::OpenListener { backlog, .. } => Some(CallKind::Listen { backlog: *backlog }),
+            _ => None,
+        }
     }
 
     /// The socket that it is about; `None` if it makes one.

@@ -628,3 +628,48 @@ fn a_flood_is_cut_short_and_counted_and_what_has_no_rule_is_written_whole() {
     assert_eq!(lines.last().unwrap(), "DEBUG tapsock::packet … and 10 more by tcp.rst.closed-port", "as it ends");
     assert_eq!(count("more by"), 2);
 }
+
+#[test]
+fn a_flood_of_syns_does_not_fill_the_log_with_states_and_hides_no_other_state() {
+    let second = |seconds: u64| Time::from_micros(seconds * 1_000_000);
+    let state = |number, from, to| Event::State { socket: SocketId { number, ..CONNECTION }, from, to };
+    let mut events: Vec<_> =
+        (0..4731).map(|n| (second(0), state(n, TcpState::Listen, TcpState::SynReceived))).collect();
+    events.push((second(0), state(7, TcpState::Established, TcpState::CloseWait)));
+    events.push((second(1), state(7, TcpState::CloseWait, TcpState::LastAck)));
+    let lines = written(LevelFilter::Debug, &events);
+    assert_eq!(lines.len(), 20 + 1 + 1 + 1, "{lines:#?}");
+    assert_eq!(lines[20], "DEBUG tapsock::call tcp#7 ESTABLISHED ⇒ CLOSE-WAIT");
+    assert_eq!(lines[21], "DEBUG tapsock::call … and 4711 more LISTEN ⇒ SYN-RECEIVED");
+}
+
+#[test]
+fn each_kind_of_line_has_a_share_of_its_own_and_what_it_loses_is_counted_at_its_own_level() {
+    let socket = Some(CONNECTION);
+    let local = "0.0.0.0:80".parse().unwrap();
+    let call = |call| Event::Call { socket, call };
+    let closed = || Event::Closed { socket: CONNECTION, how: Close::ByPeer, summary: Summary::default() };
+    let refused = || Event::Return { socket, call: "write".into(), address: None, error: Some("EPIPE".into()) };
+    let kinds = [
+        (call(CallKind::Read { bytes: 1 }), "DEBUG tapsock::call … and 30 more calls of read"),
+        (call(CallKind::Write { bytes: 1 }), "DEBUG tapsock::call … and 30 more calls of write"),
+        (refused(), "DEBUG tapsock::call … and 30 more calls that fail"),
+        (Event::Delivered { socket: CONNECTION, bytes: 1 }, "DEBUG tapsock::call … and 30 more deliveries"),
+        (Event::Timer { socket, timer: TimerKind::SynAck }, "DEBUG tapsock::segment … and 30 more timers"),
+        (Event::Bound { socket: LISTENER, local, backlog: None }, "INFO tapsock::socket … and 30 more sockets bound"),
+        (closed(), "INFO tapsock::socket … and 30 more sockets closed"),
+        (
+            Event::Device { direction: Out, error: "no buffer space".into() },
+            "WARN tapsock::device … and 30 more errors of the device",
+        ),
+    ];
+    let events: Vec<_> =
+        kinds.iter().flat_map(|(event, _)| vec![(Time::ZERO, event.clone()); 50]).collect();
+    let lines = written(LevelFilter::Debug, &events);
+    assert_eq!(lines.len(), kinds.len() * 21);
+    for (_, line) in kinds {
+        assert!(lines.iter().any(|written| written == line), "{line}: {lines:#?}");
+    }
+    let info = written(LevelFilter::Info, &events);
+    assert_eq!(info.len(), 3 * 21, "what is not written is not counted: {info:#?}");
+}
