@@ -60,8 +60,8 @@ fn a_capture_in_parts_is_byte_for_byte_the_one_that_the_records_make() {
         let mut told = daemon.tracing(depth(Depth::Frame));
         let mut captured = daemon.tracing(Tracing { synthesise, ..capture(None) });
         talk(&daemon);
-        told.stopper().unwrap().stop();
-        captured.stopper().unwrap().stop();
+        told.speaker().unwrap().stop();
+        captured.speaker().unwrap().stop();
         let records = records(&mut told);
         let (file, all, missing) = file(&mut captured);
         let about = captured.hello();
@@ -115,7 +115,7 @@ fn whoever_writes_too_slowly_misses_packets_and_is_told_how_many_and_where_while
     let mut client = daemon.tracing(capture(None));
     // Nobody reads, and all of it arrives.
     daemon.chatter(2000);
-    client.stopper().unwrap().stop();
+    client.speaker().unwrap().stop();
     let (bytes, all, missing) = file(&mut client);
     let packets = packets(&bytes);
     assert_eq!((packets.len() as u64, all + missing), (all, 4000));
@@ -136,7 +136,7 @@ fn what_has_happened_before_a_trace_is_ended_is_told_however_much_it_is() {
     let daemon = Daemon::new();
     let mut client = daemon.tracing(depth(Depth::Call));
     daemon.chatter(500);
-    client.stopper().unwrap().stop();
+    client.speaker().unwrap().stop();
     let read = |record: &&Record<'_>| matches!(record.event, Event::Call { call: CallKind::Write { .. }, .. });
     assert_eq!(records(&mut client).iter().filter(read).count(), 500);
 }
@@ -153,7 +153,7 @@ fn a_client_that_has_enough_is_heard_while_there_is_always_more_to_tell() {
         for _ in 0..1000 {
             client.next().unwrap().unwrap();
         }
-        client.stopper().unwrap().stop();
+        client.speaker().unwrap().stop();
         while client.next().unwrap().unwrap() != Message::End {}
         let is_heard = !traffic.is_finished();
         is_over.store(true, Ordering::Relaxed);
