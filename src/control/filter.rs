@@ -271,7 +271,7 @@ impl Subject {
             Event::Accepted { socket, listener, local, remote, .. } => {
                 Subject { ends: [addressed(local), addressed(remote)], ..sockets(socket, Some(listener)) }
             }
-            Event::Connected { socket, local, remote } => {
+            Event::Connected { socket, local, remote, .. } => {
                 Subject { ends: [addressed(local), addressed(remote)], ..sockets(socket, None) }
             }
             Event::Datagram { socket, peer, source, destination, rule, .. } => {

@@ -253,11 +253,11 @@ impl<D: Device + 'static> Engine<D> {
         let mut wants_stop = false;
         for command in self.inbox.take() {
             match command {
-                Command::Call { verb, reply } => {
+                Command::Call { owner, verb, reply } => {
                     let ticket = self.next_ticket;
                     self.next_ticket += 1;
                     self.replies.insert(ticket, reply);
-                    self.calls.push(Call { ticket, verb });
+                    self.calls.push(Call { ticket, owner, verb });
                 }
                 Command::Leave => self.is_left = true,
                 Command::Stop => wants_stop = true,

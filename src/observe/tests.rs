@@ -47,7 +47,7 @@ fn every_kind_of_event_comes_back_as_it_was() {
         Event::Router { address, state: Router::Learned { lifetime: None } },
         Event::Lease { address, server: address, state: Lease::Obtained { duration: Some(close.age) } },
         Event::Neighbour { address, state: Neighbour::Reachable { mac } },
-        Event::Bound { socket, local, backlog: Some(3) },
+        Event::Bound { socket, local, backlog: Some(3), owner: Some(Owner::new("service:http")) },
         Event::Closed { socket, how: Close::ByPeer, summary: close },
         Event::Call { socket: Some(socket), call: CallKind::Write { bytes: 5 } },
         Event::Return { socket: Some(socket), call: "bind".into(), address: Some(local), error: Some("EINVAL".into()) },
