@@ -155,7 +155,7 @@ mod tests {
         for (bytes, sentence) in [
             (&b""[..], "no recording of tapsock"),
             (b"\x7fELF", "no recording of tapsock"),
-            (b"tapsock recording 2\n", "cannot read; record again"),
+            (b"tapsock recording 1\n", "cannot read; record again"),
             (b"tapsock recording 2\n{}\n", "header of the recording"),
         ] {
             let Err(Failure::Mistake(said)) = run_on(bytes) else { panic!("{bytes:?}") };
