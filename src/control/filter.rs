@@ -8,7 +8,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 
 use super::packet;
-use crate::observe::{CallKind, Event, Protocol, Record, Rule, SocketId};
+use crate::observe::{Event, Protocol, Record, Rule, SocketId};
 
 /// Entries of each list of a filter.
 const ENTRIES: usize = 64;
@@ -282,7 +282,7 @@ impl Subject {
             Event::Accepted { socket, listener, local, remote, .. } => {
                 Subject { ends: [addressed(local), addressed(remote)], ..sockets(socket, Some(listener)) }
             }
-            Event::Connected { socket, local, remote } => {
+            Event::Connected { socket, local, remote, .. } => {
                 Subject { ends: [addressed(local), addressed(remote)], ..sockets(socket, None) }
             }
             Event::Datagram { socket, peer, source, destination, rule, .. } => {
@@ -297,16 +297,13 @@ impl Subject {
             Event::Segment { socket, rule, .. } => Subject { rule, ..sockets(socket, None) },
             Event::Call { socket, ref call } => Subject {
                 sockets: [socket, None],
-                ends: match call {
-                    CallKind::Bind { local } => [addressed(*local), None],
-                    CallKind::Connect { remote } => [addressed(*remote), None],
-                    _ => [None; 2],
-                },
+                ends: [call.address().and_then(addressed), None],
                 ..Subject::default()
             },
-            Event::Return { socket, .. } | Event::Timer { socket, .. } => {
-                Subject { sockets: [socket, None], ..Subject::default() }
+            Event::Return { socket, address, .. } => {
+                Subject { sockets: [socket, None], ends: [address.and_then(addressed), None], ..Subject::default() }
             }
+            Event::Timer { socket, .. } => Subject { sockets: [socket, None], ..Subject::default() },
             Event::Device { .. } => Subject::default(),
         }
     }

@@ -402,6 +402,7 @@ fn events_without_an_address_belong_to_the_socket_whose_addresses_have_fitted() 
             socket: tcp(3),
             local: "10.0.0.1:4000".parse().unwrap(),
             remote: "10.0.0.2:80".parse().unwrap(),
+            owner: None,
         },
         state(tcp(3)),
         state(tcp(4)),

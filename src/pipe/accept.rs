@@ -3,7 +3,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 
-use super::deed::Deed;
+use super::deed::{Attempt, Deed};
 use super::waiters::Waiters;
 use super::{Bell, lock};
 use crate::error::{Error, Result};
@@ -74,7 +74,7 @@ impl<T> Accepts<T> {
     pub fn try_accept(&self) -> Result<T> {
         let mut queue = lock(&self.shared.queue);
         if queue.shut {
-            return Err(Error::InvalidInput);
+            return Err(self.failed(Error::InvalidInput));
         }
         match queue.waiting.pop_front() {
             Some(connection) => {
@@ -84,9 +84,15 @@ impl<T> Accepts<T> {
                 self.bell.ring();
                 Ok(connection)
             }
-            None if queue.closed => Err(Error::NetworkDown),
+            None if queue.closed => Err(self.failed(Error::NetworkDown)),
             None => Err(Error::WouldBlock),
         }
+    }
+
+    /// Tells whoever looks why nothing was accepted. Gives the error back.
+    fn failed(&self, error: Error) -> Error {
+        self.bell.note(Deed::Failed(Attempt::Accept, error.errno()));
+        error
     }
 
     /// Does not listen any more: whoever waits to accept is told, and so is the stack.

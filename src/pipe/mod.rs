@@ -32,7 +32,7 @@ mod waiters;
 
 pub use accept::{AcceptEnd, Accepts, Vacancy};
 pub use datagram::{Addresses, DatagramEnd, Datagrams, HeaderFields, MOST_DATAGRAMS, Received};
-pub use deed::Deed;
+pub use deed::{Attempt, Deed};
 pub use doorbell::{Bell, Doorbell};
 pub use hold::{Hold, HoldEnd};
 pub use joined::{Carried, JoinedEnd, Tally};

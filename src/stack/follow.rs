@@ -4,20 +4,23 @@
 //! Nothing here changes what the stack does. It is called where frames come in and packets go out, around every call, and
 //! around the care of every connection, and only while somebody looks closely enough ([`Depth::Call`]).
 
+use std::borrow::Cow;
 use std::net::SocketAddr;
 
 use smoltcp::wire::{IpProtocol, Ipv4Packet, Ipv6Packet, TcpPacket};
 
 use super::Stack;
+use super::causes::Waiting;
+use crate::error::Error;
 use crate::ip::Packet;
 use crate::link::Frames;
 use crate::observe::{
     CallKind, Depth, Direction, Event, EventId, Fate, Observer, Ownership, Protocol, Rule, SocketId, TcpState, Time,
     TimerKind,
 };
-use crate::pipe::Deed;
+use crate::pipe::{Attempt, Deed};
 use crate::socket::Call;
-use crate::transport::Life;
+use crate::transport::{Holder, Life, Notice};
 
 /// A connection before it was looked after.
 pub(super) struct Before {
@@ -32,6 +35,10 @@ pub(super) struct Called {
     id: Option<EventId>,
     socket: Option<SocketId>,
     ticket: u64,
+    name: Cow<'static, str>,
+    address: Option<SocketAddr>,
+    /// What the program has asked for as well, and what is told if it goes well.
+    next: Option<CallKind>,
     /// How many packets waited.
     waiting: usize,
 }
@@ -73,6 +80,10 @@ impl Stack {
         };
         let (Some(shape), Some(numbers)) = (Shape::of_segment(packet.payload), fate.numbers) else { return };
         let is_used = is_used(fate.rule);
+        if let Some(Ownership::Listener { listener, .. }) = fate.owner {
+            self.causes.track(listener).is_listener = true;
+            self.causes.track(socket).listener = Some(listener.number);
+        }
         let track = self.causes.track(socket);
         let change = fate.states.map(|(from, to)| (track.state.unwrap_or(from), to));
         if let Some((from, to)) = change {
@@ -94,7 +105,7 @@ impl Stack {
         };
         if let Some(id) = self.trail.note(now, event) {
             if is_used && shape.space() > 0 {
-                track.received.push(shape.seq, shape.end(), id);
+                track.note_received([shape.seq, shape.end()], id);
             }
             self.trail.because_of(Some(id));
         }
@@ -102,7 +113,7 @@ impl Stack {
             && from != to
             && let Some(id) = self.trail.note(now, Event::State { socket, from, to })
         {
-            (track.entered, track.changed) = (Some(id), Some(id));
+            track.note_state(to, id);
             self.trail.because_of(Some(id));
         }
         track.came = self.trail.cause();
@@ -118,6 +129,15 @@ impl Stack {
     pub(super) fn follow_error(&mut self, fate: &Fate, cause: Option<EventId>) {
         if let Some(Ownership::FourTuple { socket }) = fate.owner {
             self.causes.track(socket).came = cause;
+        }
+    }
+
+    /// The next call of a program is told an error, because of what is happening.
+    pub(super) fn follow_notice(&mut self, notice: &Notice) {
+        if let Notice::Undelivered { descriptor, error: Some(_), .. } = *notice
+            && let Some(socket) = self.sockets.name_of(descriptor)
+        {
+            self.causes.track(socket).failed = self.trail.cause();
         }
     }
 
@@ -162,8 +182,9 @@ impl Stack {
             track.enter(from, to);
             if from != to {
                 let cause = fate.cause.or(track.call).or(track.came);
-                let id = self.trail.tell_for(now, cause, Event::State { socket, from, to }, observer);
-                (track.entered, track.changed) = (id, id);
+                if let Some(id) = self.trail.tell_for(now, cause, Event::State { socket, from, to }, observer) {
+                    track.note_state(to, id);
+                }
             }
         }
         let original = if shape.space() > 0 { track.sent.find(shape.seq) } else { None };
@@ -207,7 +228,7 @@ impl Stack {
         if let (Some(id), None) = (id, original)
             && shape.space() > 0
         {
-            track.sent.push(shape.seq, shape.end(), id);
+            track.note_sent([shape.seq, shape.end()], id);
         }
         id.or(cause)
     }
@@ -236,8 +257,9 @@ impl Stack {
         if from != after {
             let fresh = track.call.filter(|_| track.is_called);
             let cause = fresh.or(track.timer).or(track.came).or(track.call);
-            let id = self.trail.tell_for(now, cause, Event::State { socket, from, to: after }, observer);
-            (track.entered, track.changed) = (id, id);
+            if let Some(id) = self.trail.tell_for(now, cause, Event::State { socket, from, to: after }, observer) {
+                track.note_state(after, id);
+            }
         }
     }
 
@@ -303,22 +325,38 @@ impl Stack {
     /// A program calls.
     pub(super) fn begin_call(&mut self, now: Time, call: &Call, observer: &mut dyn Observer) -> Called {
         let socket = call.verb.socket().and_then(|handle| self.sockets.name_in_call(handle));
-        let told = call.verb.told();
+        let (told, next) = (call.verb.told(), call.verb.told_next());
+        let name = told.as_ref().map(CallKind::name).unwrap_or_default();
+        let address = told.as_ref().and_then(CallKind::address);
         let id = told.and_then(|call| self.trail.tell(now, Event::Call { socket, call }, observer));
         self.note_call(socket, id);
         self.trail.because_of(id);
-        Called { id, socket, ticket: call.ticket, waiting: self.packets.len() }
+        Called { id, socket, ticket: call.ticket, name, address, next, waiting: self.packets.len() }
     }
 
-    /// It was done, or takes time.
-    pub(super) fn end_call(&mut self, now: Time, called: &Called, observer: &mut dyn Observer) {
+    /// It was done, has failed, or takes time.
+    pub(super) fn end_call(&mut self, now: Time, called: Called, observer: &mut dyn Observer) {
         self.blame(called.waiting);
-        if called.id.is_some() && !self.sockets.finished().any(|(ticket, _)| ticket == called.ticket) {
-            let made = self.packets.iter_from(called.waiting).next().and_then(|packet| packet.fate.owner);
-            let socket = called.socket.or(made.map(|owner| owner.socket()));
-            self.causes.wait(called.ticket, socket);
+        let Called { id, socket, ticket, name: call, address, next, waiting } = called;
+        let finished = self.sockets.finished().find(|(finished, _)| *finished == ticket);
+        if let (Some((_, None)), Some(call)) = (finished, next) {
+            let id = self.trail.tell_for(now, None, Event::Call { socket, call }, observer);
+            self.trail.because_of(id);
         }
         self.show_lives(now, observer);
+        match finished {
+            _ if id.is_none() => {}
+            None => {
+                let made = self.packets.iter_from(waiting).next().and_then(|packet| packet.fate.owner);
+                let socket = socket.or(made.map(|owner| owner.socket()));
+                self.causes.wait(ticket, Waiting { id, socket, call, address });
+            }
+            Some((_, Some(error))) => {
+                let error = Some(error.name().into());
+                self.trail.tell_for(now, id, Event::Return { socket, call, address, error }, observer);
+            }
+            Some((_, None)) => {}
+        }
         self.trail.because_of(None);
     }
 
@@ -335,10 +373,10 @@ impl Stack {
             return;
         }
         for (ticket, error) in self.sockets.finished() {
-            if let Some(socket) = self.causes.calls.remove(&ticket) {
+            if let Some(Waiting { id, socket, call, address }) = self.causes.calls.remove(&ticket) {
                 let cause = socket.and_then(|socket| self.causes.find(socket)).and_then(|track| track.life);
-                let event = Event::Return { socket, error: error.map(|error| error.name().into()) };
-                self.trail.tell_for(now, cause, event, observer);
+                let event = Event::Return { socket, call, address, error: error.map(|error| error.name().into()) };
+                self.trail.tell_for(now, cause.or(id), event, observer);
             }
         }
     }
@@ -355,38 +393,78 @@ impl Stack {
                 continue;
             }
             let (call, cause) = match deed {
-                Deed::Accept => (CallKind::Accept, track.accepted.pop_front()),
+                Deed::Accept => match track.accepted.pop_front() {
+                    None => (CallKind::Accept, None),
+                    Some((accepted, id)) => {
+                        self.causes.track(accepted).listener = None;
+                        (CallKind::Accept, Some(id))
+                    }
+                },
                 Deed::Read(bytes) => (CallKind::Read { bytes }, track.delivered),
+                Deed::End => (CallKind::ReadEnd, track.ended),
                 Deed::Write(bytes) => (CallKind::Write { bytes }, None),
                 Deed::ShutdownRead => (CallKind::ShutdownRead, None),
                 Deed::ShutdownWrite => (CallKind::ShutdownWrite, None),
                 Deed::Close => (CallKind::Close, None),
+                Deed::Failed(attempt, errno) => {
+                    let error = Error::from_errno(errno);
+                    let cause = match error {
+                        // It is the call's own fault.
+                        Some(Error::MessageTooLong) => None,
+                        _ => track.take_failure(attempt, error == Some(Error::BrokenPipe)),
+                    };
+                    let error = error.map(|error| error.name().into());
+                    let event = Event::Return { socket: Some(socket), call: name_of(attempt), address: None, error };
+                    self.trail.tell_for(now, cause, event, observer);
+                    continue;
+                }
             };
             let Some(id) = self.trail.tell_for(now, cause, Event::Call { socket: Some(socket), call }, observer) else {
                 continue;
             };
+            let track = self.causes.track(socket);
             match deed {
-                Deed::Accept => {}
+                Deed::Accept | Deed::End | Deed::Failed(..) => {}
                 Deed::Read(_) => track.read = Some(id),
                 Deed::Write(bytes) => {
                     (track.call, track.is_called) = (Some(id), true);
                     if socket.protocol != Protocol::Tcp {
                         track.note_message(bytes, id);
                     }
-                    if let Some(start) = track.written_to {
-                        let end = start.wrapping_add(bytes as u32);
-                        track.written.push(start, end, id);
-                        track.written_to = Some(end);
-                    }
+                    track.note_written(bytes, id);
                 }
                 Deed::ShutdownRead | Deed::ShutdownWrite | Deed::Close => {
                     (track.call, track.is_called) = (Some(id), true);
+                    self.follow_end(socket, deed, id);
                 }
             }
         }
         self.causes.deeds = deeds;
         if lost > 0 {
             self.causes.lose_count();
+        }
+    }
+
+    /// A program has ended a direction of its socket, or both, by this call.
+    fn follow_end(&mut self, socket: SocketId, deed: Deed, id: EventId) {
+        let track = self.causes.track(socket);
+        match deed {
+            Deed::ShutdownRead => track.note_end(id),
+            Deed::ShutdownWrite => track.broken = track.broken.or(Some(id)),
+            _ => {}
+        }
+        // No segment says so to the one that it is joined to.
+        if let Some(peer) = track.joined {
+            let peer = self.causes.track(peer);
+            match deed {
+                Deed::ShutdownRead if socket.protocol == Protocol::Unix => peer.broken = peer.broken.or(Some(id)),
+                Deed::ShutdownWrite => peer.note_end(id),
+                Deed::Close => peer.note_death(id),
+                _ => {}
+            }
+        }
+        if deed != Deed::ShutdownWrite {
+            self.causes.unlisten(socket, id);
         }
     }
 
@@ -404,17 +482,28 @@ impl Stack {
     /// What became of a socket was told.
     pub(super) fn note_life(&mut self, life: &Life, id: Option<EventId>) {
         match *life {
-            Life::Accepted { socket, listener, .. } | Life::UnixAccepted { socket, listener, .. } => {
+            Life::Accepted { socket, listener: Holder { id: listener, .. }, .. }
+            | Life::UnixAccepted { socket, listener: Holder { id: listener, .. }, .. } => {
                 self.causes.track(socket).life = id;
+                self.causes.track(socket).listener = Some(listener.number);
                 if let Some(id) = id {
-                    self.causes.track(listener).note_accepted(id);
+                    self.causes.track(listener).note_accepted(socket, id);
                 }
             }
-            Life::Connected { socket, .. } | Life::Closed { socket, .. } | Life::Opened { socket, .. } => {
+            Life::Connected { socket, .. } | Life::Opened { socket: Holder { id: socket, .. }, .. } => {
                 self.causes.track(socket).life = id;
             }
+            Life::Closed { socket, .. } => {
+                let track = self.causes.track(socket);
+                track.life = id;
+                id.into_iter().for_each(|id| track.note_death(id));
+            }
+            Life::Joined { socket, peer } => {
+                self.causes.track(socket).joined = Some(peer);
+                self.causes.track(peer).joined = Some(socket);
+            }
             Life::Datagram { peer, rule: None, .. } => self.causes.track(peer).delivered = id,
-            Life::Bound { .. } | Life::UnixBound { .. } | Life::Joined { .. } | Life::Datagram { .. } => {}
+            Life::Bound { .. } | Life::UnixBound { .. } | Life::Datagram { .. } => {}
         }
     }
 }
@@ -426,11 +515,23 @@ impl super::causes::Track {
         self.state = Some(to);
         if matches!((from, to), (Closed | Listen, SynSent | SynReceived)) {
             (self.sent, self.received, self.written) = Default::default();
+            (self.ended, self.broken, self.failed) = (None, None, None);
             self.written_to = Some(1);
         } else if matches!((from, to), (SynSent | SynReceived, Established)) && self.written_to.is_none() {
             self.written_to = Some(1);
         }
     }
+}
+
+/// What the man pages call it.
+const fn name_of(attempt: Attempt) -> Cow<'static, str> {
+    Cow::Borrowed(match attempt {
+        Attempt::Accept => "accept",
+        Attempt::Connect => "connect",
+        Attempt::Read => "read",
+        Attempt::Write => "write",
+        Attempt::Error => "SO_ERROR",
+    })
 }
 
 /// Whether a segment that came is used, by this rule.

@@ -99,7 +99,7 @@ impl Stack {
             loopback: Loopback::default(),
             counters: Counters::default(),
             trail: Trail::default(),
-            causes: Causes::default(),
+            causes: Causes::new(&config.limits),
             rng,
             autoconf: Autoconf::new(&config),
             duplicates: Vec::new(),
@@ -204,7 +204,7 @@ impl Stack {
             let mut below = Below { ip: &mut self.ip, packets: &mut self.packets };
             self.sockets.call(now, call, &mut self.transport, &mut below, &mut self.rng);
             if let Some(called) = called {
-                self.end_call(now, &called, observer);
+                self.end_call(now, called, observer);
             }
         }
         self.answer(now, observer);
@@ -401,6 +401,9 @@ impl Stack {
 
     fn take_transport_notices(&mut self, now: Time) {
         while let Some(notice) = self.transport.next_notice() {
+            if self.follows() {
+                self.follow_notice(&notice);
+            }
             let mut below = Below { ip: &mut self.ip, packets: &mut self.packets };
             self.sockets.notice(now, notice, &mut self.transport, &mut below, &mut self.rng);
         }
