@@ -1,6 +1,6 @@
 //! Which events a client wants to be told.
 
-use std::collections::HashSet;
+use std::collections::{HashSet, VecDeque};
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::str::FromStr;
@@ -15,6 +15,9 @@ const ENTRIES: usize = 64;
 
 /// Sockets that one filter remembers.
 const FOLLOWED: usize = 4096;
+
+/// Those among them that are gone.
+const GONE: usize = 256;
 
 /// Which events a client wants to be told: those that fit every list that is not empty. A list fits if one of its entries
 /// does. Without any, everything is told.
@@ -157,6 +160,8 @@ pub(super) struct Sieve {
     filter: Filter,
     only_packets: bool,
     followed: HashSet<SocketId>,
+    /// Those of them that are gone, the oldest first: their programs are told so by later calls.
+    gone: VecDeque<SocketId>,
 }
 
 /// What an event is about.
@@ -218,8 +223,13 @@ impl Sieve {
         };
         // Whatever its rule, it may be the first that tells whose socket this is.
         let fits = (hosts.is_empty() && ports.is_empty()) || self.fits(&subject);
-        if let Event::Closed { socket, .. } = record.event {
-            self.followed.remove(&socket);
+        if let Event::Closed { socket, .. } = record.event
+            && self.followed.contains(&socket)
+        {
+            self.gone.push_back(socket);
+            if self.gone.len() > GONE {
+                self.forget_oldest();
+            }
         }
         fits && fits_rule
     }
@@ -243,7 +253,16 @@ impl Sieve {
             && (ports.is_empty() || ends().any(|(_, port)| port.is_some_and(|port| ports.contains(&port))))
     }
 
+    fn forget_oldest(&mut self) {
+        if let Some(socket) = self.gone.pop_front() {
+            self.followed.remove(&socket);
+        }
+    }
+
     fn follow(&mut self, socket: SocketId) {
+        if self.followed.len() >= FOLLOWED {
+            self.forget_oldest();
+        }
         if self.followed.len() < FOLLOWED {
             self.followed.insert(socket);
         }
@@ -282,7 +301,7 @@ impl Subject {
             Event::Accepted { socket, listener, local, remote, .. } => {
                 Subject { ends: [addressed(local), addressed(remote)], ..sockets(socket, Some(listener)) }
             }
-            Event::Connected { socket, local, remote } => {
+            Event::Connected { socket, local, remote, .. } => {
                 Subject { ends: [addressed(local), addressed(remote)], ..sockets(socket, None) }
             }
             Event::Datagram { socket, peer, source, destination, rule, .. } => {

@@ -2,7 +2,7 @@
 
 use super::{Address, Handle, Sockets, Verb};
 use crate::error::Error;
-use crate::observe::{CallKind, SocketId};
+use crate::observe::{CallKind, Owner, SocketId};
 use crate::pipe::Deed;
 
 impl Verb {
@@ -79,6 +79,11 @@ impl Sockets {
     /// The same of the socket that a call is about.
     pub(crate) fn name_in_call(&self, socket: Handle) -> Option<SocketId> {
         self.find(socket).map(|entry| entry.id)
+    }
+
+    /// Who holds the socket of a descriptor, if that was said and the socket is still this one.
+    pub(crate) fn owner_of(&self, descriptor: usize, socket: SocketId) -> Option<Owner> {
+        self.table.get(descriptor).filter(|entry| entry.id == socket)?.owner.clone()
     }
 
     /// From here on, or no longer, programs tell what they do at their pipes.

@@ -20,7 +20,7 @@ use crate::observe::{
 };
 use crate::pipe::{Attempt, Deed};
 use crate::socket::Call;
-use crate::transport::{Life, Notice};
+use crate::transport::{Holder, Life, Notice};
 
 /// A connection before it was looked after.
 pub(super) struct Before {
@@ -482,14 +482,17 @@ impl Stack {
     /// What became of a socket was told.
     pub(super) fn note_life(&mut self, life: &Life, id: Option<EventId>) {
         match *life {
-            Life::Accepted { socket, listener, .. } | Life::UnixAccepted { socket, listener, .. } => {
+            Life::Accepted { socket, listener: Holder { id: listener, .. }, .. }
+            | Life::UnixAccepted { socket, listener: Holder { id: listener, .. }, .. } => {
                 self.causes.track(socket).life = id;
                 self.causes.track(socket).listener = Some(listener.number);
                 if let Some(id) = id {
                     self.causes.track(listener).note_accepted(socket, id);
                 }
             }
-            Life::Connected { socket, .. } | Life::Opened { socket, .. } => self.causes.track(socket).life = id,
+            Life::Connected { socket, .. } | Life::Opened { socket: Holder { id: socket, .. }, .. } => {
+                self.causes.track(socket).life = id;
+            }
             Life::Closed { socket, .. } => {
                 let track = self.causes.track(socket);
                 track.life = id;

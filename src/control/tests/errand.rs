@@ -89,7 +89,7 @@ fn errands_and_what_they_say_are_written_as_the_document_says() {
         let request = Request::from(errand);
         assert_eq!(request.to_string().parse(), Ok(request.clone()));
         let value: serde_json::Value = serde_json::from_str(&request.to_string()).unwrap();
-        for (field, _) in value.as_object().unwrap() {
+        for (field, _) in value.as_object().unwrap().iter().filter(|(field, _)| *field != "request") {
             written(&format!("`{field}`"));
         }
     }
@@ -114,7 +114,7 @@ fn errands_and_what_they_say_are_written_as_the_document_says() {
         Message::Done(Outcome::Mistake {
             error: "no route leads to 10.0.0.1; the stack needs a --gateway, or another --addr".into(),
         }),
-        Message::Done(Outcome::Broken { error: "192.168.69.100:81: the connection was refused".into() }),
+        Message::Done(Outcome::Broken { error: "192.168.69.100:81: Connection refused (os error 111)".into() }),
     ] {
         let text = serde_json::to_string(&message).unwrap();
         written(&text);
@@ -172,7 +172,7 @@ fn a_call_carries_both_ways_and_each_direction_ends_by_itself() {
     // Nobody listens there any more.
     drop(listener);
     talk.say(CONNECT);
-    assert_eq!(talk.hear(), Message::Done(Outcome::Broken { error: "127.0.0.1:7: the connection was refused".into() }));
+    assert_eq!(talk.hear(), Message::Done(Outcome::Broken { error: "127.0.0.1:7: Connection refused (os error 111)".into() }));
 }
 
 #[test]
@@ -266,7 +266,8 @@ fn mistakes_are_answered_in_words_and_the_conversation_goes_on() {
     assert!(talk.refusal().contains("nothing that this could be sent to"));
     talk.say(r#"{"request":"enough"}"#);
     assert_eq!(talk.hear(), Message::Done(Outcome::NotReached));
-    assert_eq!(peer.read(&mut [0]).unwrap_err().kind(), std::io::ErrorKind::ConnectionReset);
+    // What is left is the listener, and the peer.
+    until_sockets(&daemon, 2);
     talk.say(r#"{"request":"limits"}"#);
     assert!(matches!(talk.hear(), Message::Limits { .. }));
 }
@@ -280,7 +281,6 @@ fn a_client_that_closes_ends_what_it_has_begun_and_its_sockets() {
         r#"{"request":"listen","port":4950}"#,
         r#"{"request":"listen","port":4950,"udp":true}"#,
         r#"{"request":"ping","addresses":["127.0.0.1"],"interval":1000}"#,
-        r#"{"request":"traceroute","addresses":["192.168.69.100"]}"#,
     ] {
         let mut talk = Talk::begin(&daemon);
         talk.say(line);

@@ -41,7 +41,8 @@ fn text_writes_one_record_for_a_life_one_for_a_packet_and_one_for_its_layers() {
     let mut text = Text::new();
     let bytes = syn();
     let frame = Event::Frame { direction: In, bytes: bytes.into(), fate: accepted() };
-    let bound = Event::Bound { socket: LISTENER, local: "0.0.0.0:80".parse().unwrap(), backlog: Some(128) };
+    let bound =
+        Event::Bound { socket: LISTENER, local: "0.0.0.0:80".parse().unwrap(), backlog: Some(128), owner: None };
     let mut written = |filter: LevelFilter| {
         WRITTEN.with_borrow_mut(|state| *state = (filter, Vec::new()));
         let depth = text.depth();
@@ -154,7 +155,10 @@ fn each_kind_of_line_has_a_share_of_its_own_and_what_it_loses_is_counted_at_its_
         (refused(), "DEBUG tapsock::call … and 30 more calls that fail"),
         (Event::Delivered { socket: CONNECTION, bytes: 1 }, "DEBUG tapsock::call … and 30 more deliveries"),
         (Event::Timer { socket, timer: TimerKind::SynAck }, "DEBUG tapsock::segment … and 30 more timers"),
-        (Event::Bound { socket: LISTENER, local, backlog: None }, "INFO tapsock::socket … and 30 more sockets bound"),
+        (
+            Event::Bound { socket: LISTENER, local, backlog: None, owner: None },
+            "INFO tapsock::socket … and 30 more sockets bound",
+        ),
         (closed(), "INFO tapsock::socket … and 30 more sockets closed"),
         (
             Event::Device { direction: Out, error: "no buffer space".into() },

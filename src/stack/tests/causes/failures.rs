@@ -48,6 +48,26 @@ fn a_call_that_fails_because_of_a_rst_names_it() {
 }
 
 #[test]
+fn a_write_that_waits_is_told_of_the_rst_of_a_peer_that_goes_away_in_the_middle() {
+    let mut net = net();
+    let (a, b, _listener) = net.connected();
+    let fill = |net: &mut Net| {
+        while a.pipe.try_write(&[7; 5000]).is_ok() {
+            net.settle();
+        }
+    };
+    fill(&mut net);
+    b.pipe.try_read(&mut [0; 1000]).unwrap();
+    drop(b);
+    net.settle();
+    assert_eq!(a.pipe.try_write(b"x"), Err(Error::ConnectionReset));
+    net.settle();
+    let story = Story::of(&net.a);
+    let way = "closed < CLOSED < segment in 1+0 < frame in";
+    assert_eq!(told(&story, "write"), format!("write = ECONNRESET < {way}"));
+}
+
+#[test]
 fn a_connect_that_is_begun_fails_where_its_program_asks_and_so_does_so_error() {
     let mut net = net();
     for asks_how in [true, false] {
