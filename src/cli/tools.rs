@@ -197,7 +197,8 @@ mod tests {
         let mut usual = Attachment::default();
         usual.config.probe = Duration::ZERO;
         assert_eq!(own, usual);
-        for option in ["--tap tap0", "--addr 10.0.0.2/8", "--gateway 10.0.0.1", "--limit sockets=9", "--loopback wire"] {
+        for option in ["--tap tap0", "--addr 10.0.0.2/8", "--gateway 10.0.0.1", "--limit sockets=9", "--loopback wire"]
+        {
             assert!(matches!(whose(option), Whose::Own(_)), "{option}");
         }
         let error = parse("tapsock ping --name blue --tap tap7 10.0.0.1").unwrap_err();

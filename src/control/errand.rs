@@ -89,7 +89,9 @@ async fn hear(lines: &mut Lines, mut to: Given) -> io::Result<()> {
                     to.stop = None;
                     continue;
                 }
-                Ok(_) => Message::Error { error: "something else is under way; wait for its end, or say enough".into() },
+                Ok(_) => {
+                    Message::Error { error: "something else is under way; wait for its end, or say enough".into() }
+                }
                 Err(error) => Message::Error { error: error.to_string() },
             },
         };

@@ -76,13 +76,7 @@ impl Connect {
         check_span("timeout", self.manner.timeout)
     }
 
-    pub(super) async fn run(
-        &self,
-        stack: &Stack,
-        config: &Config,
-        given: Receiver<Vec<u8>>,
-        voice: &Voice,
-    ) -> Outcome {
+    pub(super) async fn run(&self, stack: &Stack, config: &Config, given: Receiver<Vec<u8>>, voice: &Voice) -> Outcome {
         let address = match host::choose(&self.addresses, config) {
             Ok(address) => SocketAddr::new(address, self.port),
             Err(mistake) => return mistake,
@@ -122,13 +116,7 @@ impl Listen {
         check_span("timeout", self.manner.timeout)
     }
 
-    pub(super) async fn run(
-        &self,
-        stack: &Stack,
-        config: &Config,
-        given: Receiver<Vec<u8>>,
-        voice: &Voice,
-    ) -> Outcome {
+    pub(super) async fn run(&self, stack: &Stack, config: &Config, given: Receiver<Vec<u8>>, voice: &Voice) -> Outcome {
         let address = match self.addresses.is_empty() {
             true => Ok(Ipv6Addr::UNSPECIFIED.into()),
             false => host::choose(&self.addresses, config),

@@ -145,12 +145,7 @@ struct Run<'a> {
 }
 
 impl<'a> Run<'a> {
-    async fn begin(
-        stack: &Stack,
-        traceroute: &'a Traceroute,
-        peer: IpAddr,
-        voice: Voice,
-    ) -> io::Result<Run<'a>> {
+    async fn begin(stack: &Stack, traceroute: &'a Traceroute, peer: IpAddr, voice: Voice) -> io::Result<Run<'a>> {
         let errors = report::listen(stack, peer, &[]).await?;
         let (sender, local) = match traceroute.probe {
             Probe::Icmp => {

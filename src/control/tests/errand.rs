@@ -78,7 +78,8 @@ fn errands_and_what_they_say_are_written_as_the_document_says() {
     let written = |text: &str| assert!(document.contains(text), "docs/control.md does not show {text}");
     let host = || vec!["192.168.69.100".parse().unwrap()];
     let manner = Manner { udp: true, timeout: Some(Duration::from_secs(3)), ends_with_peer: true };
-    let ping = Ping { count: Some(3), ttl: Some(5), timeout: Some(Duration::from_secs(1)), ..Ping::new("host", host()) };
+    let ping =
+        Ping { count: Some(3), ttl: Some(5), timeout: Some(Duration::from_secs(1)), ..Ping::new("host", host()) };
     for errand in [
         Errand::Ping(ping),
         Errand::Traceroute(Traceroute { probe: Probe::Icmp, ..Traceroute::new("host", host()) }),
@@ -127,7 +128,8 @@ fn a_ping_is_told_line_by_line_and_ends_by_its_count_or_when_it_is_enough() {
     let daemon = Daemon::new();
     let mut client = daemon.client();
     for count in [Some(3), None] {
-        let ping = Ping { count, interval: Duration::from_millis(1), ..Ping::new("me", vec!["127.0.0.1".parse().unwrap()]) };
+        let ping =
+            Ping { count, interval: Duration::from_millis(1), ..Ping::new("me", vec!["127.0.0.1".parse().unwrap()]) };
         client.begin(Errand::Ping(ping)).unwrap();
         let mut lines = Vec::new();
         let outcome = loop {
@@ -172,7 +174,10 @@ fn a_call_carries_both_ways_and_each_direction_ends_by_itself() {
     // Nobody listens there any more.
     drop(listener);
     talk.say(CONNECT);
-    assert_eq!(talk.hear(), Message::Done(Outcome::Broken { error: "127.0.0.1:7: Connection refused (os error 111)".into() }));
+    assert_eq!(
+        talk.hear(),
+        Message::Done(Outcome::Broken { error: "127.0.0.1:7: Connection refused (os error 111)".into() })
+    );
 }
 
 #[test]
