@@ -158,6 +158,7 @@ impl std::error::Error for UnknownKind {}
 #[derive(Debug, Default)]
 pub(super) struct Sieve {
     filter: Filter,
+    only_packets: bool,
     followed: HashSet<SocketId>,
     /// Those of them that are gone, the oldest first: their programs are told so by later calls.
     gone: VecDeque<SocketId>,
@@ -174,7 +175,13 @@ struct Subject {
 
 impl Sieve {
     pub(super) fn new(filter: Filter) -> Sieve {
-        Sieve { filter, followed: HashSet::new(), gone: VecDeque::new() }
+        Sieve { filter, ..Sieve::default() }
+    }
+
+    /// Nothing else passes, whatever fits.
+    pub(super) fn only_packets(mut self) -> Sieve {
+        self.only_packets = true;
+        self
     }
 
     /// Whether it makes a difference which sockets there are.
@@ -192,6 +199,10 @@ impl Sieve {
 
     /// Whether it is to be told.
     pub(super) fn passes(&mut self, record: &Record<'_>) -> bool {
+        // A packet has its addresses with it: nothing must be known of its socket.
+        if self.only_packets && !matches!(record.event, Event::Frame { .. } | Event::Loopback { .. }) {
+            return false;
+        }
         if self.filter == Filter::default() {
             return true;
         }

@@ -1,5 +1,7 @@
 //! A stack without a link, its control socket, and clients of every manner.
 
+mod capture;
+
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::Shutdown;
 use std::os::unix::net::UnixStream;
@@ -27,14 +29,19 @@ struct Daemon {
 
 impl Daemon {
     fn start(limits: Limits, patience: Duration) -> Daemon {
+        Daemon::with(Loopback::Wire, limits, patience)
+    }
+
+    fn with(loopback: Loopback, limits: Limits, patience: Duration) -> Daemon {
         let directory = tempfile::tempdir().unwrap();
         let audience = Audience::default();
         let observer = Fanout::new(Box::new(NoObserver), audience.clone());
-        let config = Config { loopback: Loopback::Wire, limits: limits.clone(), ..Config::default() };
+        let config = Config { loopback, limits: limits.clone(), ..Config::default() };
         let stack = Stack::builder().config(config).observer(Box::new(observer)).loopback_only().unwrap();
         let path = directory.path().join("control.sock");
         let taken = Place::of(path.to_str().unwrap()).unwrap().take().unwrap();
-        let terms = Terms { name: "test".into(), interface: "none".into(), limits, patience };
+        let terms =
+            Terms { name: "test".into(), interface: "none".into(), limits, patience, pack: crate::daemon::pack };
         let served = serve(taken, stack.handle(), audience.clone(), terms).unwrap();
         Daemon { stack, audience, served: Some(served), directory }
     }
@@ -110,9 +117,24 @@ fn messages_are_written_as_the_document_says() {
         depth: Depth::Frame,
         filter: Filter { ports: vec![80], drops: true, ..Filter::default() },
         count: Some(10),
+        ..Tracing::default()
     });
     written(&trace.to_string());
     assert_eq!(trace.to_string().parse(), Ok(trace));
+    let capture = Request::Trace(Tracing {
+        encoding: Encoding::Pcapng,
+        synthesise: true,
+        snaplen: Some(96),
+        ..depth(Depth::Frame)
+    });
+    let capture: serde_json::Value = serde_json::from_str(&capture.to_string()).unwrap();
+    for (field, value) in capture.as_object().unwrap().iter().filter(|(field, _)| *field != "request") {
+        written(&format!("`{field}`"));
+        if let Some(value) = value.as_str() {
+            written(&format!("`{value}`"));
+        }
+    }
+    written(&Request::Enough.to_string());
     written(&Request::Stats.to_string());
     written(&Request::Sockets { details: true }.to_string());
     for (_, name) in Hold::ALL {
@@ -133,7 +155,8 @@ fn messages_are_written_as_the_document_says() {
     fields(&serde_json::to_string(daemon.client().hello()).unwrap());
     written(&Request::Limits.to_string());
     for message in [
-        Message::Tracing,
+        Message::Tracing { encoding: Encoding::Json },
+        Message::Part { packets: 40, bytes: 65210 },
         Message::End,
         Message::Dropped { records: 17 },
         Message::Error { error: "this is no request: expected value".into() },

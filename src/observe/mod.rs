@@ -19,7 +19,7 @@ mod provoked;
 mod rule;
 mod socket;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod time;
 mod trail;
 

@@ -23,8 +23,12 @@ const LONGEST_HEADER: u64 = 1 << 20;
 /// What the stack was made of.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Header {
-    /// The version of tapsock. Another one may do otherwise.
+    /// The version of tapsock and the commit it was built from, as `tapsock --version` prints them. Another one may do
+    /// otherwise.
     pub version: String,
+    /// The interface; empty where it had no name.
+    #[serde(default)]
+    pub interface: String,
     /// When the stack was made, since 1970.
     pub started: Duration,
     /// The largest packet of its link.
