@@ -4,6 +4,7 @@
 //! The engine drives it with a device and a clock; tests drive it in virtual time; both see the same machine.
 
 mod autoconf;
+mod calls;
 mod causes;
 mod follow;
 mod loopback;
