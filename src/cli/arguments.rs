@@ -233,7 +233,7 @@ pub struct OnStack {
 impl From<OnStack> for Whose {
     fn from(arguments: OnStack) -> Whose {
         match (arguments.attached, arguments.name) {
-            (Some(attached), _) => Whose::Own(attached.into()),
+            (Some(attached), _) => Whose::Own(Box::new(attached.into())),
             (None, Some(name)) => Whose::Daemon(name),
             (None, None) => Whose::Whoever,
         }

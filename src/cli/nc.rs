@@ -12,9 +12,11 @@ What to try, with tap0 as tap-up.sh makes it, and a daemon on it or none:
   nc -l 192.168.69.100 4950                     the host waits …
   echo hello | tapsock nc 192.168.69.100 4950   … and hears from 192.168.69.1
   tapsock nc -l 4950                            wait for the host's nc 192.168.69.1 4950
-  tapsock nc --probe 0 -vv -w 2 192.168.69.100 4951   without a daemon: see every packet of a call that nobody takes
+  tapsock nc -w 2 192.168.69.100 4951           a call that nobody takes; without a daemon, -vv
+                                                shows each packet, and else 'tapsock trace' does
 
-Through a daemon its packets are in 'tapsock trace'. Who takes nothing of what comes for 30 seconds is cut off there.
+By which stack: that of the daemon that --name names, or of the only one that runs; else by one of
+its own. Through a daemon, who takes nothing of what comes for 30 seconds is cut off.
 
 Exit codes: 0 when both directions have ended, 1 if nobody could be reached or the connection broke, 2 if something
 must be set right first, 130 after Ctrl-C.";
@@ -48,14 +50,14 @@ pub struct Nc {
     #[arg(short = 'w', long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=86_400))]
     pub timeout: Option<u64>,
 
-    /// Whose.
-    #[command(flatten)]
-    pub stack: OnStack,
-
     /// Say what happens: -v connections and calls; of a stack of its own -vv one line for each packet, -vvv all its layers.
     /// RUST_LOG, if it is set, wins
     #[arg(short, long, action = ArgAction::Count)]
     pub verbose: u8,
+
+    /// Whose.
+    #[command(flatten)]
+    pub stack: OnStack,
 }
 
 impl From<Nc> for (nc::Nc, Whose) {

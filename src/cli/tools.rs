@@ -10,8 +10,9 @@ use crate::errands::{self, Errand, Probe};
 use crate::tools::{Family, Whose, resolve};
 
 const EXIT_CODES: &str = "\
-Whose stack: that of the daemon that --name names, or of the one that runs. Without a daemon, or with one of the options
-of a stack of its own, that one; it needs a TAP that you may open, up and with an address on the host's side:
+By which stack: that of the daemon that --name names, or of the only one that runs. Without a
+daemon, or with an option of a stack of its own, by that one; it needs a TAP that you may open, up
+and with an address on the host's side:
   sudo ./scripts/tap-up.sh --user $USER
 
 Exit codes: 0 if the host answered, 1 if it did not or something broke, 2 if something must be set right first.";
@@ -196,7 +197,7 @@ mod tests {
         // What was not given is as it always is.
         let mut usual = Attachment::default();
         usual.config.probe = Duration::ZERO;
-        assert_eq!(own, usual);
+        assert_eq!(*own, usual);
         for option in ["--tap tap0", "--addr 10.0.0.2/8", "--gateway 10.0.0.1", "--limit sockets=9", "--loopback wire"]
         {
             assert!(matches!(whose(option), Whose::Own(_)), "{option}");

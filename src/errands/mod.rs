@@ -171,7 +171,11 @@ fn check_span(what: &str, span: Option<Duration>) -> Result<(), String> {
 }
 
 /// Checks a number that was given.
-fn check<T: PartialOrd + std::fmt::Display>(what: &str, value: T, range: RangeInclusive<T>) -> Result<(), String> {
+fn check<T: PartialOrd + Copy + std::fmt::Display>(
+    what: &str,
+    value: T,
+    range: RangeInclusive<T>,
+) -> Result<(), String> {
     match range.contains(&value) {
         true => Ok(()),
         false => Err(format!("{what} {value} is not from {} to {}", range.start(), range.end())),

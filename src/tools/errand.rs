@@ -16,7 +16,7 @@ use crate::errands::{self, Errand, Said};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Whose {
     /// One of its own.
-    Own(Attachment),
+    Own(Box<Attachment>),
     /// That of the daemon of this name.
     Daemon(String),
     /// That of the daemon, if one runs; else one of its own, as it is when nothing is chosen.
@@ -25,18 +25,18 @@ pub enum Whose {
 
 /// Who does it.
 pub(super) enum Found {
-    Own(Attachment),
-    Daemon(Client),
+    Own(Box<Attachment>),
+    Daemon(Box<Client>),
 }
 
 impl Whose {
     pub(super) fn find(self) -> Result<Found, Failure> {
         Ok(match self {
             Whose::Own(attachment) => Found::Own(attachment),
-            Whose::Daemon(name) => Found::Daemon(Client::connect(Some(&name))?),
+            Whose::Daemon(name) => Found::Daemon(Client::connect(Some(&name))?.into()),
             Whose::Whoever => match Client::lone()? {
-                Some(client) => Found::Daemon(client),
-                None => Found::Own(Attachment::default()),
+                Some(client) => Found::Daemon(client.into()),
+                None => Found::Own(Box::default()),
             },
         })
     }
@@ -50,7 +50,7 @@ impl Whose {
 pub fn run(errand: Errand, whose: Whose, out: &mut dyn Write) -> Result<Outcome, Failure> {
     match whose.find()? {
         Found::Own(attachment) => by_own_stack(errand, &attachment, out),
-        Found::Daemon(client) => by_daemon(errand, client, out),
+        Found::Daemon(mut client) => by_daemon(errand, &mut client, out),
     }
 }
 
@@ -82,7 +82,7 @@ fn write_line(line: &str, out: &mut dyn Write) -> io::Result<()> {
     writeln!(out, "{line}").and_then(|()| out.flush())
 }
 
-fn by_daemon(errand: Errand, mut client: Client, out: &mut dyn Write) -> Result<Outcome, Failure> {
+fn by_daemon(errand: Errand, client: &mut Client, out: &mut dyn Write) -> Result<Outcome, Failure> {
     signals::listen(client.speaker()?)?;
     client.begin(errand)?;
     loop {

@@ -65,7 +65,7 @@ pub fn run(nc: Nc, whose: Whose) -> Result<Ended, Failure> {
     let errand = nc.errand()?;
     match whose.find()? {
         Found::Own(attachment) => by_own_stack(nc, errand, &attachment),
-        Found::Daemon(client) => match until_signal(move || by_daemon(&nc, errand, client))? {
+        Found::Daemon(mut client) => match until_signal(move || by_daemon(&nc, errand, &mut client))? {
             Ok(outcome) => outcome.map(|_| Ended::Asked),
             // The daemon sees that this end is closed, and ends the call.
             Err(signal) => Ok(Ended::Interrupted(signal)),
@@ -114,7 +114,7 @@ async fn settle(stack: &Stack) {
     }
 }
 
-fn by_daemon(nc: &Nc, errand: Errand, mut client: Client) -> Result<Outcome, Failure> {
+fn by_daemon(nc: &Nc, errand: Errand, client: &mut Client) -> Result<Outcome, Failure> {
     let speaker = client.speaker()?;
     client.begin(errand)?;
     thread::spawn(move || {

@@ -150,7 +150,8 @@ fn a_megabyte_crosses_each_way_and_each_direction_ends_by_itself() {
             let mut printed = Vec::new();
             output.read_to_end(&mut printed).unwrap();
             assert!(printed == answer);
-            (typing.join().unwrap(), answering.join().unwrap());
+            typing.join().unwrap();
+            answering.join().unwrap();
             ended(child).well();
 
             // Now the host calls, and ends first: what is typed is still sent.
