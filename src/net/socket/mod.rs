@@ -294,6 +294,7 @@ impl Socket {
             }
             Outcome::UnixListener(queue) => {
                 self.set_pipe(Pipe::UnixAccepts(queue))?;
+                self.shut_what_was_shut();
             }
             _ => {}
         }
@@ -316,8 +317,12 @@ impl Socket {
     /// `NetworkDown` when the stack stops.
     pub fn accept(&self) -> io::Result<(Socket, SockAddr)> {
         if let Some(Pipe::UnixAccepts(queue)) = self.inner.pipe.get() {
-            let socket = self.wait_read(|context| queue.poll_accept(context))?;
-            return Ok(self.accepted_unix(socket));
+            let accepted = self.wait_read(|context| queue.poll_accept(context));
+            return match accepted {
+                // Linux: who does not wait is not told that nobody will come.
+                Err(Error::InvalidInput) if self.is_nonblocking() => Err(Error::WouldBlock.into()),
+                accepted => Ok(self.accepted_unix(accepted?)),
+            };
         }
         let queue = self.queue()?;
         let socket = self.wait_read(|context| queue.poll_accept(context))?;
@@ -487,6 +492,10 @@ impl Socket {
             Some(Pipe::Stream(pipe)) if self.inner.kind == Kind::Tcp && pipe.is_over() => {
                 Err(Error::NotConnected.into())
             }
+            _ if self.inner.unix.is_some() => {
+                self.shut_unix(how);
+                Ok(())
+            }
             Some(Pipe::Stream(pipe)) => {
                 if read {
                     pipe.shutdown_read();
@@ -511,14 +520,10 @@ impl Socket {
             // It does not listen any more, whoever waits to accept is told, and it may listen again.
             Some(Pipe::Accepts(queue)) if queue.is_shut() => Err(Error::NotConnected.into()),
             Some(Pipe::Accepts(queue)) if read => {
-                queue.shut_down();
+                queue.shut_down(false);
                 Ok(())
             }
             Some(Pipe::Accepts(_)) => Ok(()),
-            _ if self.inner.unix.is_some() => {
-                self.shut_unix(how);
-                Ok(())
-            }
             _ => Err(Error::NotConnected.into()),
         }
     }

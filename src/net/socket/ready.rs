@@ -30,10 +30,16 @@ impl Socket {
             Some(Pipe::Datagrams(pipe)) => pipe.readiness(),
             Some(Pipe::Accepts(queue)) if queue.is_shut() => UNCONNECTED,
             Some(Pipe::Accepts(queue)) => Readiness { readable: queue.is_ready(), ..Readiness::default() },
-            Some(Pipe::UnixAccepts(queue)) => Readiness { readable: queue.is_ready(), ..Readiness::default() },
+            Some(Pipe::UnixAccepts(queue)) => {
+                let readable = queue.is_ready();
+                self.inner.unix.as_ref().map(|unix| unix.listening(readable)).unwrap_or_default()
+            }
             Some(Pipe::SeqPacket(pipe)) => pipe.readiness(),
             Some(Pipe::Letters(letters)) => letters.readiness(),
-            None => UNCONNECTED,
+            None => {
+                let is_shut = self.inner.unix.as_ref().is_some_and(|unix| unix.is_reading_shut());
+                Readiness { readable: is_shut, ..UNCONNECTED }
+            }
         }
     }
 
@@ -76,9 +82,13 @@ impl Socket {
     /// It listens or connects: those who watch it look again.
     pub(super) fn set_pipe(&self, pipe: Pipe) -> io::Result<()> {
         self.inner.pipe.set(pipe).map_err(|_| crate::error::Error::InvalidInput)?;
+        self.wake_watchers();
+        Ok(())
+    }
+
+    pub(super) fn wake_watchers(&self) {
         let watchers = std::mem::take(&mut *lock(&self.inner.watchers));
         watchers.into_iter().for_each(Waker::wake);
-        Ok(())
     }
 }
 

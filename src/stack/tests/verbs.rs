@@ -133,7 +133,7 @@ fn what_a_program_closes_is_closed_for_its_next_call() {
         drop(net.bind_a(at("0.0.0.0", 80)));
     }
     let listener = net.listen_a(at("0.0.0.0", 80), 16);
-    listener.queue.shut_down();
+    listener.queue.shut_down(false);
     let connect = net.call_a(Verb::OpenStream { local: None, remote: at("127.0.0.1", 80) });
     assert_eq!(connect.map(|_| ()), Err(Error::ConnectionRefused));
 }
