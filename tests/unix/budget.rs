@@ -153,15 +153,15 @@ twins! {
     }
 
     fn who_turns_to_another_peer_gives_the_earlier_one_its_budget_back(world: &World) {
-        let [a, b] = [world.path("a"), world.path("b")];
-        let (first, second) = (world.bound(DGRAM, &a), world.bound(DGRAM, &b));
+        let [a, b, c] = [world.path("a"), world.path("b"), world.path("c")];
+        let (first, second, _third) = (world.bound(DGRAM, &a), world.bound(DGRAM, &b), world.bound(DGRAM, &c));
         first.connect(&b).unwrap();
         second.connect(&a).unwrap();
         second.set_send_buffer_size(0).unwrap();
         fill(&second, 1);
         assert!(!second.readiness().writable);
         // What had come from the second is forgotten.
-        first.connect(&a).unwrap();
+        first.connect(&c).unwrap();
         assert!(second.readiness().writable);
     }
 

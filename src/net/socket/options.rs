@@ -405,7 +405,7 @@ impl Socket {
             Some(Pipe::Datagrams(pipe)) => pipe.take_error(),
             Some(Pipe::SeqPacket(pipe)) => pipe.take_error(),
             Some(Pipe::Letters(letters)) => letters.mailbox.take_error(),
-            Some(Pipe::Accepts(_) | Pipe::UnixAccepts(_)) | None => Ok(()),
+            Some(Pipe::UnixAccepts(_)) | None => Ok(()),
         };
         Ok(error.err().map(io::Error::from))
     }

@@ -24,12 +24,15 @@ impl Socket {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn readiness(&self) -> Readiness {
+        match self.inner.accepts.get() {
+            Some(queue) if queue.is_shut() => return UNCONNECTED,
+            Some(queue) => return Readiness { readable: queue.is_ready(), ..Readiness::default() },
+            None => {}
+        }
         match self.inner.pipe.get() {
             Some(Pipe::Stream(_)) if self.has_failed() => UNCONNECTED,
             Some(Pipe::Stream(pipe)) => pipe.readiness(),
             Some(Pipe::Datagrams(pipe)) => pipe.readiness(),
-            Some(Pipe::Accepts(queue)) if queue.is_shut() => UNCONNECTED,
-            Some(Pipe::Accepts(queue)) => Readiness { readable: queue.is_ready(), ..Readiness::default() },
             Some(Pipe::UnixAccepts(queue)) => {
                 let readable = queue.is_ready();
                 self.inner.unix.as_ref().map(|unix| unix.listening(readable)).unwrap_or_default()
@@ -62,6 +65,9 @@ impl Socket {
 
     /// The next time that something happens to what `interest` names, `waker` is woken.
     pub(in crate::net) fn watch(&self, waker: &Waker, interest: Interest) {
+        if let Some(queue) = self.inner.accepts.get() {
+            return queue.watch(waker);
+        }
         if self.inner.pipe.get().is_none() {
             let mut watchers = lock(&self.inner.watchers);
             if !watchers.iter().any(|watcher| watcher.will_wake(waker)) {
@@ -71,7 +77,6 @@ impl Socket {
         match self.inner.pipe.get() {
             Some(Pipe::Stream(pipe)) => pipe.watch(waker, interest),
             Some(Pipe::Datagrams(pipe)) => pipe.watch(waker, interest),
-            Some(Pipe::Accepts(queue)) => queue.watch(waker),
             Some(Pipe::UnixAccepts(queue)) => queue.watch(waker),
             Some(Pipe::SeqPacket(pipe)) => pipe.watch(waker, interest),
             Some(Pipe::Letters(letters)) => letters.watch(waker, interest),
