@@ -57,7 +57,8 @@ impl<T> Accepts<T> {
     /// An empty queue. How many may wait is the stack's business.
     pub fn new(bell: Bell) -> (Accepts<T>, AcceptEnd<T>) {
         let (witness, bell) = (bell.witness(), Arc::new(bell));
-        let queue = Mutex::new(Queue { waiting: VecDeque::new(), closed: false, shut: false, keeps: false, dropped: false });
+        let queue =
+            Mutex::new(Queue { waiting: VecDeque::new(), closed: false, shut: false, keeps: false, dropped: false });
         let shared = Arc::new(Shared {
             queue,
             acceptors: Waiters::default(),

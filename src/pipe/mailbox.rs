@@ -60,6 +60,9 @@ impl<A> Shared<A> {
     }
 
     fn take_error(&self) -> Result<()> {
+        if self.error.load(Ordering::Acquire) == 0 {
+            return Ok(());
+        }
         match self.error.swap(0, Ordering::AcqRel) {
             0 => Ok(()),
             errno => Err(Error::from_errno(errno).unwrap_or(Error::ConnectionReset)),

@@ -388,8 +388,7 @@ impl Socket {
         is_nonblocking: bool,
     ) -> Result<usize> {
         let sent = peer.and_then(|peer| self.try_send_message(buffers, peer, local, is_nonblocking));
-        let is_refused =
-            matches!(sent, Err(Error::DestinationRequired | Error::InvalidInput | Error::MessageTooLong));
+        let is_refused = matches!(sent, Err(Error::DestinationRequired | Error::InvalidInput | Error::MessageTooLong));
         if is_refused
             && self.inner.kind == Kind::Udp
             && let Ok(local) = self.local_addr()
