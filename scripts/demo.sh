@@ -19,67 +19,16 @@ here=${script%/*}
 . "$here/lib/rust.sh"
 # shellcheck source-path=SCRIPTDIR source=lib/namespace.sh
 . "$here/lib/namespace.sh"
+# shellcheck source-path=SCRIPTDIR source=lib/lab.sh
+. "$here/lib/lab.sh"
 
-tapsock=''
-while [ $# -gt 0 ]; do
-  case $1 in
-    --bin)
-      if [ $# -lt 2 ] || [ ! -x "$2" ]; then refuse "--bin needs a tapsock that can be run"; fi
-      tapsock=$(realpath "$2")
-      shift 2
-      ;;
-    -h | --help) help ;;
-    *) refuse "'$1' is not an option; see --help" ;;
-  esac
-done
-
-# Outside: what needs the machine's own network and the person's own rights.
-if ! in_namespace; then
-  need ip ping curl unshare
-  if [ -z "$tapsock" ]; then
-    need_rust
-    say "Building tapsock"
-    tapsock=$(build "$here/.." tapsock)
-  fi
-  # shellcheck disable=SC2034 # enter_namespace says it
-  AS_ROOT="sudo $script --bin $tapsock"
-  enter_namespace "$script" --bin "$tapsock"
-fi
-
-# Inside: nobody else's network.
-work=$(mktemp -d)
-daemon=''
-clean_up() {
-  [ -z "$daemon" ] || kill -KILL "$daemon" 2>/dev/null || true
-  rm -r "$work"
-}
-trap clean_up EXIT
-trap 'exit 130' INT TERM
-# The log says more about a failure than any guess.
-broken() {
-  [ ! -s "$work/log" ] || { say "The end of the daemon's log:"; tail -n 20 "$work/log"; } >&2
-  fail "$*"
-}
-title() { printf '\n── %s\n\n' "$*"; }
-# await SECONDS COMMAND…: until COMMAND succeeds.
-await() {
-  local tries=$(($1 * 20))
-  shift
-  until "$@"; do
-    tries=$((tries - 1))
-    [ $tries -gt 0 ] || return 1
-    kill -0 "$daemon" 2>/dev/null || return 1
-    sleep 0.05
-  done
-}
+lab "ping curl" build_tapsock "$@"
 
 title "A private network: the kernel's end of a cable, tap0"
 "$here/tap-up.sh"
 
 title "The other end: tapsock daemon -vvv"
-env -u RUST_LOG "$tapsock" daemon -vvv >"$work/out" 2>"$work/log" &
-daemon=$!
-await 15 grep -qsx ready "$work/out" || broken "the daemon did not become ready"
+start_daemon -vvv
 say "It says: $(cat "$work/out"). It has 192.168.69.1 and fd69::1, and the kernel knows nothing of them."
 
 title "The host pings it"
@@ -120,12 +69,6 @@ grep -q '\[[^]]*F' "$work/connection" || broken "the trace of $id has no FIN"
 
 title "The end"
 lines=$(wc -l <"$work/log")
-kill -INT "$daemon"
-gone() { ! kill -0 "$daemon" 2>/dev/null; }
-await 10 gone || gone || broken "the daemon did not end on SIGINT"
-code=0
-wait "$daemon" || code=$?
-daemon=''
+end_daemon
 tail -n "+$((lines + 1))" "$work/log"
-[ $code = 0 ] || broken "the daemon ended with exit code $code"
 say "The daemon is gone, and the private network goes with this script."

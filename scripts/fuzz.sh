@@ -1,10 +1,11 @@
 #!/usr/bin/env bash
 # Gives the stack hostile traffic for a while, with every check on. See fuzz/README.md.
 #
-#   ./scripts/fuzz.sh MINUTES [TARGET]
+#   ./scripts/fuzz.sh [--seed N] MINUTES [TARGET]
 #
-#   MINUTES   how long, such as 20 or 0.5
-#   TARGET    frames: raw frames; structured: actions that reach deep. Default: both at once
+#   MINUTES    how long, such as 20 or 0.5
+#   TARGET     frames: raw frames; structured: actions that reach deep. Default: both at once
+#   --seed N   the same inputs again, with the same corpus: what was found is found again. Default: chance
 #
 # Prints how many inputs were run and what was found. Ends with 0 if nothing was, with 1 if something was: its input
 # stays in fuzz/artifacts/. What was learned stays in fuzz/corpus/ for the next time; git sees neither.
@@ -19,6 +20,12 @@ here=${script%/*}
 # shellcheck source-path=SCRIPTDIR source=lib/rust.sh
 . "$here/lib/rust.sh"
 
+seed=0 # libFuzzer's word for chance
+if [ "${1:-}" = --seed ]; then
+  [[ ${2:-} =~ ^[1-9][0-9]{0,8}$ ]] || refuse "'${2:-}' is not a seed; write a number such as: --seed 7"
+  seed=$2
+  shift 2
+fi
 case ${1:-} in
   -h | --help) help ;;
   '') refuse "say how many minutes: $0 20" ;;
@@ -65,8 +72,8 @@ export MALLOC_TRIM_THRESHOLD_=268435456 MALLOC_MMAP_THRESHOLD_=268435456
 for target in "${targets[@]}"; do
   mkdir -p "fuzz/corpus/$target" "fuzz/artifacts/$target"
   "$binaries/$target" "fuzz/corpus/$target" "fuzz/seeds/$target" -artifact_prefix="fuzz/artifacts/$target/" \
-    -max_total_time="$seconds" -max_len=4096 -len_control=30 -timeout=10 -rss_limit_mb=1024 -print_final_stats=1 \
-    -verbosity=1 >"$work/$target" 2>&1 &
+    -seed="$seed" -max_total_time="$seconds" -max_len=4096 -len_control=30 -timeout=10 \
+    -rss_limit_mb=1024 -print_final_stats=1 -verbosity=1 >"$work/$target" 2>&1 &
   running+=($!)
 done
 say "Fuzzing ${targets[*]} for $seconds s"

@@ -18,58 +18,11 @@ here=${script%/*}
 . "$here/lib/rust.sh"
 # shellcheck source-path=SCRIPTDIR source=lib/namespace.sh
 . "$here/lib/namespace.sh"
+# shellcheck source-path=SCRIPTDIR source=lib/lab.sh
+. "$here/lib/lab.sh"
 
-tapsock=''
-while [ $# -gt 0 ]; do
-  case $1 in
-    --bin)
-      if [ $# -lt 2 ] || [ ! -x "$2" ]; then refuse "--bin needs a tapsock that can be run"; fi
-      tapsock=$(realpath "$2")
-      shift 2
-      ;;
-    -h | --help) help ;;
-    *) refuse "'$1' is not an option; see --help" ;;
-  esac
-done
+lab "nc nft curl" build_tapsock "$@"
 
-# Outside: what needs the machine's own network and the person's own rights.
-if ! in_namespace; then
-  need ip nc nft curl unshare
-  if [ -z "$tapsock" ]; then
-    need_rust
-    say "Building tapsock"
-    tapsock=$(build "$here/.." tapsock)
-  fi
-  # shellcheck disable=SC2034 # enter_namespace says it
-  AS_ROOT="sudo $script --bin $tapsock"
-  enter_namespace "$script" --bin "$tapsock"
-fi
-
-# Inside: nobody else's network.
-work=$(mktemp -d)
-daemon=''
-clean_up() {
-  [ -z "$daemon" ] || kill -KILL "$daemon" 2>/dev/null || true
-  rm -r "$work"
-}
-trap clean_up EXIT
-trap 'exit 130' INT TERM
-title() { printf '\n── %s\n\n' "$*"; }
-# The log says more about a failure than any guess.
-broken() {
-  [ ! -s "$work/log" ] || { say "The end of the daemon's log:"; tail -n 20 "$work/log"; } >&2
-  fail "$*"
-}
-# await SECONDS COMMAND…: until COMMAND succeeds.
-await() {
-  local tries=$(($1 * 20))
-  shift
-  until "$@"; do
-    tries=$((tries - 1))
-    [ $tries -gt 0 ] || return 1
-    sleep 0.05
-  done
-}
 # shown ARGUMENTS…: tapsock, as a person would type it, with what it says.
 shown() {
   printf '$ tapsock %s\n' "$*"
@@ -98,9 +51,7 @@ watched() {
 is_watching() { grep -q watching "$work/attached"; }
 
 "$here/tap-up.sh" >/dev/null
-env -u RUST_LOG "$tapsock" daemon --probe 0 >"$work/out" 2>"$work/log" &
-daemon=$!
-await 15 grep -qsx ready "$work/out" || broken "the daemon did not become ready"
+start_daemon --probe 0
 # Who is where is not what these pictures are about.
 curl -s --noproxy '*' -o /dev/null http://192.168.69.1/ || broken "curl did not get the page"
 
@@ -128,6 +79,20 @@ title "Why: a port that nobody has"
 watched --host 192.168.69.1 --port 81 -- curl -s --noproxy '*' http://192.168.69.1:81/
 shown why tcp.rst.closed-port
 
+title "Failed, and why: the peer goes away in the middle"
+watched --depth segment --port 19 -- bash -c 'head -c 1000 </dev/tcp/192.168.69.1/19' >/dev/null
+say '$ tapsock trace --depth segment --port 19 &'
+say "\$ head -c 1000 </dev/tcp/192.168.69.1/19"
+line=$(grep -m 1 ' read: E' "$work/trace") || broken "no read has failed"
+story=$line
+# What caused it, what caused that, and so on.
+for _ in 1 2 3 4 5; do
+  number=$(grep -o '← @[0-9]*' <<<"$line" | grep -o '@.*') || break
+  line=$(grep -m 1 " $number " "$work/trace") || break
+  story=$line$'\n'$story
+done
+say "$story"
+
 title "A file for Wireshark, and one of its packets explained"
 cd "$work"
 watched -w curl.pcapng --port 80 -- curl -s --noproxy '*' http://192.168.69.1/
@@ -143,6 +108,4 @@ shown ss -t -i dport = "$(grep -o '192\.168\.69\.100:[0-9]* accepted' "$work/log
 kill $nc 2>/dev/null || true
 wait $nc 2>/dev/null || true
 
-kill -INT "$daemon"
-wait "$daemon" || true
-daemon=''
+end_daemon

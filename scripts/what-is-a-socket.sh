@@ -18,44 +18,15 @@ here=${script%/*}
 . "$here/lib/rust.sh"
 # shellcheck source-path=SCRIPTDIR source=lib/namespace.sh
 . "$here/lib/namespace.sh"
+# shellcheck source-path=SCRIPTDIR source=lib/lab.sh
+. "$here/lib/lab.sh"
 
-tapsock=''
-while [ $# -gt 0 ]; do
-  case $1 in
-    --bin)
-      if [ $# -lt 2 ] || [ ! -x "$2" ]; then refuse "--bin needs a tapsock that can be run"; fi
-      tapsock=$(realpath "$2")
-      shift 2
-      ;;
-    -h | --help) help ;;
-    *) refuse "'$1' is not an option; see --help" ;;
-  esac
-done
-
-# Outside: what needs the machine's own network and the person's own rights.
-if ! in_namespace; then
-  need ip nc ping unshare
-  if [ -z "$tapsock" ]; then
-    need_rust
-    say "Building tapsock and its examples"
-    tapsock=$(build "$here/.." tapsock)
-    (cd "$here/.." && cargo build --release --locked --quiet --examples) || fail "the examples do not build; see above"
-  fi
-  # shellcheck disable=SC2034 # enter_namespace says it
-  AS_ROOT="sudo $script --bin $tapsock"
-  enter_namespace "$script" --bin "$tapsock"
-fi
-
-# Inside: nobody else's network.
-work=$(mktemp -d)
-daemon=''
-clean_up() {
-  [ -z "$daemon" ] || kill -KILL "$daemon" 2>/dev/null || true
-  rm -r "$work"
+build_with_examples() {
+  (cd "$here/.." && cargo build --release --locked --quiet --examples) || fail "the examples do not build; see above"
+  build_tapsock
 }
-trap clean_up EXIT
-trap 'exit 130' INT TERM
-title() { printf '\n── %s\n\n' "$*"; }
+lab "nc ping" build_with_examples "$@"
+
 # shown COMMAND…: as a person would type it, with what it says.
 shown() {
   printf '$ %s\n' "$*"
@@ -84,13 +55,7 @@ wait $nc
 shown "cmp $script $work/copy && echo the same"
 
 title "Many programs, one network"
-env -u RUST_LOG "$tapsock" daemon -vv --probe 0 >"$work/out" 2>"$work/log" &
-daemon=$!
-for _ in $(seq 100); do
-  if grep -qsx ready "$work/out"; then break; fi
-  sleep 0.05
-done
-grep -qsx ready "$work/out" || fail "the daemon did not become ready"
+start_daemon -vv --probe 0
 grep -E 'listens|bound' "$work/log" || true
 lines=$(wc -l <"$work/log")
 shown "echo hello | nc -N 192.168.69.1 7"
@@ -99,10 +64,15 @@ shown "nc -w 2 192.168.69.1 13"
 shown "nc -z -v 192.168.69.1 81"
 shown "ping -c 1 192.168.69.1 | head -n 2"
 sleep 0.3
-tail -n "+$((lines + 1))" "$work/log" | grep -vE ' (arp|icmp6) |ff02::'
-kill -INT "$daemon"
-wait "$daemon" || true
-daemon=''
+tail -n "+$((lines + 1))" "$work/log" | grep -vE ' (arp|icmp6) |ff02::' >"$work/seen"
+say "What became of sockets, and each packet:"
+grep -E ' (info|warn) | debug +(in|out|lo) ' "$work/seen"
+clock=$(grep -oE 'tcp#[0-9]+ 192\.168\.69\.1:13 ' "$work/seen" | head -n 1 | cut -d ' ' -f 1)
+say "And what the service at door 13 called meanwhile:"
+listener=$(grep -oE "$clock .* accepted by tcp#[0-9]+" "$work/seen" | grep -oE 'tcp#[0-9]+$')
+# Neither its packets, nor its states, nor what became of the socket.
+grep -E " $clock | $listener accept\$" "$work/seen" | grep -vE ' info | debug +(in|out|lo) |⇒|timer:|can be read'
+end_daemon
 
 title "Between two programs of this machine"
 tapsock "bench loopback --runs 3 --span 50"

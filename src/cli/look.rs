@@ -183,7 +183,7 @@ pub struct Trace {
     #[arg(long)]
     pub drops: bool,
 
-    /// End after so many records
+    /// End after so many records; if nothing but a file is written, packets
     #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     pub count: Option<u64>,
 
@@ -203,6 +203,11 @@ pub struct Trace {
     /// above, nothing else is written
     #[arg(short, long = "write", value_name = "FILE.pcapng")]
     pub write: Option<PathBuf>,
+
+    /// Write so many bytes of each packet at most. Less to write, and nothing can be told of the checksums of what is cut
+    #[arg(short, long, value_name = "BYTES", requires = "write", conflicts_with_all = ["json", "tree", "ladder"],
+          value_parser = clap::value_parser!(u32).range(1..))]
+    pub snaplen: Option<u32>,
 
     /// Write made-up packets, marked as such, for what went by the fast loopback and had none
     #[arg(long, requires = "write")]
@@ -279,11 +284,12 @@ impl From<Trace> for trace::Trace {
             (_, _, true) => Some(Form::Ladder),
             _ => arguments.write.is_none().then_some(Form::Lines),
         };
+        let snaplen = arguments.snaplen.and_then(|bytes| usize::try_from(bytes).ok());
         // A diagram is made of frames, and so is a file.
         let depth = if arguments.ladder || arguments.write.is_some() { depth.max(Depth::Frame) } else { depth };
         trace::Trace {
             name: looked.name,
-            tracing: Tracing { depth, filter, count },
+            tracing: Tracing { depth, filter, count, snaplen, ..Tracing::default() },
             form,
             colour: form != Some(Form::Json) && has_colours(),
             file: arguments.write,
@@ -357,9 +363,12 @@ mod tests {
         let form = |line: &str| trace(line).unwrap().form;
         assert_eq!([form(""), form("--tree"), form("-w x")], [Some(Form::Lines), Some(Form::Tree), None]);
         assert_eq!(trace("--depth call --ladder").unwrap().tracing.depth, Depth::Frame);
+        assert_eq!(trace("-w x -s 96").unwrap().tracing.snaplen, Some(96));
         for (mistake, sentence) in [
             ("--json --tree", "cannot be used with"),
             ("--synthesise-loopback", "--write"),
+            ("-s 96", "--write"),
+            ("-w x -s 96 --json", "cannot be used with"),
             ("--json --depth all", "there are life, call"),
             ("--json --proto ftp", "there is no protocol 'ftp'"),
             ("--json --socket tcp3", "write it like tcp#3"),

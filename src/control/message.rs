@@ -35,9 +35,11 @@ pub enum Request {
     Stats,
     /// Every bound of the stack. The answer is [`Message::Limits`].
     Limits,
-    /// What happens from now on: [`Message::Record`] after [`Message::Record`], until `count` have come or the client
-    /// closes. The answer begins with [`Message::Tracing`].
+    /// What happens from now on: [`Message::Record`] after [`Message::Record`], or [`Message::Part`] after part, until
+    /// `count` have come or the client has enough. The answer begins with [`Message::Tracing`].
     Trace(Tracing),
+    /// Enough of that. What has happened so far is still told, and then [`Message::End`]. Beside a trace it means nothing.
+    Enough,
 }
 
 /// What a client wants to be told.
@@ -48,9 +50,35 @@ pub struct Tracing {
     /// Of what.
     #[serde(default)]
     pub filter: Filter,
-    /// How many records at most; then [`Message::End`] follows.
+    /// How many records at most, or packets; then [`Message::End`] follows.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub count: Option<u64>,
+    /// In which form.
+    #[serde(default, skip_serializing_if = "Encoding::is_json")]
+    pub encoding: Encoding,
+    /// In a file: what is made up for bytes that had no packet, too.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub synthesise: bool,
+    /// In a file: so many bytes of a packet at most. `None`: all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub snaplen: Option<usize>,
+}
+
+/// In which form a client is told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Encoding {
+    /// A [`Message::Record`] for each event.
+    #[default]
+    Json,
+    /// Packets only, as a pcapng file that comes in parts ([`Message::Part`]).
+    Pcapng,
+}
+
+impl Encoding {
+    fn is_json(&self) -> bool {
+        *self == Encoding::Json
+    }
 }
 
 /// What a daemon says: one line.
@@ -69,9 +97,20 @@ pub enum Message<'a> {
         limits: Vec<Bound>,
     },
     /// From here on everything that happens is told.
-    Tracing,
+    Tracing {
+        /// In this form. A daemon of an earlier version knows one only, whatever it is asked for.
+        #[serde(default, skip_serializing_if = "Encoding::is_json")]
+        encoding: Encoding,
+    },
     /// Something happened.
     Record(Record<'a>),
+    /// What follows this line is no line: the file goes on.
+    Part {
+        /// By so many packets,
+        packets: u64,
+        /// in so many bytes. The next line begins behind them.
+        bytes: usize,
+    },
     /// Here, between the record before and the one after, so many are missing: the client did not read them in time.
     Dropped {
         /// How many.

@@ -7,6 +7,7 @@
 //! - [`Request`], [`Message`]: what is asked and what is answered.
 //! - [`Filter`]: which events a client wants to be told.
 //! - [`Place`]: where the socket is, and who may have it.
+//! - [`Packer`]: what makes a file of records, for clients that want packets in one.
 //! - [`Fanout`], [`Audience`]: one observer that tells the log and everybody who watches.
 //! - [`serve`]: the daemon's end.
 //! - [`Client`]: the other end.
@@ -18,18 +19,21 @@ mod filter;
 mod listed;
 mod message;
 mod packet;
+mod part;
 mod place;
 mod queue;
 mod server;
 mod session;
+mod tell;
 #[cfg(test)]
 mod tests;
 
 pub use audience::{Audience, Fanout};
-pub use client::{Client, Unanswered};
+pub use client::{Client, Heard, Stopper, Unanswered};
 pub use counted::{Counted, Rounds, Tally};
 pub use filter::{Filter, Kind};
 pub use listed::{Details, Family, Listed, Network, Pending};
-pub use message::{BadRequest, Bound, Hello, Message, PROTOCOL, Request, Tracing};
+pub use message::{BadRequest, Bound, Encoding, Hello, Message, PROTOCOL, Request, Tracing};
+pub use part::{Pack, Packer};
 pub use place::{Place, Taken, Unavailable};
 pub use server::{Served, Terms, serve};

@@ -12,7 +12,7 @@ use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
 use super::session::Session;
-use super::{Audience, Hello, PROTOCOL, Taken};
+use super::{Audience, Hello, PROTOCOL, Pack, Taken};
 use crate::config::Limits;
 use crate::engine::Handle;
 
@@ -33,6 +33,8 @@ pub struct Terms {
     pub limits: Limits,
     /// A client that takes nothing for so long is cut off.
     pub patience: Duration,
+    /// How packets become a file.
+    pub pack: Pack,
 }
 
 /// A control socket that is served. Dropping it ends that and removes the socket.

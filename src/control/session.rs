@@ -1,6 +1,7 @@
 //! One client of the control socket.
 
 use std::io;
+use std::mem;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,9 +11,10 @@ use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::time::{sleep, timeout};
 
 use super::filter::Sieve;
-use super::queue::{Queue, Told};
+use super::queue::{Batch, Queue};
 use super::server::Shared;
-use super::{Bound, Counted, Listed, Message, Request, Tracing};
+use super::tell::Teller;
+use super::{Bound, Counted, Encoding, Listed, Message, Request, Tracing};
 use crate::engine::{Address, Page};
 
 /// The longest request.
@@ -67,26 +69,39 @@ impl Session {
 }
 
 /// What goes to the client.
-struct Out {
+pub(super) struct Out {
     writer: OwnedWriteHalf,
     patience: Duration,
     batch: Vec<u8>,
 }
 
 impl Out {
-    async fn say(&mut self, message: &Message<'_>) -> io::Result<()> {
+    pub(super) async fn say(&mut self, message: &Message<'_>) -> io::Result<()> {
         add(&mut self.batch, message);
         if self.batch.len() >= BATCH { self.flush().await } else { Ok(()) }
     }
 
     /// Writes what was said. A client that takes nothing for too long is cut off.
     async fn flush(&mut self) -> io::Result<()> {
-        let mut rest = &self.batch[..];
+        let said = mem::take(&mut self.batch);
+        self.write(&said).await?;
+        self.batch = said;
+        self.batch.clear();
+        Ok(())
+    }
+
+    /// Says something with bytes behind it.
+    pub(super) async fn say_with(&mut self, message: &Message<'_>, bytes: &[u8]) -> io::Result<()> {
+        add(&mut self.batch, message);
+        self.flush().await?;
+        self.write(bytes).await
+    }
+
+    async fn write(&mut self, mut rest: &[u8]) -> io::Result<()> {
         while !rest.is_empty() {
             let written = timeout(self.patience, self.writer.write(rest)).await??;
             rest = &rest[written..];
         }
-        self.batch.clear();
         Ok(())
     }
 
@@ -161,6 +176,8 @@ impl Conversation {
                 self.out.say(&Message::Limits { limits }).await
             }
             Request::Trace(tracing) => self.trace(tracing).await,
+            // It has ended already.
+            Request::Enough => Ok(()),
         }
     }
 
@@ -193,39 +210,58 @@ impl Conversation {
 
     /// Tells what happens until it was enough, or the client says something else.
     async fn trace(&mut self, tracing: Tracing) -> io::Result<()> {
-        let Tracing { depth, filter, count } = tracing;
-        if let Err(error) = filter.validate() {
+        if let Err(error) = tracing.filter.validate() {
             return self.out.say(&Message::Error { error }).await;
         }
-        let mut sieve = Sieve::new(filter);
+        let terms = &self.shared.terms;
+        let (mut sieve, queue) = (Sieve::new(tracing.filter.clone()), Queue::new(terms.limits.control_queue));
+        let (queue, mut teller) = match tracing.encoding {
+            Encoding::Json => (queue.up_to(tracing.count), Teller::Lines),
+            Encoding::Pcapng => {
+                if !tracing.synthesise {
+                    // What is made up is made of everything else.
+                    sieve = sieve.only_packets();
+                }
+                let packer = (terms.pack)(&self.shared.hello, &tracing)?;
+                (queue.snap(tracing.snaplen), Teller::parts(packer, tracing.count))
+            }
+        };
         self.introduce(&mut sieve).await;
-        let queue = Queue::new(self.shared.terms.limits.control_queue, count);
-        let watching = self.shared.audience.sit(depth, sieve, queue);
+        let watching = self.shared.audience.sit(tracing.depth, sieve, queue);
         let queue = Arc::clone(&watching.queue);
         // An engine that sleeps looks who watches when it wakes.
         self.shared.handle.wake();
-        self.out.say(&Message::Tracing).await?;
+        self.out.say(&Message::Tracing { encoding: tracing.encoding }).await?;
+        teller.finish(&mut self.out).await?;
         self.out.flush().await?;
+        let (mut batch, mut is_enough) = (Batch::default(), false);
         loop {
-            let told = tokio::select! {
+            let is_more = tokio::select! {
                 biased;
-                told = queue.take() => told,
-                is_closed = wait_for_client(&mut self.reader, &mut self.is_over, &self.out) => {
+                is_closed = wait_for_client(&mut self.reader, &mut self.is_over, &self.out), if !is_enough => {
                     if is_closed {
                         return Ok(());
                     }
-                    break;
+                    // What has happened before is told.
+                    (is_enough, _) = (true, queue.close());
+                    continue;
                 }
+                is_more = queue.take(&mut batch) => is_more,
             };
-            let Some(told) = told else { break };
-            for told in told {
-                match told {
-                    Told::Record(record) => self.out.say(&Message::Record(record)).await?,
-                    Told::Dropped(records) => self.out.say(&Message::Dropped { records }).await?,
-                }
+            if !is_more {
+                break;
             }
+            for told in batch.drain() {
+                teller.tell(told, &mut self.out).await?;
+            }
+            teller.finish(&mut self.out).await?;
             self.out.flush().await?;
-            sleep(GATHER).await;
+            if teller.is_done() {
+                break;
+            }
+            if !is_enough {
+                sleep(GATHER).await;
+            }
         }
         drop(watching);
         self.shared.handle.wake();

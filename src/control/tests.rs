@@ -1,5 +1,7 @@
 //! A stack without a link, its control socket, and clients of every manner.
 
+mod capture;
+
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::Shutdown;
 use std::os::unix::net::UnixStream;
@@ -27,14 +29,19 @@ struct Daemon {
 
 impl Daemon {
     fn start(limits: Limits, patience: Duration) -> Daemon {
+        Daemon::with(Loopback::Wire, limits, patience)
+    }
+
+    fn with(loopback: Loopback, limits: Limits, patience: Duration) -> Daemon {
         let directory = tempfile::tempdir().unwrap();
         let audience = Audience::default();
         let observer = Fanout::new(Box::new(NoObserver), audience.clone());
-        let config = Config { loopback: Loopback::Wire, limits: limits.clone(), ..Config::default() };
+        let config = Config { loopback, limits: limits.clone(), ..Config::default() };
         let stack = Stack::builder().config(config).observer(Box::new(observer)).loopback_only().unwrap();
         let path = directory.path().join("control.sock");
         let taken = Place::of(path.to_str().unwrap()).unwrap().take().unwrap();
-        let terms = Terms { name: "test".into(), interface: "none".into(), limits, patience };
+        let terms =
+            Terms { name: "test".into(), interface: "none".into(), limits, patience, pack: crate::daemon::pack };
         let served = serve(taken, stack.handle(), audience.clone(), terms).unwrap();
         Daemon { stack, audience, served: Some(served), directory }
     }
@@ -110,9 +117,24 @@ fn messages_are_written_as_the_document_says() {
         depth: Depth::Frame,
         filter: Filter { ports: vec![80], drops: true, ..Filter::default() },
         count: Some(10),
+        ..Tracing::default()
     });
     written(&trace.to_string());
     assert_eq!(trace.to_string().parse(), Ok(trace));
+    let capture = Request::Trace(Tracing {
+        encoding: Encoding::Pcapng,
+        synthesise: true,
+        snaplen: Some(96),
+        ..depth(Depth::Frame)
+    });
+    let capture: serde_json::Value = serde_json::from_str(&capture.to_string()).unwrap();
+    for (field, value) in capture.as_object().unwrap().iter().filter(|(field, _)| *field != "request") {
+        written(&format!("`{field}`"));
+        if let Some(value) = value.as_str() {
+            written(&format!("`{value}`"));
+        }
+    }
+    written(&Request::Enough.to_string());
     written(&Request::Stats.to_string());
     written(&Request::Sockets { details: true }.to_string());
     for (_, name) in Hold::ALL {
@@ -133,7 +155,8 @@ fn messages_are_written_as_the_document_says() {
     fields(&serde_json::to_string(daemon.client().hello()).unwrap());
     written(&Request::Limits.to_string());
     for message in [
-        Message::Tracing,
+        Message::Tracing { encoding: Encoding::Json },
+        Message::Part { packets: 40, bytes: 65210 },
         Message::End,
         Message::Dropped { records: 17 },
         Message::Error { error: "this is no request: expected value".into() },
@@ -373,21 +396,50 @@ fn lists_of_a_filter_must_all_fit_and_one_entry_of_each_is_enough() {
 fn events_without_an_address_belong_to_the_socket_whose_addresses_have_fitted() {
     let state = |socket| Event::State { socket, from: TcpState::Established, to: TcpState::CloseWait };
     let closed = |socket| Event::Closed { socket, how: Close::ByPeer, summary: Summary::default() };
+    let refused = |socket| Event::Return {
+        socket: Some(socket),
+        call: "write".into(),
+        address: None,
+        error: Some("EPIPE".into()),
+    };
     let events = [
         state(tcp(3)),
         Event::Connected {
             socket: tcp(3),
             local: "10.0.0.1:4000".parse().unwrap(),
             remote: "10.0.0.2:80".parse().unwrap(),
+            owner: None,
         },
         state(tcp(3)),
         state(tcp(4)),
         Event::Call { socket: Some(tcp(4)), call: CallKind::Connect { remote: "10.0.0.2:80".parse().unwrap() } },
         state(tcp(4)),
         closed(tcp(3)),
-        state(tcp(3)),
+        refused(tcp(3)),
+        refused(tcp(5)),
+        Event::Return {
+            socket: None,
+            call: "bind".into(),
+            address: Some("0.0.0.0:80".parse().unwrap()),
+            error: Some("EADDRINUSE".into()),
+        },
     ];
-    assert_eq!(sifted(r#"{"ports":[80]}"#, &events), [false, true, true, false, true, true, true, false]);
+    assert_eq!(sifted(r#"{"ports":[80]}"#, &events), [false, true, true, false, true, true, true, true, false, true]);
+}
+
+#[test]
+fn sockets_that_are_gone_are_not_remembered_for_ever() {
+    let connected = |number| Event::Connected {
+        socket: tcp(number),
+        local: "10.0.0.1:4000".parse().unwrap(),
+        remote: "10.0.0.2:80".parse().unwrap(),
+        owner: None,
+    };
+    let closed = |number| Event::Closed { socket: tcp(number), how: Close::ByPeer, summary: Summary::default() };
+    let mut events: Vec<_> = (0..10_000).flat_map(|number| [connected(number), closed(number)]).collect();
+    assert!(sifted(r#"{"ports":[80]}"#, &events).iter().all(|&fits| fits), "the table is never full of them");
+    events.extend([closed(0), closed(9_999)]);
+    assert_eq!(sifted(r#"{"ports":[80]}"#, &events)[20_000..], [false, true]);
 }
 
 #[test]

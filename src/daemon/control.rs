@@ -1,11 +1,14 @@
 //! The daemon's control socket.
 
+use std::io;
 use std::time::Duration;
 
 use super::{Failure, refused};
 use crate::config::Limits;
-use crate::control::{self, Audience, Place, Served, Taken, Terms, Unanswered, Unavailable};
+use crate::control::{self, Audience, Hello, Packer, Place, Served, Taken, Terms, Tracing, Unanswered, Unavailable};
 use crate::net::Stack;
+use crate::observe::Record;
+use crate::trace::Capture;
 
 /// A client that takes nothing for so long is cut off.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -46,6 +49,34 @@ pub(super) fn serve(
     audience: Audience,
     (name, tap, limits): (Option<&str>, &str, Limits),
 ) -> Result<Served, Failure> {
-    let terms = Terms { name: name.unwrap_or(tap).to_owned(), interface: tap.to_owned(), limits, patience: PATIENCE };
+    let (name, interface) = (name.unwrap_or(tap).to_owned(), tap.to_owned());
+    let terms = Terms { name, interface, limits, patience: PATIENCE, pack };
     control::serve(taken, stack.handle(), audience, terms).map_err(|error| refused("a thread", &error))
+}
+
+/// How packets become a file for a client of the control socket.
+///
+/// # Errors
+///
+/// None: what it writes to takes everything.
+pub fn pack(about: &Hello, asked: &Tracing) -> io::Result<Box<dyn Packer>> {
+    let mut capture = Capture::new(Vec::new(), &about.interface, Duration::from_micros(about.started))?;
+    if asked.synthesise {
+        capture.synthesise();
+    }
+    Ok(Box::new(capture))
+}
+
+impl Packer for Capture<Vec<u8>> {
+    fn pack(&mut self, record: &Record<'_>, length: usize) -> io::Result<u64> {
+        self.write_cut(record, length)
+    }
+
+    fn miss(&mut self, records: u64) {
+        Capture::miss(self, records);
+    }
+
+    fn part(&mut self) -> &mut Vec<u8> {
+        self.get_mut()
+    }
 }

@@ -29,6 +29,7 @@ use tokio::task::JoinHandle;
 
 pub use crate::services::{Service, UnknownService};
 pub use attach::{Attachment, Interrupt, with_stack};
+pub use control::pack;
 pub use metrics::text as metrics;
 pub use signal::Signal;
 pub use trial::Trial;

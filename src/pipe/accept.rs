@@ -3,7 +3,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 
-use super::deed::Deed;
+use super::deed::{Attempt, Deed};
 use super::waiters::Waiters;
 use super::{Bell, lock};
 use crate::error::{Error, Result};
@@ -77,7 +77,8 @@ impl<T> Accepts<T> {
     pub fn try_accept(&self) -> Result<T> {
         let mut queue = lock(&self.shared.queue);
         if queue.shut && (!queue.keeps || queue.waiting.is_empty()) {
-            return Err(Error::InvalidInput);
+            // Of Unix sockets who does not wait is told something else, and the caller tells whoever looks.
+            return Err(if queue.keeps { Error::InvalidInput } else { self.failed(Error::InvalidInput) });
         }
         match queue.waiting.pop_front() {
             Some(connection) => {
@@ -87,9 +88,15 @@ impl<T> Accepts<T> {
                 self.bell.ring();
                 Ok(connection)
             }
-            None if queue.closed => Err(Error::NetworkDown),
+            None if queue.closed => Err(self.failed(Error::NetworkDown)),
             None => Err(Error::WouldBlock),
         }
+    }
+
+    /// Tells whoever looks why nothing was accepted. Gives the error back.
+    fn failed(&self, error: Error) -> Error {
+        self.bell.note(Deed::Failed(Attempt::Accept, error.errno()));
+        error
     }
 
     /// Does not listen any more: whoever waits to accept is told, and so is the stack. With `keeps`, connections that wait

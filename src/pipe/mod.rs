@@ -34,7 +34,7 @@ mod waiters;
 
 pub use accept::{AcceptEnd, Accepts, Vacancy};
 pub use datagram::{Addresses, DatagramEnd, Datagrams, HeaderFields};
-pub use deed::Deed;
+pub use deed::{Attempt, Deed};
 pub use doorbell::{Bell, Doorbell};
 pub use hold::{Hold, HoldEnd};
 pub use joined::{Carried, JoinedEnd, Tally};

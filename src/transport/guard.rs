@@ -85,6 +85,10 @@ pub(super) fn admit(connection: &Connection, segment: &Segment<'_>, now: Time) -
     if has_ended(connection.state()) && has_more && is_after(end, last) {
         return Admission::Cut { keep: 0 };
     }
+    // smoltcp would give the program what has come behind the gap, and the end after that.
+    if repr.control == TcpControl::Fin && connection.has_received_behind(end) {
+        return Admission::Challenge(Rule::TcpFinInside);
+    }
     // The edge of the window may cut a segment, because the sender saw a larger window before. smoltcp cuts the
     // payload but takes the FIN behind it: bytes would be missing before a clean end.
     if repr.payload.is_empty() {

@@ -6,8 +6,8 @@ use std::task::{Context, Poll};
 use super::{Pipe, Socket, lock};
 use crate::error::{Error, Result};
 use crate::net::SockAddr;
-use crate::pipe::Accepts;
 use crate::pipe::wait::block_on;
+use crate::pipe::{Accepts, Attempt};
 use crate::socket::{ListenerSocket, Outcome, StreamSocket, Verb};
 
 impl Socket {
@@ -62,6 +62,7 @@ impl Socket {
             return match accepted {
                 // Linux: who does not wait is not told that nobody will come.
                 Err(Error::InvalidInput) if self.is_nonblocking() => Err(Error::WouldBlock.into()),
+                Err(error @ Error::InvalidInput) => Err(self.failed(Attempt::Accept, error).into()),
                 accepted => Ok(self.accepted_unix(accepted?)),
             };
         }
@@ -73,7 +74,10 @@ impl Socket {
     /// [`Socket::accept`] for those who poll by hand.
     pub fn poll_accept(&self, context: &mut Context<'_>) -> Poll<io::Result<(Socket, SockAddr)>> {
         if let Some(Pipe::UnixAccepts(queue)) = self.inner.pipe.get() {
-            return queue.poll_accept(context).map(|socket| Ok(self.accepted_unix(socket?)));
+            return queue.poll_accept(context).map(|accepted| match accepted {
+                Err(error @ Error::InvalidInput) => Err(self.failed(Attempt::Accept, error).into()),
+                accepted => Ok(self.accepted_unix(accepted?)),
+            });
         }
         let accepted = self.queue().map_or_else(|error| Poll::Ready(Err(error)), |queue| queue.poll_accept(context));
         accepted.map(|socket| Ok(self.accepted(socket?)))

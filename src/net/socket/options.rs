@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::{Pipe, Socket, lock};
 use crate::error::Error;
+use crate::pipe::Attempt;
 use crate::socket::{
     CongestionControl, Domain, Keepalive, MtuDiscovery, OptionName, Outcome, QueuedError, SocketOption, TcpInfo, Verb,
 };
@@ -404,7 +405,9 @@ impl Socket {
             Some(Pipe::Stream(pipe)) => pipe.take_error(),
             Some(Pipe::Datagrams(pipe)) => pipe.take_error(),
             Some(Pipe::SeqPacket(pipe)) => pipe.take_error(),
-            Some(Pipe::Letters(letters)) => letters.mailbox.take_error(),
+            Some(Pipe::Letters(letters)) => {
+                letters.mailbox.take_error().map_err(|error| self.failed(Attempt::Error, error))
+            }
             Some(Pipe::UnixAccepts(_)) | None => Ok(()),
         };
         Ok(error.err().map(io::Error::from))

@@ -12,7 +12,7 @@ use super::{Addresses, Flags, Pipe, Socket, lock};
 use crate::error::{Error, Result};
 use crate::net::{SockAddr, Stack};
 use crate::pipe::wait::block_on_with;
-use crate::pipe::{Deed, Hold, Interest, Mailbox, Readiness, Received};
+use crate::pipe::{Attempt, Deed, Hold, Interest, Mailbox, Readiness, Received};
 use crate::socket::{
     Domain, Kind, Outcome, Protocol, Recipient, Type, UnixAddress, UnixName, UnixPipe, UnixSocket, Verb,
 };
@@ -289,7 +289,8 @@ impl Socket {
     fn try_receive_unix(&self, buffers: &mut [IoSliceMut<'_>], peek: bool) -> Result<Option<Received<UnixAddress>>> {
         match self.inner.pipe.get() {
             Some(Pipe::Letters(letters)) => {
-                let received = letters.mailbox.try_receive(buffers, peek)?;
+                let received = letters.mailbox.try_receive(buffers, peek);
+                let received = received.map_err(|error| self.failed(Attempt::Read, error))?;
                 Ok(received.map(|received| self.signed(received, peek)))
             }
             Some(Pipe::SeqPacket(pipe)) => {
@@ -310,12 +311,21 @@ impl Socket {
             Some(Pipe::Letters(letters)) => letters
                 .mailbox
                 .poll_receive(context, buffers, peek)
+                .map_err(|error| self.failed(Attempt::Read, error))
                 .map_ok(|received| received.map(|received| self.signed(received, peek))),
             Some(Pipe::SeqPacket(pipe)) => pipe
                 .poll_receive_message(context, buffers, peek)
                 .map_ok(|received| received.map(|received| self.signed_by_peer(received))),
             _ => Poll::Ready(Err(Error::NotConnected)),
         }
+    }
+
+    /// Tells whoever looks why a call fails that has no way to the stack. Gives the error back.
+    pub(super) fn failed(&self, attempt: Attempt, error: Error) -> Error {
+        if let (Some(unix), true) = (&self.inner.unix, error != Error::WouldBlock) {
+            unix.hold.note(Deed::Failed(attempt, error.errno()));
+        }
+        error
     }
 
     /// What was received, and what its sender is called at this moment.
@@ -355,7 +365,10 @@ impl Socket {
                 poll_fn(|context| pipe.poll_send_message(context, buffers, &())).await?;
             }
             Some(Pipe::SeqPacket(pipe)) => pipe.try_send_message(buffers, ())?,
-            Some(Pipe::Letters(letters)) => self.send_letter(letters, buffers, address, waits).await?,
+            Some(Pipe::Letters(letters)) => {
+                let sent = self.send_letter(letters, buffers, address, waits).await;
+                sent.map_err(|error| self.failed(Attempt::Write, error))?;
+            }
             _ => return Err(Error::NotConnected),
         }
         Ok(buffers.iter().map(|buffer| buffer.len()).sum())

@@ -343,7 +343,7 @@ rules! {
         "the same SYN a hundred times in one second";
     TcpSynAckGivenUp "tcp.syn-ack.given-up" "RFC 9293 §3.8.3" "no SYN-ACK was acknowledged: the listener forgets the request"
         "a SYN from an address where nobody is";
-    TcpListenerClosed "tcp.rst.listener-closed" "RFC 9293 §3.10.4" "the listener is closed while the handshake is under way: RST"
+    TcpListenerClosed "tcp.rst.listener-closed" "RFC 9293 §3.10.4" "a program closes the listener while the handshake is under way: RST"
         "a program closes its listener between SYN and ACK";
     TcpCookieSent "tcp.syn-cookie.sent" "RFC 4987 §3.6" "too many handshakes are under way: this one is remembered in the sequence number of our SYN-ACK"
         "a SYN flood fills the table of handshakes, and a real client asks";
@@ -371,6 +371,8 @@ rules! {
         "somebody forges a thousand of them in one second";
     TcpOutsideWindow "tcp.drop.outside-window" "RFC 9293 §3.10.7.4" "the payload lies beyond the window that we advertised: answered with our own ACK"
         "a peer that ignores that our window is closed";
+    TcpFinInside "tcp.drop.fin-inside" "RFC 9293 §3.10.7.4" "its FIN stands before bytes that have arrived already, and one of the two is false: answered with our own ACK"
+        "somebody forges a FIN in the middle of a download of which a segment is missing";
     TcpKeepaliveAnswer "tcp.keepalive.answer" "RFC 9293 §3.8.4" "the peer asks whether we are still there: answered with our own ACK"
         "ssh -o TCPKeepAlive=yes: the peer asks for the byte before the next";
     TcpOldData "tcp.drop.duplicate" "RFC 9293 §3.10.7.4" "all of it had arrived before: answered with our own ACK"

@@ -12,7 +12,7 @@ use std::task::{Context, Poll, Waker};
 
 use serde::{Deserialize, Serialize};
 
-use super::deed::Deed;
+use super::deed::{Attempt, Deed};
 use super::joined::JoinedEnd;
 use super::link::{Link, Side};
 use super::queue::{COST, Queue, Received, gather};
@@ -106,14 +106,20 @@ impl<A: Clone> Datagrams<A> {
     /// [`Error::WouldBlock`] if there is none; what the socket is to be told, once; [`Error::NetworkDown`] after the
     /// stack has stopped.
     pub fn try_receive_message(&self, buffers: &mut [IoSliceMut<'_>], peek: bool) -> Result<Option<Received<A>>> {
-        self.link.take_error(self.side)?;
+        let failed = |error| self.link.failed(self.side, Attempt::Read, error);
+        self.link.take_error(self.side).map_err(failed)?;
         let is_over = self.link.is_reading_over(self.side);
         let incoming = self.link.incoming(self.side);
         let Some((received, taken)) = lock(&incoming.queue).read(buffers, peek, A::clone) else {
             return match is_over {
                 false => Err(Error::WouldBlock),
-                true if self.is_stopped() => Err(Error::NetworkDown),
-                true => Ok(None),
+                true if self.is_stopped() => Err(failed(Error::NetworkDown)),
+                true => {
+                    if !peek {
+                        self.link.note(self.side, Deed::End);
+                    }
+                    Ok(None)
+                }
             };
         };
         if taken.is_some() {
@@ -131,15 +137,16 @@ impl<A: Clone> Datagrams<A> {
     /// [`Error::BrokenPipe`] if this direction is over; what the socket is to be told, once; [`Error::NetworkDown`]
     /// after the stack has stopped.
     pub fn try_send_message(&self, buffers: &[IoSlice<'_>], addresses: A) -> Result<()> {
-        self.link.take_error(self.side)?;
+        let failed = |error| self.link.failed(self.side, Attempt::Write, error);
+        self.link.take_error(self.side).map_err(failed)?;
         if self.link.is_writing_over(self.side) {
-            return Err(if self.is_stopped() { Error::NetworkDown } else { Error::BrokenPipe });
+            return Err(failed(if self.is_stopped() { Error::NetworkDown } else { Error::BrokenPipe }));
         }
         let length = buffers.iter().map(|buffer| buffer.len()).sum();
         let outgoing = self.link.outgoing(self.side);
         let mut queue = lock(&outgoing.queue);
         if length + COST > queue.capacity {
-            return Err(Error::MessageTooLong);
+            return Err(failed(Error::MessageTooLong));
         }
         // At the limit on memory one may still go its way: the stack takes it at once.
         let is_short = queue.charge.is_exhausted_for_program() && !queue.datagrams.is_empty();
@@ -190,7 +197,7 @@ impl<A: Clone> Datagrams<A> {
     ///
     /// That.
     pub fn take_error(&self) -> Result<()> {
-        self.link.take_error(self.side)
+        self.link.take_error(self.side).map_err(|error| self.link.failed(self.side, Attempt::Error, error))
     }
 
     /// The length of the next message (FIONREAD); `None` if there is none.
@@ -289,8 +296,9 @@ impl Datagrams {
         let is_ipv4 = addresses.peer.is_ipv4();
         let largest = if self.is_behind_udp { largest(is_ipv4) } else { usize::from(u16::MAX) };
         if buffers.iter().map(|buffer| buffer.len()).sum::<usize>() > largest {
-            self.take_error()?;
-            return Err(Error::MessageTooLong);
+            let failed = |error| self.link.failed(self.side, Attempt::Write, error);
+            self.link.take_error(self.side).map_err(failed)?;
+            return Err(failed(Error::MessageTooLong));
         }
         self.try_send_message(buffers, addresses)
     }

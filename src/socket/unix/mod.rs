@@ -27,7 +27,7 @@ use super::{Address, Descriptor, Domain, Handle, Kind, Outcome, Sockets, State};
 use crate::error::{Error, Result};
 use crate::observe::{Close, SocketId, Summary, Time};
 use crate::pipe::{AcceptEnd, Carried, Datagrams, Hold, HoldEnd, JoinedEnd, MailSlot, Mailbox, Stream};
-use crate::transport::{Life, Transport};
+use crate::transport::{Holder, Life, Transport};
 
 /// What a socket is called, as it and its peers see it: it may get its name after they have met.
 #[derive(Debug, Clone, Default)]
@@ -217,8 +217,9 @@ impl Sockets {
             _ => (Role::Idle, None),
         };
         let state = State::Unix(Box::new(Unix { name: name.clone(), hold: end, role, created: now }));
-        let handle = self.insert_as(id, Domain::Unix, kind, Arc::clone(&self.defaults), state);
-        transport.note_life(Life::Opened { socket: id, kind: kind.r#type().name() });
+        let handle = self.insert_as(id, Domain::Unix, kind, Arc::clone(&self.defaults), state, self.caller.clone());
+        let holder = Holder { descriptor: handle.descriptor, id };
+        transport.note_life(Life::Opened { socket: holder, kind: kind.r#type().name() });
         Ok(UnixSocket { handle, kind, name, peer: None, pipe, hold })
     }
 

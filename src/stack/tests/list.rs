@@ -258,3 +258,52 @@ fn a_long_list_comes_in_parts_with_every_socket_once() {
     drop(held);
     assert_eq!(list(&mut net), []);
 }
+
+#[test]
+fn who_holds_a_socket_is_in_its_row_and_in_its_story_and_what_is_accepted_is_its_listener_s() {
+    use crate::observe::Owner;
+    let mut net = Net::new();
+    net.a.seen.records = Some(Vec::new());
+    let server = || Some(Owner::new("service:http"));
+    let client = || Some(Owner::new("nc"));
+    net.a.owner = server();
+    let listener = net.listen_a(at("0.0.0.0", 80), 16);
+    let log = unix(&mut net, Kind::UnixStream);
+    bind_unix(&mut net, log.handle, "/log");
+    let queue = net.call_a(Verb::Listen { socket: log.handle, backlog: 4 }).unwrap();
+    // One by packets, one without, and one that has no network at all.
+    let remote = net.connect_b(at(A, 80)).unwrap();
+    net.a.owner = client();
+    let local = net.call_a(Verb::OpenStream { local: None, remote: at("127.0.0.1", 80) }).unwrap();
+    let writer = unix(&mut net, Kind::UnixStream);
+    let name = UnixAddress::path("/log").unwrap();
+    let connected = net.call_a(Verb::Connect { socket: writer.handle, remote: name.into() }).unwrap();
+    net.a.owner = None;
+    let nobody = open(&mut net, Domain::Inet, Kind::Udp);
+    let owners: Vec<_> = list(&mut net).iter().map(|row| (row.id.to_string(), row.owner.clone())).collect();
+    let expected = [
+        ("tcp#1", server()),
+        ("unix#2", server()),
+        ("tcp#3", server()),
+        ("tcp#4", client()),
+        ("tcp#5", server()),
+        ("unix#6", client()),
+        ("unix#7", server()),
+        ("udp#8", None),
+    ];
+    assert_eq!(owners, expected.map(|(id, owner)| (id.to_owned(), owner)));
+    let told: Vec<_> = (net.a.seen.records.take().unwrap().into_iter())
+        .filter_map(|record| match record.event {
+            Event::Bound { socket, owner, .. }
+            | Event::Opened { socket, owner, .. }
+            | Event::Accepted { socket, owner, .. }
+            | Event::Connected { socket, owner, .. }
+            | Event::UnixAccepted { socket, owner, .. } => Some((socket.to_string(), owner)),
+            _ => None,
+        })
+        .collect();
+    for (id, owner) in told {
+        assert!(owners.contains(&(id.clone(), owner.clone())), "{id} {owner:?}");
+    }
+    drop((listener, log, queue, remote, local, writer, connected, nobody));
+}

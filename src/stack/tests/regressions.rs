@@ -4,7 +4,8 @@ use smoltcp::wire::TcpControl;
 
 use super::wire::{Bench, frame, segment};
 use super::*;
-use crate::observe::TcpState;
+use crate::error::Error;
+use crate::observe::{Rule, TcpState};
 
 /// smoltcp takes text in CLOSING: a program read bytes that came after the end of the stream.
 #[test]
@@ -77,4 +78,30 @@ fn a_stack_that_stops_during_a_handshake_with_nobody_does_not_panic() {
     let mut out = Frames::new();
     let host = &mut bench.net.a;
     host.stack.shut_down(bench.net.now, &mut out, &mut host.seen);
+}
+
+/// smoltcp joined a segment with what had come behind it, and put its FIN at the end of all: the stream ended, without an
+/// error, where no FIN was.
+#[test]
+fn a_fin_before_bytes_that_have_arrived_ends_nothing() {
+    let mut bench = Bench::new();
+    let theirs = bench.establish(1000);
+    let stream = bench.listener.queue.try_accept().unwrap();
+    let ack = Some(theirs.wrapping_add(1));
+    let mut behind = segment(TcpControl::None, 1004, ack);
+    behind.payload = b"behind";
+    bench.send(&behind, Duration::ZERO);
+    let mut before = segment(TcpControl::Fin, 1001, ack);
+    before.payload = b"123";
+    bench.send(&before, Duration::ZERO);
+    assert_eq!(bench.net.a.stack.counters().of(Rule::TcpFinInside), 1);
+    assert_eq!(stream.pipe.try_read(&mut [0; 16]), Err(Error::WouldBlock));
+    // The same bytes without the contradiction.
+    before.control = TcpControl::None;
+    bench.send(&before, Duration::ZERO);
+    bench.send(&segment(TcpControl::Fin, 1010, ack), Duration::ZERO);
+    let mut read = [0; 16];
+    assert_eq!(stream.pipe.try_read(&mut read), Ok(9));
+    assert_eq!(&read[..9], b"123behind");
+    assert_eq!(stream.pipe.try_read(&mut read), Ok(0));
 }

@@ -61,6 +61,11 @@ impl Gaps {
         reached
     }
 
+    /// Whether something behind `end` may have arrived: what is not in a list that is full is not known.
+    pub(super) fn reaches_behind(&self, end: TcpSeqNumber) -> bool {
+        self.blocks.len() >= MOST || self.blocks.iter().any(|&(_, right)| is_after(right, end))
+    }
+
     /// What the next ACK reports.
     pub(super) fn report(&self) -> impl Iterator<Item = Block> {
         self.duplicate.into_iter().chain(self.blocks.iter().copied())

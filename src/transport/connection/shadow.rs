@@ -59,6 +59,11 @@ impl Connection {
         u16::try_from(window).unwrap_or(u16::MAX)
     }
 
+    /// Whether bytes with numbers from `end` on have arrived: then nothing can end there.
+    pub(in crate::transport) fn has_received_behind(&self, end: TcpSeqNumber) -> bool {
+        self.gaps.reaches_behind(end)
+    }
+
     /// Whether the peer's clock says that this is a stray (RFC 7323 §5.3). A segment without a timestamp passes, as on
     /// Linux: there are machines on the way that take options away.
     pub(in crate::transport) fn is_stray(&self, segment: &Segment<'_>, now: Time) -> bool {
