@@ -244,7 +244,8 @@ fn a_unix_socket_of_messages_shows_what_waits_and_whom_it_is_connected_to() {
     let sender = unix(&mut net, Kind::UnixDatagram);
     let remote = UnixAddress::path("/log").unwrap().into();
     let Ok(Outcome::Recipient(to)) = net.call_a(Verb::Connect { socket: sender.handle, remote }) else { panic!() };
-    to.slot.try_send(&[IoSlice::new(b"seven b")], sender.name.clone(), sender.number()).unwrap();
+    let Some(UnixPipe::Datagram(mailbox, _)) = &sender.pipe else { panic!() };
+    mailbox.try_send(&to.slot, &[IoSlice::new(b"seven b")], sender.name.clone()).unwrap();
     assert_eq!(shorts(&mut net), ["unix#1 CLOSED 7 0 /log -", "unix#2 ESTABLISHED 0 0 * /log"]);
 }
 
