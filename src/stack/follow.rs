@@ -98,7 +98,10 @@ impl Stack {
             track.note_state(to, id);
             self.trail.because_of(Some(id));
         }
-        track.came = self.trail.cause();
+        // What was dropped has caused its answer, and nothing of what those before it are still to cause.
+        if is_used || change.is_some_and(|(from, to)| from != to) || track.came.is_none() {
+            track.came = self.trail.cause();
+        }
     }
 
     /// A datagram was put where its program reads.

@@ -180,6 +180,11 @@ impl Stack {
             self.show_frames(now, sent, out, observer);
             self.take_link_notices(now, out, observer);
         }
+        let mut frames = frames.into_iter().peekable();
+        if frames.peek().is_some() {
+            // Who has closed a listener and says so to a peer must not find that the peer has connected to it.
+            self.answer(now, observer);
+        }
         for frame in frames {
             self.receive(now, frame, out, observer);
         }
