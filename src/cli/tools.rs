@@ -6,7 +6,7 @@ use clap::{ArgGroup, Args};
 
 use super::arguments::OnStack;
 use crate::daemon::Failure;
-use crate::errands::{self, Errand, Probe};
+use crate::tools::errand::{self, Errand, Probe};
 use crate::tools::{Family, Whose, resolve};
 
 const EXIT_CODES: &str = "\
@@ -121,13 +121,13 @@ impl Ping {
     /// A sentence about a host that is not known.
     pub fn parse(self) -> Result<(Errand, Whose), Failure> {
         let addresses = resolve(&self.host.host, self.host.family())?;
-        let ping = errands::Ping {
+        let ping = errand::Ping {
             count: self.count,
             interval: self.interval,
             size: self.size.into(),
             ttl: self.ttl.map(u32::from),
             timeout: self.timeout,
-            ..errands::Ping::new(self.host.host, addresses)
+            ..errand::Ping::new(self.host.host, addresses)
         };
         Ok((Errand::Ping(ping), self.stack.into()))
     }
@@ -141,12 +141,12 @@ impl Traceroute {
     /// A sentence about a host that is not known.
     pub fn parse(self) -> Result<(Errand, Whose), Failure> {
         let addresses = resolve(&self.host.host, self.host.family())?;
-        let traceroute = errands::Traceroute {
+        let traceroute = errand::Traceroute {
             probe: if self.icmp { Probe::Icmp } else { Probe::Udp },
             queries: self.queries,
             max_hops: self.max_hops,
             wait: self.wait,
-            ..errands::Traceroute::new(self.host.host, addresses)
+            ..errand::Traceroute::new(self.host.host, addresses)
         };
         Ok((Errand::Traceroute(traceroute), self.stack.into()))
     }
@@ -172,16 +172,16 @@ mod tests {
         else {
             panic!()
         };
-        let (errand, Whose::Own(attachment)) = typed.parse().unwrap() else { panic!() };
-        let asked = errands::Ping {
+        let (asks, Whose::Own(attachment)) = typed.parse().unwrap() else { panic!() };
+        let asked = errand::Ping {
             count: Some(3),
             interval: Duration::from_millis(200),
             size: 100,
             ttl: Some(5),
             timeout: Some(Duration::from_secs(2)),
-            ..errands::Ping::new("fd00::1", vec!["fd00::1".parse().unwrap()])
+            ..errand::Ping::new("fd00::1", vec!["fd00::1".parse().unwrap()])
         };
-        assert_eq!((errand, attachment.tap.as_str()), (Errand::Ping(asked), "tap7"));
+        assert_eq!((asks, attachment.tap.as_str()), (Errand::Ping(asked), "tap7"));
         assert_eq!(attachment.config.addresses, ["fd00::2/64".parse().unwrap()]);
     }
 
@@ -209,15 +209,15 @@ mod tests {
     #[test]
     fn what_is_typed_after_traceroute_is_what_is_asked() {
         let Ok(Command::Traceroute(typed)) = parse("tapsock traceroute -I -q 1 -m 8 -w 1.5 10.0.0.1") else { panic!() };
-        let (errand, Whose::Whoever) = typed.parse().unwrap() else { panic!() };
-        let asked = errands::Traceroute {
+        let (asks, Whose::Whoever) = typed.parse().unwrap() else { panic!() };
+        let asked = errand::Traceroute {
             probe: Probe::Icmp,
             queries: 1,
             max_hops: 8,
             wait: Duration::from_millis(1500),
-            ..errands::Traceroute::new("10.0.0.1", vec!["10.0.0.1".parse().unwrap()])
+            ..errand::Traceroute::new("10.0.0.1", vec!["10.0.0.1".parse().unwrap()])
         };
-        assert_eq!(errand, Errand::Traceroute(asked));
+        assert_eq!(asks, Errand::Traceroute(asked));
     }
 
     #[test]

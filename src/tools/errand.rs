@@ -10,7 +10,8 @@ use tokio::sync::mpsc;
 use super::{Outcome, signals};
 use crate::control::{Client, Message};
 use crate::daemon::{Attachment, Failure, with_stack};
-use crate::errands::{self, Errand, Said};
+use crate::errands::{self, Said};
+pub use crate::errands::{Errand, Ping, Probe, Traceroute};
 
 /// Whose stack is to do it.
 #[derive(Debug, Clone, PartialEq, Eq)]
