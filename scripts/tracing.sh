@@ -79,6 +79,20 @@ title "Why: a port that nobody has"
 watched --host 192.168.69.1 --port 81 -- curl -s --noproxy '*' http://192.168.69.1:81/
 shown why tcp.rst.closed-port
 
+title "Failed, and why: the peer goes away in the middle"
+watched --depth segment --port 19 -- bash -c 'head -c 1000 </dev/tcp/192.168.69.1/19' >/dev/null
+say '$ tapsock trace --depth segment --port 19 &'
+say "\$ head -c 1000 </dev/tcp/192.168.69.1/19"
+line=$(grep -m 1 ' read: E' "$work/trace") || broken "no read has failed"
+story=$line
+# What caused it, what caused that, and so on.
+for _ in 1 2 3 4 5; do
+  number=$(grep -o '← @[0-9]*' <<<"$line" | grep -o '@.*') || break
+  line=$(grep -m 1 " $number " "$work/trace") || break
+  story=$line$'\n'$story
+done
+say "$story"
+
 title "A file for Wireshark, and one of its packets explained"
 cd "$work"
 watched -w curl.pcapng --port 80 -- curl -s --noproxy '*' http://192.168.69.1/

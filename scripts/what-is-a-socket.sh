@@ -64,7 +64,14 @@ shown "nc -w 2 192.168.69.1 13"
 shown "nc -z -v 192.168.69.1 81"
 shown "ping -c 1 192.168.69.1 | head -n 2"
 sleep 0.3
-tail -n "+$((lines + 1))" "$work/log" | grep -vE ' (arp|icmp6) |ff02::'
+tail -n "+$((lines + 1))" "$work/log" | grep -vE ' (arp|icmp6) |ff02::' >"$work/seen"
+say "What became of sockets, and each packet:"
+grep -E ' (info|warn) | debug +(in|out|lo) ' "$work/seen"
+clock=$(grep -oE 'tcp#[0-9]+ 192\.168\.69\.1:13 ' "$work/seen" | head -n 1 | cut -d ' ' -f 1)
+say "And what the service at door 13 called meanwhile:"
+listener=$(grep -oE "$clock .* accepted by tcp#[0-9]+" "$work/seen" | grep -oE 'tcp#[0-9]+$')
+# Neither its packets, nor its states, nor what became of the socket.
+grep -E " $clock | $listener accept\$" "$work/seen" | grep -vE ' info | debug +(in|out|lo) |⇒|timer:|can be read'
 end_daemon
 
 title "Between two programs of this machine"

@@ -103,7 +103,7 @@ impl Victim {
     }
 
     fn call(&mut self, verb: Verb) {
-        self.calls.push(Call { ticket: 0, verb });
+        self.calls.push(Call { ticket: 0, owner: None, verb });
         self.step(&[]);
     }
 

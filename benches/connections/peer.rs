@@ -75,6 +75,7 @@ impl Bench {
         };
         bench.step();
         bench.calls.push(Call {
+            owner: None,
             ticket: 0,
             verb: Verb::OpenListener { local: SocketAddr::from((SERVER, PORT)), backlog: 4096, v6_only: true },
         });

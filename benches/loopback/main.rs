@@ -64,7 +64,7 @@ impl Alone {
     }
 
     fn call(&mut self, verb: Verb) -> Outcome {
-        self.calls.push(Call { ticket: 0, verb });
+        self.calls.push(Call { ticket: 0, owner: None, verb });
         loop {
             self.step();
             if let Some(completion) = self.stack.next_completion() {

@@ -312,7 +312,7 @@ impl World {
     pub fn call(&mut self, verb: Verb) {
         let ticket = self.next_ticket;
         self.next_ticket += 1;
-        self.calls.push(Call { ticket, verb });
+        self.calls.push(Call { ticket, owner: None, verb });
     }
 
     /// Lets everything happen that happens now.

@@ -176,14 +176,14 @@ pub struct Trace {
     pub sockets: Vec<SocketId>,
 
     /// Only what this rule explains, or all whose names begin so, such as tcp.rst; may be given several times
-    #[arg(long = "rule", value_name = "RULE")]
+    #[arg(long = "rule", value_name = "RULE", value_parser = crate::tools::why::named)]
     pub rules: Vec<String>,
 
     /// Only what is dropped
     #[arg(long)]
     pub drops: bool,
 
-    /// End after so many records
+    /// End after so many records; if nothing but a file is written, packets
     #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     pub count: Option<u64>,
 
@@ -203,6 +203,11 @@ pub struct Trace {
     /// above, nothing else is written
     #[arg(short, long = "write", value_name = "FILE.pcapng")]
     pub write: Option<PathBuf>,
+
+    /// Write so many bytes of each packet at most. Less to write, and nothing can be told of the checksums of what is cut
+    #[arg(short, long, value_name = "BYTES", requires = "write", conflicts_with_all = ["json", "tree", "ladder"],
+          value_parser = clap::value_parser!(u32).range(1..))]
+    pub snaplen: Option<u32>,
 
     /// Write made-up packets, marked as such, for what went by the fast loopback and had none
     #[arg(long, requires = "write")]
@@ -279,11 +284,12 @@ impl From<Trace> for trace::Trace {
             (_, _, true) => Some(Form::Ladder),
             _ => arguments.write.is_none().then_some(Form::Lines),
         };
+        let snaplen = arguments.snaplen.and_then(|bytes| usize::try_from(bytes).ok());
         // A diagram is made of frames, and so is a file.
         let depth = if arguments.ladder || arguments.write.is_some() { depth.max(Depth::Frame) } else { depth };
         trace::Trace {
             name: looked.name,
-            tracing: Tracing { depth, filter, count },
+            tracing: Tracing { depth, filter, count, snaplen, ..Tracing::default() },
             form,
             colour: form != Some(Form::Json) && has_colours(),
             file: arguments.write,
@@ -348,7 +354,7 @@ mod tests {
         let asked = trace("--json").unwrap();
         assert_eq!((asked.name, asked.tracing), (None, Tracing { depth: Depth::Frame, ..Tracing::default() }));
         let asked = trace(
-            "--json --name tap7 --depth call --host fd69::1 --port 80 --port 81 --proto tcp --socket tcp#3 --rule tcp.rst --drops -c 5",
+            "--json --name tap7 --depth call --host fd69::1 --port 80 --port 81 --proto tcp --socket tcp#3 --rule tcp.rst. --drops -c 5",
         );
         let asked = asked.unwrap();
         let filter = r#"{"hosts":["fd69::1"],"ports":[80,81],"protocols":["tcp"],"sockets":["tcp#3"],"rules":["tcp.rst"],"drops":true}"#;
@@ -357,13 +363,17 @@ mod tests {
         let form = |line: &str| trace(line).unwrap().form;
         assert_eq!([form(""), form("--tree"), form("-w x")], [Some(Form::Lines), Some(Form::Tree), None]);
         assert_eq!(trace("--depth call --ladder").unwrap().tracing.depth, Depth::Frame);
+        assert_eq!(trace("-w x -s 96").unwrap().tracing.snaplen, Some(96));
         for (mistake, sentence) in [
             ("--json --tree", "cannot be used with"),
             ("--synthesise-loopback", "--write"),
+            ("-s 96", "--write"),
+            ("-w x -s 96 --json", "cannot be used with"),
             ("--json --depth all", "there are life, call"),
             ("--json --proto ftp", "there is no protocol 'ftp'"),
             ("--json --socket tcp3", "write it like tcp#3"),
             ("--json -c 0", "0 is not in"),
+            ("--rule tcp.rst.closed-prt", "there is no rule 'tcp.rst.closed-prt'; perhaps tcp.rst.closed-port"),
         ] {
             let error = trace(mistake).unwrap_err();
             assert!(error.contains(sentence), "{error}");

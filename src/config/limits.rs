@@ -164,6 +164,15 @@ limits! {
     pipe: usize = 128 * 1024, 1024..=BYTES;
     /// Bytes of datagrams that wait in a UDP socket, each direction.
     datagram_buffer: usize = 208 * 1024, 2048..=BYTES;
+    /// Sockets whose past is remembered while somebody traces calls, so that what happens can name its cause; and calls
+    /// that take time. At the bound the oldest socket is forgotten, and what happens to it names fewer causes.
+    traced_sockets: usize = 4096, 1..=ENTRIES;
+    /// What is remembered of each of them: segments either way, writes, messages, and connections that wait, so many of
+    /// each kind, in 16 to 24 bytes each. At the bound the oldest is forgotten.
+    traced_steps: usize = 1024, 1..=ENTRIES;
+    /// Reads, writes and the like that programs have done, until the engine's next round tells those who trace; at the
+    /// bound new ones are not told.
+    traced_deeds: usize = 16 * 1024, 1..=ENTRIES;
     /// Clients of the control socket at once; more are told so and turned away.
     control_clients: usize = 32, 1..=1024;
     /// Bytes of events that wait for one client of the control socket; at the bound new ones are lost to that client, and

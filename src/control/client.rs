@@ -2,18 +2,23 @@
 
 use std::fmt;
 use std::io::{self, BufRead, BufReader, ErrorKind, Read, Write};
+use std::net::Shutdown;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::time::Duration;
 
 use super::place::{self, Place, Unavailable};
-use super::{Bound, Counted, Hello, Listed, Message, PROTOCOL, Request, Tracing};
+use super::{Bound, Counted, Encoding, Hello, Listed, Message, PROTOCOL, Request, Tracing};
+use crate::errands::Errand;
 
 /// How long an answer may take.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// The longest line: a packet of 64 KiB in digits, and all that is said about it.
 const LONGEST: u64 = 1 << 20;
+
+/// The largest part of a file.
+const LARGEST: usize = 1 << 20;
 
 /// How much is read at once.
 const ROOM: usize = 64 << 10;
@@ -61,7 +66,59 @@ impl From<Unavailable> for Unanswered {
 pub struct Client {
     hello: Hello,
     reader: BufReader<UnixStream>,
+    /// How long it waits for the daemon.
+    patience: Option<Duration>,
     line: Vec<u8>,
+    /// Only the beginning of the line has come.
+    is_cut: bool,
+    part: Part,
+}
+
+/// The bytes behind a [`Message::Part`]: the first `length` of what there is room for.
+#[derive(Debug, Default)]
+struct Part {
+    bytes: Vec<u8>,
+    length: usize,
+    /// So many have come.
+    filled: usize,
+    packets: u64,
+}
+
+/// What there is to react to.
+#[derive(Debug)]
+pub enum Heard {
+    /// The daemon says something.
+    Message(Message<'static>),
+    /// It has said nothing for a while.
+    Nothing,
+    /// It has closed.
+    Over,
+}
+
+/// Speaks to the daemon from another thread, while something is under way.
+#[derive(Debug)]
+pub struct Speaker(UnixStream);
+
+impl Speaker {
+    /// Waits until there is room for it.
+    ///
+    /// # Errors
+    ///
+    /// [`Unanswered::Broken`].
+    pub fn say(&self, request: &Request) -> Result<(), Unanswered> {
+        (&self.0).write_all(format!("{request}\n").as_bytes()).map_err(|error| broken(&error))
+    }
+
+    /// Asks for no more. What has happened so far still comes, and then [`Message::End`].
+    pub fn stop(&self) {
+        // Whom this does not reach has ended.
+        let _ = self.say(&Request::Enough);
+    }
+
+    /// Does not wait for that.
+    pub fn hang_up(&self) {
+        let _ = self.0.shutdown(Shutdown::Both);
+    }
 }
 
 impl Client {
@@ -86,17 +143,34 @@ impl Client {
         }
     }
 
-    /// The only daemon there is.
-    fn only() -> Result<Client, Unanswered> {
-        let directory = place::directory()?;
+    /// The only daemon of this user. `None`: there is none, or there are several.
+    ///
+    /// # Errors
+    ///
+    /// [`Unanswered`]: it speaks another version of the protocol, or does not answer.
+    pub fn lone() -> Result<Option<Client>, Unanswered> {
+        let Ok(directory) = place::directory() else { return Ok(None) };
+        let mut found = Client::all(&directory)?;
+        Ok(found.pop().filter(|_| found.is_empty()).map(|(_, client)| client))
+    }
+
+    /// Those that have their sockets here, with their names.
+    fn all(directory: &Path) -> Result<Vec<(String, Client)>, Unanswered> {
         let mut found = Vec::new();
-        for name in names(&directory) {
+        for name in names(directory) {
             match Client::at(&directory.join(format!("{name}.sock"))) {
                 Ok(client) => found.push((name, client)),
                 Err(Tried::Absent(_)) => {}
                 Err(Tried::Failed(why)) => return Err(why),
             }
         }
+        Ok(found)
+    }
+
+    /// The only daemon there is.
+    fn only() -> Result<Client, Unanswered> {
+        let directory = place::directory()?;
+        let mut found = Client::all(&directory)?;
         let several: Vec<&str> = found.iter().map(|(name, _)| name.as_str()).collect();
         match several.len() {
             0 => Err(Unanswered::Nobody(format!(
@@ -120,7 +194,6 @@ impl Client {
 
     /// On a socket that is connected.
     pub(super) fn on(stream: UnixStream) -> Result<Client, Unanswered> {
-        stream.set_read_timeout(Some(PATIENCE)).map_err(|error| broken(&error))?;
         stream.set_write_timeout(Some(PATIENCE)).map_err(|error| broken(&error))?;
         let nobody = Hello {
             protocol: 0,
@@ -130,7 +203,15 @@ impl Client {
             pid: 0,
             started: 0,
         };
-        let mut client = Client { hello: nobody, reader: BufReader::with_capacity(ROOM, stream), line: Vec::new() };
+        let mut client = Client {
+            hello: nobody,
+            reader: BufReader::with_capacity(ROOM, stream),
+            patience: None,
+            line: Vec::new(),
+            is_cut: false,
+            part: Part::default(),
+        };
+        client.wait_for(Some(PATIENCE))?;
         match client.next()? {
             Some(Message::Hello(hello)) if hello.protocol == PROTOCOL => {
                 client.hello = hello;
@@ -195,16 +276,38 @@ impl Client {
         }
     }
 
-    /// Begins to watch: [`Client::next`] gives what happens from now on, and waits for it as long as it takes.
+    /// Begins to watch: [`Client::next`] gives what happens from now on, and waits for it as long as it takes. Gives the
+    /// form in which it comes, which is JSON where the daemon knows no other.
     ///
     /// # Errors
     ///
     /// [`Unanswered::Broken`].
-    pub fn trace(&mut self, tracing: Tracing) -> Result<(), Unanswered> {
+    pub fn trace(&mut self, tracing: Tracing) -> Result<Encoding, Unanswered> {
         match self.ask(&Request::Trace(tracing))? {
-            Message::Tracing => self.reader.get_ref().set_read_timeout(None).map_err(|error| broken(&error)),
+            Message::Tracing { encoding } => self.wait_for(None).map(|()| encoding),
             other => Err(unexpected(&other)),
         }
+    }
+
+    /// Begins an errand: [`Client::next`] gives what it says, and waits for it as long as it takes; the last is
+    /// [`Message::Done`], or a [`Message::Error`] if it is none.
+    ///
+    /// # Errors
+    ///
+    /// [`Unanswered::Broken`].
+    pub fn begin(&mut self, errand: Errand) -> Result<(), Unanswered> {
+        self.reader.get_ref().set_write_timeout(None).map_err(|error| broken(&error))?;
+        self.wait_for(None)?;
+        self.speaker()?.say(&errand.into())
+    }
+
+    /// What another thread can speak with.
+    ///
+    /// # Errors
+    ///
+    /// [`Unanswered::Broken`]: there is no descriptor left for it.
+    pub fn speaker(&self) -> Result<Speaker, Unanswered> {
+        self.reader.get_ref().try_clone().map(Speaker).map_err(|error| broken(&error))
     }
 
     /// The next message; `None`: the daemon has closed.
@@ -214,12 +317,27 @@ impl Client {
     /// [`Unanswered::Broken`].
     #[expect(clippy::should_implement_trait, reason = "an iterator over borrowed messages is none of std's")]
     pub fn next(&mut self) -> Result<Option<Message<'static>>, Unanswered> {
-        match self.next_line()? {
-            Some(line) => serde_json::from_str(line).map(Some).map_err(|error| {
-                Unanswered::Broken(format!("the daemon says what this program does not understand: {error}"))
-            }),
-            None => Ok(None),
+        self.receive().map_err(Trouble::into_answer)
+    }
+
+    /// The next message, if it comes within this time.
+    ///
+    /// # Errors
+    ///
+    /// [`Unanswered::Broken`].
+    pub fn next_within(&mut self, time: Duration) -> Result<Heard, Unanswered> {
+        self.wait_for(Some(time))?;
+        match self.receive() {
+            Ok(Some(message)) => Ok(Heard::Message(message)),
+            Ok(None) => Ok(Heard::Over),
+            Err(Trouble::System(error)) if is_late(&error) => Ok(Heard::Nothing),
+            Err(trouble) => Err(trouble.into_answer()),
         }
+    }
+
+    /// The bytes behind the [`Message::Part`] that came last.
+    pub fn part(&self) -> &[u8] {
+        &self.part.bytes[..self.part.length]
     }
 
     /// The next message as it was written; `None`: the daemon has closed.
@@ -228,16 +346,61 @@ impl Client {
     ///
     /// [`Unanswered::Broken`].
     pub fn next_line(&mut self) -> Result<Option<&str>, Unanswered> {
-        self.line.clear();
-        let read =
-            (&mut self.reader).take(LONGEST).read_until(b'\n', &mut self.line).map_err(|error| broken(&error))?;
-        if read == 0 {
+        self.read_line().map_err(Trouble::into_answer)
+    }
+
+    /// What comes next. Where that takes too long, it goes on next time.
+    fn receive(&mut self) -> Result<Option<Message<'static>>, Trouble> {
+        if self.part.filled == self.part.length {
+            let Some(line) = self.read_line()? else { return Ok(None) };
+            let message = serde_json::from_str(line).map_err(|error| {
+                Trouble::Said(format!("the daemon says what this program does not understand: {error}"))
+            })?;
+            let Message::Part { packets, bytes } = message else { return Ok(Some(message)) };
+            if bytes > LARGEST {
+                return Err(Trouble::Said(format!(
+                    "a part of a file has at most {LARGEST} bytes, and this one {bytes}"
+                )));
+            }
+            (self.part.packets, self.part.length, self.part.filled) = (packets, bytes, 0);
+            if self.part.bytes.len() < bytes {
+                self.part.bytes.resize(bytes, 0);
+            }
+        }
+        let Part { bytes, length, filled, packets } = &mut self.part;
+        while *filled < *length {
+            match self.reader.read(&mut bytes[*filled..*length]) {
+                Ok(0) => return Err(Trouble::Said("the daemon ended in the middle of a part".into())),
+                Ok(read) => *filled += read,
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => return Err(Trouble::System(error)),
+            }
+        }
+        Ok(Some(Message::Part { packets: *packets, bytes: *length }))
+    }
+
+    fn read_line(&mut self) -> Result<Option<&str>, Trouble> {
+        if !self.is_cut {
+            self.line.clear();
+        }
+        self.is_cut = true;
+        (&mut self.reader).take(LONGEST).read_until(b'\n', &mut self.line).map_err(Trouble::System)?;
+        self.is_cut = false;
+        if self.line.is_empty() {
             return Ok(None);
         }
         match str::from_utf8(&self.line) {
             Ok(line) if line.ends_with('\n') => Ok(Some(line.trim_end())),
-            _ => Err(Unanswered::Broken("the daemon ended in the middle of a line".into())),
+            _ => Err(Trouble::Said("the daemon ended in the middle of a line".into())),
         }
+    }
+
+    fn wait_for(&mut self, patience: Option<Duration>) -> Result<(), Unanswered> {
+        if self.patience != patience {
+            self.reader.get_ref().set_read_timeout(patience).map_err(|error| broken(&error))?;
+            self.patience = patience;
+        }
+        Ok(())
     }
 
     /// Whether all that has come so far was taken: a good moment to show it.
@@ -256,6 +419,22 @@ impl Client {
     }
 }
 
+/// Why there is no next message.
+enum Trouble {
+    System(io::Error),
+    /// The daemon says what it should not: one sentence.
+    Said(String),
+}
+
+impl Trouble {
+    fn into_answer(self) -> Unanswered {
+        match self {
+            Trouble::System(error) => broken(&error),
+            Trouble::Said(sentence) => Unanswered::Broken(sentence),
+        }
+    }
+}
+
 /// Why one socket does not do.
 enum Tried {
     /// Nobody is there for us.
@@ -263,10 +442,14 @@ enum Tried {
     Failed(Unanswered),
 }
 
+fn is_late(error: &io::Error) -> bool {
+    matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut)
+}
+
 fn broken(error: &io::Error) -> Unanswered {
-    Unanswered::Broken(match error.kind() {
-        ErrorKind::WouldBlock | ErrorKind::TimedOut => "the daemon does not answer".into(),
-        _ => format!("the conversation with the daemon broke: {error}"),
+    Unanswered::Broken(match is_late(error) {
+        true => "the daemon does not answer".into(),
+        false => format!("the conversation with the daemon broke: {error}"),
     })
 }
 

@@ -1,6 +1,6 @@
 //! Which events a client wants to be told.
 
-use std::collections::HashSet;
+use std::collections::{HashSet, VecDeque};
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::str::FromStr;
@@ -8,13 +8,16 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 
 use super::packet;
-use crate::observe::{CallKind, Event, Protocol, Record, Rule, SocketId};
+use crate::observe::{Event, Protocol, Record, Rule, SocketId};
 
 /// Entries of each list of a filter.
 const ENTRIES: usize = 64;
 
 /// Sockets that one filter remembers.
 const FOLLOWED: usize = 4096;
+
+/// Those among them that are gone.
+const GONE: usize = 256;
 
 /// Which events a client wants to be told: those that fit every list that is not empty. A list fits if one of its entries
 /// does. Without any, everything is told.
@@ -155,7 +158,10 @@ impl std::error::Error for UnknownKind {}
 #[derive(Debug, Default)]
 pub(super) struct Sieve {
     filter: Filter,
+    only_packets: bool,
     followed: HashSet<SocketId>,
+    /// Those of them that are gone, the oldest first: their programs are told so by later calls.
+    gone: VecDeque<SocketId>,
 }
 
 /// What an event is about.
@@ -169,7 +175,13 @@ struct Subject {
 
 impl Sieve {
     pub(super) fn new(filter: Filter) -> Sieve {
-        Sieve { filter, followed: HashSet::new() }
+        Sieve { filter, ..Sieve::default() }
+    }
+
+    /// Nothing else passes, whatever fits.
+    pub(super) fn only_packets(mut self) -> Sieve {
+        self.only_packets = true;
+        self
     }
 
     /// Whether it makes a difference which sockets there are.
@@ -187,6 +199,10 @@ impl Sieve {
 
     /// Whether it is to be told.
     pub(super) fn passes(&mut self, record: &Record<'_>) -> bool {
+        // A packet has its addresses with it: nothing must be known of its socket.
+        if self.only_packets && !matches!(record.event, Event::Frame { .. } | Event::Loopback { .. }) {
+            return false;
+        }
         if self.filter == Filter::default() {
             return true;
         }
@@ -207,8 +223,13 @@ impl Sieve {
         };
         // Whatever its rule, it may be the first that tells whose socket this is.
         let fits = (hosts.is_empty() && ports.is_empty()) || self.fits(&subject);
-        if let Event::Closed { socket, .. } = record.event {
-            self.followed.remove(&socket);
+        if let Event::Closed { socket, .. } = record.event
+            && self.followed.contains(&socket)
+        {
+            self.gone.push_back(socket);
+            if self.gone.len() > GONE {
+                self.forget_oldest();
+            }
         }
         fits && fits_rule
     }
@@ -232,7 +253,16 @@ impl Sieve {
             && (ports.is_empty() || ends().any(|(_, port)| port.is_some_and(|port| ports.contains(&port))))
     }
 
+    fn forget_oldest(&mut self) {
+        if let Some(socket) = self.gone.pop_front() {
+            self.followed.remove(&socket);
+        }
+    }
+
     fn follow(&mut self, socket: SocketId) {
+        if self.followed.len() >= FOLLOWED {
+            self.forget_oldest();
+        }
         if self.followed.len() < FOLLOWED {
             self.followed.insert(socket);
         }
@@ -271,7 +301,7 @@ impl Subject {
             Event::Accepted { socket, listener, local, remote, .. } => {
                 Subject { ends: [addressed(local), addressed(remote)], ..sockets(socket, Some(listener)) }
             }
-            Event::Connected { socket, local, remote } => {
+            Event::Connected { socket, local, remote, .. } => {
                 Subject { ends: [addressed(local), addressed(remote)], ..sockets(socket, None) }
             }
             Event::Datagram { socket, peer, source, destination, rule, .. } => {
@@ -286,16 +316,13 @@ impl Subject {
             Event::Segment { socket, rule, .. } => Subject { rule, ..sockets(socket, None) },
             Event::Call { socket, ref call } => Subject {
                 sockets: [socket, None],
-                ends: match call {
-                    CallKind::Bind { local } => [addressed(*local), None],
-                    CallKind::Connect { remote } => [addressed(*remote), None],
-                    _ => [None; 2],
-                },
+                ends: [call.address().and_then(addressed), None],
                 ..Subject::default()
             },
-            Event::Return { socket, .. } | Event::Timer { socket, .. } => {
-                Subject { sockets: [socket, None], ..Subject::default() }
+            Event::Return { socket, address, .. } => {
+                Subject { sockets: [socket, None], ends: [address.and_then(addressed), None], ..Subject::default() }
             }
+            Event::Timer { socket, .. } => Subject { sockets: [socket, None], ..Subject::default() },
             Event::Device { .. } => Subject::default(),
         }
     }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::engine::{Address, SocketRow, TcpInfo, Way};
-use crate::observe::{Protocol, SocketId, TcpState, Time, TimerKind};
+use crate::observe::{Owner, Protocol, SocketId, TcpState, Time, TimerKind};
 
 /// One socket. Spans are microseconds, sizes bytes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -34,6 +34,9 @@ pub struct Listed {
     pub joined: Option<SocketId>,
     /// Whether a program holds it, or will once it accepts it.
     pub held: bool,
+    /// Which program, if it has said so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub owner: Option<Owner>,
     /// How long it has been there.
     pub age: u64,
     /// Payload that came and went, and in how many segments, datagrams or messages.
@@ -208,6 +211,7 @@ impl Listed {
                 Way::Wire => None,
             },
             held: row.is_held,
+            owner: row.owner.clone(),
             age: micros(row.summary.age),
             bytes_in: row.summary.bytes_in,
             bytes_out: row.summary.bytes_out,

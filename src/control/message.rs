@@ -1,12 +1,16 @@
 //! What is said on the control socket: `docs/control.md` is about these types.
 
+use std::borrow::Cow;
 use std::fmt;
+use std::net::SocketAddr;
 
 use serde::{Deserialize, Serialize};
 
 use super::{Counted, Filter, Listed};
 use crate::config::Limits;
 use crate::engine::Usage;
+use crate::errands::{Connect, Errand, Listen, Outcome, Ping, Said, Traceroute};
+use crate::observe::notation::hex;
 use crate::observe::{Depth, Record};
 
 /// The version of the protocol. It changes when something that was there means something else; what is only added does
@@ -35,9 +39,29 @@ pub enum Request {
     Stats,
     /// Every bound of the stack. The answer is [`Message::Limits`].
     Limits,
-    /// What happens from now on: [`Message::Record`] after [`Message::Record`], until `count` have come or the client
-    /// closes. The answer begins with [`Message::Tracing`].
+    /// What happens from now on: [`Message::Record`] after [`Message::Record`], or [`Message::Part`] after part, until
+    /// `count` have come or the client has enough. The answer begins with [`Message::Tracing`].
     Trace(Tracing),
+    /// A host is to be asked whether it is there. The answer is a [`Message::Text`] for each line, and [`Message::Done`].
+    Ping(Ping),
+    /// The way to a host is to be found. The answer is as that to [`Request::Ping`].
+    Traceroute(Traceroute),
+    /// A host is to be called. The answer is [`Message::Connected`], what the peer sends, and [`Message::Done`].
+    Connect(Connect),
+    /// A call is to be waited for. The answer begins with [`Message::Listening`], and goes on as that to
+    /// [`Request::Connect`].
+    Listen(Listen),
+    /// The peer is to be sent this: more of a stream, or one datagram.
+    Data {
+        /// As hexadecimal digits.
+        #[serde(with = "hex")]
+        bytes: Cow<'static, [u8]>,
+    },
+    /// Nothing more is to be sent.
+    Shutdown,
+    /// Enough of that. What has happened so far is still told, and then [`Message::End`]; of an errand its last lines, and
+    /// then [`Message::Done`]. Where nothing is under way it means nothing.
+    Enough,
 }
 
 /// What a client wants to be told.
@@ -48,9 +72,35 @@ pub struct Tracing {
     /// Of what.
     #[serde(default)]
     pub filter: Filter,
-    /// How many records at most; then [`Message::End`] follows.
+    /// How many records at most, or packets; then [`Message::End`] follows.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub count: Option<u64>,
+    /// In which form.
+    #[serde(default, skip_serializing_if = "Encoding::is_json")]
+    pub encoding: Encoding,
+    /// In a file: what is made up for bytes that had no packet, too.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub synthesise: bool,
+    /// In a file: so many bytes of a packet at most. `None`: all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub snaplen: Option<usize>,
+}
+
+/// In which form a client is told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Encoding {
+    /// A [`Message::Record`] for each event.
+    #[default]
+    Json,
+    /// Packets only, as a pcapng file that comes in parts ([`Message::Part`]).
+    Pcapng,
+}
+
+impl Encoding {
+    fn is_json(&self) -> bool {
+        *self == Encoding::Json
+    }
 }
 
 /// What a daemon says: one line.
@@ -69,14 +119,50 @@ pub enum Message<'a> {
         limits: Vec<Bound>,
     },
     /// From here on everything that happens is told.
-    Tracing,
+    Tracing {
+        /// In this form. A daemon of an earlier version knows one only, whatever it is asked for.
+        #[serde(default, skip_serializing_if = "Encoding::is_json")]
+        encoding: Encoding,
+    },
     /// Something happened.
     Record(Record<'a>),
+    /// What follows this line is no line: the file goes on.
+    Part {
+        /// By so many packets,
+        packets: u64,
+        /// in so many bytes. The next line begins behind them.
+        bytes: usize,
+    },
     /// Here, between the record before and the one after, so many are missing: the client did not read them in time.
     Dropped {
         /// How many.
         records: u64,
     },
+    /// An errand says a line.
+    Text {
+        /// Without its end.
+        text: Cow<'a, str>,
+    },
+    /// It waits for a call.
+    Listening {
+        /// Here.
+        local: SocketAddr,
+    },
+    /// It has a peer, from now on.
+    Connected {
+        /// This one.
+        peer: SocketAddr,
+    },
+    /// The peer has sent something: more of a stream, or one datagram.
+    Data {
+        /// As hexadecimal digits.
+        #[serde(with = "hex")]
+        bytes: Cow<'a, [u8]>,
+    },
+    /// The peer sends no more.
+    Shutdown,
+    /// The errand has come to its end.
+    Done(Outcome),
     /// The answer that consists of several lines is complete.
     End,
     /// A request is not answered, for this reason.
@@ -84,6 +170,29 @@ pub enum Message<'a> {
         /// One sentence.
         error: String,
     },
+}
+
+impl From<Errand> for Request {
+    fn from(errand: Errand) -> Request {
+        match errand {
+            Errand::Ping(ping) => Request::Ping(ping),
+            Errand::Traceroute(traceroute) => Request::Traceroute(traceroute),
+            Errand::Connect(connect) => Request::Connect(connect),
+            Errand::Listen(listen) => Request::Listen(listen),
+        }
+    }
+}
+
+impl From<Said> for Message<'static> {
+    fn from(said: Said) -> Message<'static> {
+        match said {
+            Said::Line(text) => Message::Text { text: text.into() },
+            Said::Listening(local) => Message::Listening { local },
+            Said::Connected(peer) => Message::Connected { peer },
+            Said::Data(bytes) => Message::Data { bytes: bytes.into() },
+            Said::Shutdown => Message::Shutdown,
+        }
+    }
 }
 
 /// Who answers.

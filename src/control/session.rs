@@ -1,31 +1,29 @@
 //! One client of the control socket.
 
 use std::io;
+use std::mem;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::io::AsyncWriteExt;
 use tokio::net::UnixStream;
-use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::net::unix::OwnedWriteHalf;
 use tokio::time::{sleep, timeout};
 
 use super::filter::Sieve;
-use super::queue::{Queue, Told};
+use super::lines::{self, Line, Lines};
+use super::queue::{Batch, Queue};
 use super::server::Shared;
-use super::{Bound, Counted, Listed, Message, Request, Tracing};
+use super::tell::Teller;
+use super::{Bound, Counted, Encoding, Listed, Message, Request, Tracing};
 use crate::engine::{Address, Page};
-
-/// The longest request.
-const LONGEST: u64 = 64 * 1024;
+use crate::errands::Errand;
 
 /// How much is put together before it is written.
 const BATCH: usize = 64 * 1024;
 
 /// How long events may gather before the engine's thread has to wake this one again.
 const GATHER: Duration = Duration::from_millis(1);
-
-/// How often to look whether a client that says no more still listens.
-const GLANCE: Duration = Duration::from_secs(1);
 
 pub(super) struct Session {
     stream: UnixStream,
@@ -43,7 +41,7 @@ impl Session {
 
     /// Says that there is no room, to somebody who may read it.
     pub(super) fn turn_away(self) {
-        let most = self.shared.terms.limits.control_clients;
+        let most = self.shared.terms.config.limits.control_clients;
         let error = format!("{most} clients look at this daemon already (--limit control-clients)");
         let mut line = Vec::new();
         add(&mut line, &Message::Error { error });
@@ -56,10 +54,9 @@ impl Session {
         let patience = self.shared.terms.patience;
         let (reader, writer) = self.stream.into_split();
         let mut conversation = Conversation {
-            reader: BufReader::new(reader),
+            lines: Lines::new(reader),
             out: Out { writer, patience, batch: Vec::new() },
             shared: self.shared,
-            is_over: false,
         };
         // An error says that it has gone, or is cut off: nobody is left to be told.
         let _ = conversation.hold().await;
@@ -67,32 +64,40 @@ impl Session {
 }
 
 /// What goes to the client.
-struct Out {
+pub(super) struct Out {
     writer: OwnedWriteHalf,
     patience: Duration,
     batch: Vec<u8>,
 }
 
 impl Out {
-    async fn say(&mut self, message: &Message<'_>) -> io::Result<()> {
+    pub(super) async fn say(&mut self, message: &Message<'_>) -> io::Result<()> {
         add(&mut self.batch, message);
         if self.batch.len() >= BATCH { self.flush().await } else { Ok(()) }
     }
 
     /// Writes what was said. A client that takes nothing for too long is cut off.
-    async fn flush(&mut self) -> io::Result<()> {
-        let mut rest = &self.batch[..];
-        while !rest.is_empty() {
-            let written = timeout(self.patience, self.writer.write(rest)).await??;
-            rest = &rest[written..];
-        }
+    pub(super) async fn flush(&mut self) -> io::Result<()> {
+        let said = mem::take(&mut self.batch);
+        self.write(&said).await?;
+        self.batch = said;
         self.batch.clear();
         Ok(())
     }
 
-    /// Whether the client has closed, and not only the direction towards us.
-    fn is_closed(&self) -> bool {
-        self.writer.try_write(&[]).is_err_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
+    /// Says something with bytes behind it.
+    pub(super) async fn say_with(&mut self, message: &Message<'_>, bytes: &[u8]) -> io::Result<()> {
+        add(&mut self.batch, message);
+        self.flush().await?;
+        self.write(bytes).await
+    }
+
+    async fn write(&mut self, mut rest: &[u8]) -> io::Result<()> {
+        while !rest.is_empty() {
+            let written = timeout(self.patience, self.writer.write(rest)).await??;
+            rest = &rest[written..];
+        }
+        Ok(())
     }
 }
 
@@ -104,46 +109,26 @@ fn add(batch: &mut Vec<u8>, message: &Message<'_>) {
     }
 }
 
-struct Conversation {
-    reader: BufReader<OwnedReadHalf>,
-    out: Out,
-    shared: Arc<Shared>,
-    /// The client says no more.
-    is_over: bool,
+pub(super) struct Conversation {
+    pub(super) lines: Lines,
+    pub(super) out: Out,
+    pub(super) shared: Arc<Shared>,
 }
 
 impl Conversation {
     async fn hold(&mut self) -> io::Result<()> {
         self.out.say(&Message::Hello(self.shared.hello.clone())).await?;
         self.out.flush().await?;
-        while let Some(line) = self.next_line().await? {
-            match line.parse() {
-                Ok(request) => self.answer(request).await?,
-                Err(error) => self.out.say(&Message::Error { error: error.to_string() }).await?,
+        loop {
+            match self.lines.next().await? {
+                Line::Over => return Ok(()),
+                Line::TooLong => self.out.say(&lines::too_long()).await?,
+                Line::Text(line) => match line.parse() {
+                    Ok(request) => self.answer(request).await?,
+                    Err(error) => self.out.say(&Message::Error { error: error.to_string() }).await?,
+                },
             }
             self.out.flush().await?;
-        }
-        Ok(())
-    }
-
-    /// The next line that is not empty. `None`: there is none any more.
-    async fn next_line(&mut self) -> io::Result<Option<String>> {
-        loop {
-            let mut line = Vec::new();
-            let read = (&mut self.reader).take(LONGEST).read_until(b'\n', &mut line).await?;
-            if read == 0 {
-                return Ok(None);
-            }
-            if line.last() != Some(&b'\n') && read as u64 == LONGEST {
-                let error = format!("a request has at most {LONGEST} bytes");
-                self.out.say(&Message::Error { error }).await?;
-                self.out.flush().await?;
-                return Ok(None);
-            }
-            let line = String::from_utf8_lossy(&line);
-            if !line.trim().is_empty() {
-                return Ok(Some(line.trim().to_owned()));
-            }
         }
     }
 
@@ -152,15 +137,25 @@ impl Conversation {
             Request::Sockets { details } => self.list(details).await,
             Request::Stats => {
                 let Shared { handle, audience, terms, .. } = &*self.shared;
-                let counted = Counted::gather(handle, audience, &terms.limits).await;
+                let counted = Counted::gather(handle, audience, &terms.config.limits).await;
                 self.out.say(&Message::Stats(Box::new(counted))).await
             }
             Request::Limits => {
                 let usage = self.shared.handle.latest().await.usage;
-                let limits = Bound::all(&self.shared.terms.limits, &usage);
+                let limits = Bound::all(&self.shared.terms.config.limits, &usage);
                 self.out.say(&Message::Limits { limits }).await
             }
             Request::Trace(tracing) => self.trace(tracing).await,
+            Request::Ping(ping) => self.run(Errand::Ping(ping)).await,
+            Request::Traceroute(traceroute) => self.run(Errand::Traceroute(traceroute)).await,
+            Request::Connect(connect) => self.run(Errand::Connect(connect)).await,
+            Request::Listen(listen) => self.run(Errand::Listen(listen)).await,
+            Request::Data { .. } | Request::Shutdown => {
+                let error = "nothing is connected that could send; ask to connect or to listen first".into();
+                self.out.say(&Message::Error { error }).await
+            }
+            // It has ended already.
+            Request::Enough => Ok(()),
         }
     }
 
@@ -193,66 +188,61 @@ impl Conversation {
 
     /// Tells what happens until it was enough, or the client says something else.
     async fn trace(&mut self, tracing: Tracing) -> io::Result<()> {
-        let Tracing { depth, filter, count } = tracing;
-        if let Err(error) = filter.validate() {
+        if let Err(error) = tracing.filter.validate() {
             return self.out.say(&Message::Error { error }).await;
         }
-        let mut sieve = Sieve::new(filter);
+        let terms = &self.shared.terms;
+        let (mut sieve, queue) = (Sieve::new(tracing.filter.clone()), Queue::new(terms.config.limits.control_queue));
+        let (queue, mut teller) = match tracing.encoding {
+            Encoding::Json => (queue.up_to(tracing.count), Teller::Lines),
+            Encoding::Pcapng => {
+                if !tracing.synthesise {
+                    // What is made up is made of everything else.
+                    sieve = sieve.only_packets();
+                }
+                let packer = (terms.pack)(&self.shared.hello, &tracing)?;
+                (queue.snap(tracing.snaplen), Teller::parts(packer, tracing.count))
+            }
+        };
         self.introduce(&mut sieve).await;
-        let queue = Queue::new(self.shared.terms.limits.control_queue, count);
-        let watching = self.shared.audience.sit(depth, sieve, queue);
+        let watching = self.shared.audience.sit(tracing.depth, sieve, queue);
         let queue = Arc::clone(&watching.queue);
         // An engine that sleeps looks who watches when it wakes.
         self.shared.handle.wake();
-        self.out.say(&Message::Tracing).await?;
+        self.out.say(&Message::Tracing { encoding: tracing.encoding }).await?;
+        teller.finish(&mut self.out).await?;
         self.out.flush().await?;
+        let (mut batch, mut is_enough) = (Batch::default(), false);
         loop {
-            let told = tokio::select! {
+            let is_more = tokio::select! {
                 biased;
-                told = queue.take() => told,
-                is_closed = wait_for_client(&mut self.reader, &mut self.is_over, &self.out) => {
+                is_closed = self.lines.wait(), if !is_enough => {
                     if is_closed {
                         return Ok(());
                     }
-                    break;
+                    // What has happened before is told.
+                    (is_enough, _) = (true, queue.close());
+                    continue;
                 }
+                is_more = queue.take(&mut batch) => is_more,
             };
-            let Some(told) = told else { break };
-            for told in told {
-                match told {
-                    Told::Record(record) => self.out.say(&Message::Record(record)).await?,
-                    Told::Dropped(records) => self.out.say(&Message::Dropped { records }).await?,
-                }
+            if !is_more {
+                break;
             }
+            for told in batch.drain() {
+                teller.tell(told, &mut self.out).await?;
+            }
+            teller.finish(&mut self.out).await?;
             self.out.flush().await?;
-            sleep(GATHER).await;
+            if teller.is_done() {
+                break;
+            }
+            if !is_enough {
+                sleep(GATHER).await;
+            }
         }
         drop(watching);
         self.shared.handle.wake();
         self.out.say(&Message::End).await
-    }
-}
-
-/// Waits until the client asks for something else (false), or has closed altogether (true). One that only says that it
-/// will ask no more, as `echo … | socat - UNIX-CONNECT:…` does, still listens.
-async fn wait_for_client(reader: &mut BufReader<OwnedReadHalf>, is_over: &mut bool, out: &Out) -> bool {
-    loop {
-        if *is_over {
-            sleep(GLANCE).await;
-            if out.is_closed() {
-                return true;
-            }
-            continue;
-        }
-        match reader.fill_buf().await {
-            Ok([]) => {
-                *is_over = true;
-                if out.is_closed() {
-                    return true;
-                }
-            }
-            Ok(_) => return false,
-            Err(_) => return true,
-        }
     }
 }

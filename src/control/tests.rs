@@ -1,9 +1,15 @@
 //! A stack without a link, its control socket, and clients of every manner.
 
+mod capture;
+mod errand;
+
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::Shutdown;
 use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
+
+use tokio::runtime;
+use tokio::sync::oneshot;
 
 use super::filter::Sieve;
 use super::*;
@@ -20,23 +26,53 @@ const WITHIN: Duration = Duration::from_secs(20);
 
 struct Daemon {
     stack: Stack,
+    _home: Home,
     audience: Audience,
     served: Option<Served>,
     directory: tempfile::TempDir,
 }
 
+/// Where errands run.
+struct Home {
+    runtime: runtime::Handle,
+    /// Dropping it ends it.
+    _stop: oneshot::Sender<()>,
+}
+
+impl Home {
+    fn new() -> Home {
+        let runtime = runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let (stop, stopped) = oneshot::channel::<()>();
+        let home = Home { runtime: runtime.handle().clone(), _stop: stop };
+        std::thread::spawn(move || runtime.block_on(stopped));
+        home
+    }
+}
+
 impl Daemon {
     fn start(limits: Limits, patience: Duration) -> Daemon {
+        Daemon::with(Loopback::Wire, limits, patience)
+    }
+
+    fn with(loopback: Loopback, limits: Limits, patience: Duration) -> Daemon {
         let directory = tempfile::tempdir().unwrap();
         let audience = Audience::default();
         let observer = Fanout::new(Box::new(NoObserver), audience.clone());
-        let config = Config { loopback: Loopback::Wire, limits: limits.clone(), ..Config::default() };
-        let stack = Stack::builder().config(config).observer(Box::new(observer)).loopback_only().unwrap();
+        let config = Config { loopback, limits, ..Config::default() };
+        let stack = Stack::builder().config(config.clone()).observer(Box::new(observer)).loopback_only().unwrap();
         let path = directory.path().join("control.sock");
         let taken = Place::of(path.to_str().unwrap()).unwrap().take().unwrap();
-        let terms = Terms { name: "test".into(), interface: "none".into(), limits, patience };
-        let served = serve(taken, stack.handle(), audience.clone(), terms).unwrap();
-        Daemon { stack, audience, served: Some(served), directory }
+        let home = Home::new();
+        let terms = Terms {
+            name: "test".into(),
+            interface: "none".into(),
+            config,
+            patience,
+            pack: crate::daemon::pack,
+            home: home.runtime.clone(),
+        };
+        let served = serve(taken, &stack, audience.clone(), terms).unwrap();
+        Daemon { stack, _home: home, audience, served: Some(served), directory }
     }
 
     fn new() -> Daemon {
@@ -110,9 +146,24 @@ fn messages_are_written_as_the_document_says() {
         depth: Depth::Frame,
         filter: Filter { ports: vec![80], drops: true, ..Filter::default() },
         count: Some(10),
+        ..Tracing::default()
     });
     written(&trace.to_string());
     assert_eq!(trace.to_string().parse(), Ok(trace));
+    let capture = Request::Trace(Tracing {
+        encoding: Encoding::Pcapng,
+        synthesise: true,
+        snaplen: Some(96),
+        ..depth(Depth::Frame)
+    });
+    let capture: serde_json::Value = serde_json::from_str(&capture.to_string()).unwrap();
+    for (field, value) in capture.as_object().unwrap().iter().filter(|(field, _)| *field != "request") {
+        written(&format!("`{field}`"));
+        if let Some(value) = value.as_str() {
+            written(&format!("`{value}`"));
+        }
+    }
+    written(&Request::Enough.to_string());
     written(&Request::Stats.to_string());
     written(&Request::Sockets { details: true }.to_string());
     for (_, name) in Hold::ALL {
@@ -133,7 +184,8 @@ fn messages_are_written_as_the_document_says() {
     fields(&serde_json::to_string(daemon.client().hello()).unwrap());
     written(&Request::Limits.to_string());
     for message in [
-        Message::Tracing,
+        Message::Tracing { encoding: Encoding::Json },
+        Message::Part { packets: 40, bytes: 65210 },
         Message::End,
         Message::Dropped { records: 17 },
         Message::Error { error: "this is no request: expected value".into() },
@@ -286,14 +338,22 @@ fn a_client_that_says_no_more_still_listens_until_it_has_closed() {
 }
 
 #[test]
-fn a_line_without_an_end_is_not_kept() {
+fn a_line_without_an_end_is_not_kept_and_the_next_one_is_answered() {
     let daemon = Daemon::new();
     let mut stream = daemon.connect();
-    // It may be closed before all of it is written.
-    let _ = stream.write_all(&[b'x'; 100_000]);
-    let mut all = String::new();
-    let _ = stream.read_to_string(&mut all);
-    assert!(all.ends_with("{\"message\":\"error\",\"error\":\"a request has at most 65536 bytes\"}\n"), "{all}");
+    for length in [65_537, 200_000] {
+        stream.write_all(&vec![b'x'; length]).unwrap();
+        stream.write_all(b"\n{\"request\":\"limits\"}\n").unwrap();
+    }
+    stream.shutdown(Shutdown::Write).unwrap();
+    let messages: Vec<Message<'_>> =
+        BufReader::new(stream).lines().map(|line| serde_json::from_str(&line.unwrap()).unwrap()).collect();
+    let refused = Message::Error { error: "a request has at most 65536 bytes".into() };
+    assert!(
+        matches!(&messages[..], [Message::Hello(_), first, Message::Limits { .. }, second, Message::Limits { .. }]
+        if (first, second) == (&refused, &refused)),
+        "{messages:?}"
+    );
 }
 
 #[test]
@@ -373,21 +433,50 @@ fn lists_of_a_filter_must_all_fit_and_one_entry_of_each_is_enough() {
 fn events_without_an_address_belong_to_the_socket_whose_addresses_have_fitted() {
     let state = |socket| Event::State { socket, from: TcpState::Established, to: TcpState::CloseWait };
     let closed = |socket| Event::Closed { socket, how: Close::ByPeer, summary: Summary::default() };
+    let refused = |socket| Event::Return {
+        socket: Some(socket),
+        call: "write".into(),
+        address: None,
+        error: Some("EPIPE".into()),
+    };
     let events = [
         state(tcp(3)),
         Event::Connected {
             socket: tcp(3),
             local: "10.0.0.1:4000".parse().unwrap(),
             remote: "10.0.0.2:80".parse().unwrap(),
+            owner: None,
         },
         state(tcp(3)),
         state(tcp(4)),
         Event::Call { socket: Some(tcp(4)), call: CallKind::Connect { remote: "10.0.0.2:80".parse().unwrap() } },
         state(tcp(4)),
         closed(tcp(3)),
-        state(tcp(3)),
+        refused(tcp(3)),
+        refused(tcp(5)),
+        Event::Return {
+            socket: None,
+            call: "bind".into(),
+            address: Some("0.0.0.0:80".parse().unwrap()),
+            error: Some("EADDRINUSE".into()),
+        },
     ];
-    assert_eq!(sifted(r#"{"ports":[80]}"#, &events), [false, true, true, false, true, true, true, false]);
+    assert_eq!(sifted(r#"{"ports":[80]}"#, &events), [false, true, true, false, true, true, true, true, false, true]);
+}
+
+#[test]
+fn sockets_that_are_gone_are_not_remembered_for_ever() {
+    let connected = |number| Event::Connected {
+        socket: tcp(number),
+        local: "10.0.0.1:4000".parse().unwrap(),
+        remote: "10.0.0.2:80".parse().unwrap(),
+        owner: None,
+    };
+    let closed = |number| Event::Closed { socket: tcp(number), how: Close::ByPeer, summary: Summary::default() };
+    let mut events: Vec<_> = (0..10_000).flat_map(|number| [connected(number), closed(number)]).collect();
+    assert!(sifted(r#"{"ports":[80]}"#, &events).iter().all(|&fits| fits), "the table is never full of them");
+    events.extend([closed(0), closed(9_999)]);
+    assert_eq!(sifted(r#"{"ports":[80]}"#, &events)[20_000..], [false, true]);
 }
 
 #[test]

@@ -1,11 +1,16 @@
 //! The daemon's control socket.
 
+use std::io;
 use std::time::Duration;
 
+use tokio::runtime::Handle;
+
 use super::{Failure, refused};
-use crate::config::Limits;
-use crate::control::{self, Audience, Place, Served, Taken, Terms, Unanswered, Unavailable};
+use crate::config::Config;
+use crate::control::{self, Audience, Hello, Packer, Place, Served, Taken, Terms, Tracing, Unanswered, Unavailable};
 use crate::net::Stack;
+use crate::observe::Record;
+use crate::trace::Capture;
 
 /// A client that takes nothing for so long is cut off.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -39,13 +44,41 @@ pub(super) fn take(name: Option<&str>, tap: &str) -> Result<Option<Taken>, Failu
     }
 }
 
-/// Serves it, until what this gives is dropped.
+/// Serves it, until what this gives is dropped. Errands run on the runtime that this is called in.
 pub(super) fn serve(
     taken: Taken,
     stack: &Stack,
     audience: Audience,
-    (name, tap, limits): (Option<&str>, &str, Limits),
+    (name, tap, config): (Option<&str>, &str, Config),
 ) -> Result<Served, Failure> {
-    let terms = Terms { name: name.unwrap_or(tap).to_owned(), interface: tap.to_owned(), limits, patience: PATIENCE };
-    control::serve(taken, stack.handle(), audience, terms).map_err(|error| refused("a thread", &error))
+    let (name, interface) = (name.unwrap_or(tap).to_owned(), tap.to_owned());
+    let terms = Terms { name, interface, config, patience: PATIENCE, pack, home: Handle::current() };
+    control::serve(taken, stack, audience, terms).map_err(|error| refused("a thread", &error))
+}
+
+/// How packets become a file for a client of the control socket.
+///
+/// # Errors
+///
+/// None: what it writes to takes everything.
+pub fn pack(about: &Hello, asked: &Tracing) -> io::Result<Box<dyn Packer>> {
+    let mut capture = Capture::new(Vec::new(), &about.interface, Duration::from_micros(about.started))?;
+    if asked.synthesise {
+        capture.synthesise();
+    }
+    Ok(Box::new(capture))
+}
+
+impl Packer for Capture<Vec<u8>> {
+    fn pack(&mut self, record: &Record<'_>, length: usize) -> io::Result<u64> {
+        self.write_cut(record, length)
+    }
+
+    fn miss(&mut self, records: u64) {
+        Capture::miss(self, records);
+    }
+
+    fn part(&mut self) -> &mut Vec<u8> {
+        self.get_mut()
+    }
 }

@@ -17,8 +17,8 @@ pub(super) fn lines(rows: &[SocketRow]) -> Vec<String> {
     }
     let [name, state, recv, send, local, peer] = widths;
     let mut lines = vec![match rows.len() {
-        1 => "1 socket: name, state, Recv-Q, Send-Q, local address, peer, way".into(),
-        count => format!("{count} sockets: name, state, Recv-Q, Send-Q, local address, peer, way"),
+        1 => "1 socket: name, state, Recv-Q, Send-Q, local address, peer, way, owner".into(),
+        count => format!("{count} sockets: name, state, Recv-Q, Send-Q, local address, peer, way, owner"),
     }];
     for ([a, b, c, d, e, f], row) in shown.iter().zip(rows) {
         let way = Ending(row).to_string();
@@ -41,7 +41,7 @@ fn columns(row: &SocketRow) -> [String; 6] {
     [row.id.to_string(), state, row.recv_q.to_string(), row.send_q.to_string(), row.local.to_string(), peer]
 }
 
-/// How it reaches its peer, and whether anybody holds it.
+/// How it reaches its peer, and who holds it.
 struct Ending<'a>(&'a SocketRow);
 
 impl std::fmt::Display for Ending<'_> {
@@ -49,7 +49,11 @@ impl std::fmt::Display for Ending<'_> {
         if let Way::Joined { peer: Some(peer) } = self.0.way {
             write!(f, "joined to {peer}  ")?;
         }
-        if self.0.is_held { Ok(()) } else { f.write_str("no program holds it") }
+        match &self.0.owner {
+            Some(owner) => write!(f, "{owner}"),
+            None if self.0.is_held => Ok(()),
+            None => f.write_str("no program holds it"),
+        }
     }
 }
 
@@ -61,7 +65,7 @@ mod tests {
     #[test]
     fn each_socket_has_a_line_with_its_ends_and_its_way() {
         let stack = Stack::builder().loopback_only().unwrap();
-        let listener = TcpListener::bind(&stack, "127.0.0.1:80".parse().unwrap()).unwrap();
+        let listener = TcpListener::bind(&stack.labelled("a test"), "127.0.0.1:80".parse().unwrap()).unwrap();
         let client = TcpStream::connect(&stack, "127.0.0.1:80".parse().unwrap()).unwrap();
         let unix = Socket::new(&stack, Domain::Unix, Type::Dgram, None).unwrap();
         unix.bind(&SockAddr::from(UnixAddress::path("/log").unwrap())).unwrap();
@@ -72,7 +76,7 @@ mod tests {
         assert!(lines[0].starts_with("4 sockets: "));
         assert!(listening.contains("tcp#1   LISTEN ") && listening.contains(backlog), "{lines:#?}");
         assert!(lines[2].contains(&format!("127.0.0.1:{port}")) && lines[2].ends_with("joined to tcp#3"), "{lines:#?}");
-        assert!(lines[3].ends_with("joined to tcp#2"), "{lines:#?}");
+        assert!(lines[3].ends_with("joined to tcp#2  a test"), "{lines:#?}");
         assert!(lines[4].contains("unix#4  UNCONN") && lines[4].contains("/log"), "{lines:#?}");
         drop(listener);
     }

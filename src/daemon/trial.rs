@@ -78,6 +78,10 @@ impl Device for Wire {
         self.device().mtu()
     }
 
+    fn name(&self) -> &str {
+        self.device().name()
+    }
+
     fn readiness(&self) -> Option<BorrowedFd<'_>> {
         self.device().readiness()
     }

@@ -72,6 +72,11 @@ pub trait Device: Send {
     /// The largest IP packet a frame may carry.
     fn mtu(&self) -> usize;
 
+    /// What the host calls it; empty where it has no name.
+    fn name(&self) -> &str {
+        ""
+    }
+
     /// A descriptor that polls readable while frames wait. `None`: a device in memory, which wakes the waker.
     ///
     /// A TAP that vanished polls as an error and not as readable: wait for both.

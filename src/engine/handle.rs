@@ -9,7 +9,7 @@ use tokio::sync::{oneshot, watch};
 use super::Rounds;
 use crate::config::Mac;
 use crate::error::{Error, Result};
-use crate::observe::{Counters, Time};
+use crate::observe::{Counters, Owner, Time};
 use crate::pipe::Doorbell;
 use crate::stack::{Awaited, Outcome, Page, SocketRow, Usage, Verb};
 
@@ -18,6 +18,8 @@ use crate::stack::{Awaited, Outcome, Page, SocketRow, Usage, Verb};
 pub enum Command {
     /// A socket call.
     Call {
+        /// Who asks, if that is to be known.
+        owner: Option<Owner>,
         /// What is asked.
         verb: Verb,
         /// Where the answer goes.
@@ -100,8 +102,17 @@ impl Handle {
     ///
     /// What the call reports; [`Error::NetworkDown`] if the engine has stopped.
     pub async fn call(&self, verb: Verb) -> Result<Outcome> {
+        self.call_as(None, verb).await
+    }
+
+    /// The same for `owner`, who holds what is made.
+    ///
+    /// # Errors
+    ///
+    /// As [`Handle::call`].
+    pub async fn call_as(&self, owner: Option<Owner>, verb: Verb) -> Result<Outcome> {
         let (reply, answer) = oneshot::channel();
-        self.send(Command::Call { verb, reply })?;
+        self.send(Command::Call { owner, verb, reply })?;
         answer.await.unwrap_or(Err(Error::NetworkDown))
     }
 
@@ -114,7 +125,7 @@ impl Handle {
     pub fn begin(&self, verb: Verb) -> oneshot::Receiver<Result<Outcome>> {
         let (reply, answer) = oneshot::channel();
         // If it has stopped already, the answer says so.
-        let _ = self.send(Command::Call { verb, reply });
+        let _ = self.send(Command::Call { owner: None, verb, reply });
         answer
     }
 
@@ -122,7 +133,7 @@ impl Handle {
     pub fn tell(&self, verb: Verb) {
         let (reply, _) = oneshot::channel();
         // If it has stopped already, nothing is left of what this is about.
-        let _ = self.send(Command::Call { verb, reply });
+        let _ = self.send(Command::Call { owner: None, verb, reply });
     }
 
     /// Tells the engine to close everything and return.

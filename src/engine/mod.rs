@@ -72,6 +72,19 @@ pub struct Engine<D: Device + 'static> {
     has_stopped: bool,
 }
 
+/// What is written down of a stack that is made of this now.
+fn header(device: &impl Device, seed: [u8; 32], config: &Config) -> Header {
+    Header {
+        version: env!("TAPSOCK_VERSION").into(),
+        interface: device.name().into(),
+        started: SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default(),
+        mtu: device.mtu(),
+        is_linked: true,
+        seed,
+        config: config.clone(),
+    }
+}
+
 /// Room for one burst of frames: slots of one allocation.
 struct Burst {
     memory: Vec<u8>,
@@ -93,11 +106,22 @@ impl Burst {
 
 impl Engine<Unplugged> {
     /// A stack without a link, whose sockets reach each other only, told to `observer`. All its randomness comes from
-    /// `seed`.
-    pub fn without_link(config: Config, seed: [u8; 32], observer: Box<dyn Observer>) -> (Engine<Unplugged>, Handle) {
-        let doorbell = Doorbell::default();
+    /// `seed`. With a recorder, all that enters it is written down.
+    pub fn without_link(
+        config: Config,
+        seed: [u8; 32],
+        observer: Box<dyn Observer>,
+        mut recorder: Option<Recorder>,
+    ) -> (Engine<Unplugged>, Handle) {
+        let doorbell = match &mut recorder {
+            Some(recorder) => {
+                recorder.begin(&Header { is_linked: false, ..header(&Unplugged, seed, &config) });
+                recorder.doorbell()
+            }
+            None => Doorbell::default(),
+        };
         let stack = Stack::without_link(config, seed, doorbell.clone());
-        Engine::around(stack, Unplugged, doorbell, observer, None)
+        Engine::around(stack, Unplugged, doorbell, observer, recorder)
     }
 }
 
@@ -118,9 +142,7 @@ impl<D: Device + 'static> Engine<D> {
         mut recorder: Recorder,
     ) -> (Engine<D>, Handle) {
         let (doorbell, mtu) = (recorder.doorbell(), device.mtu());
-        let version = env!("CARGO_PKG_VERSION").into();
-        let started = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        recorder.begin(&Header { version, started, mtu, is_linked: true, seed, config: config.clone() });
+        recorder.begin(&header(&device, seed, &config));
         device.keep_lost();
         let stack = Stack::new(config, mtu, seed, doorbell.clone());
         Engine::around(stack, device, doorbell, observer, Some(recorder))
@@ -253,11 +275,11 @@ impl<D: Device + 'static> Engine<D> {
         let mut wants_stop = false;
         for command in self.inbox.take() {
             match command {
-                Command::Call { verb, reply } => {
+                Command::Call { owner, verb, reply } => {
                     let ticket = self.next_ticket;
                     self.next_ticket += 1;
                     self.replies.insert(ticket, reply);
-                    self.calls.push(Call { ticket, verb });
+                    self.calls.push(Call { ticket, owner, verb });
                 }
                 Command::Leave => self.is_left = true,
                 Command::Stop => wants_stop = true,

@@ -45,7 +45,11 @@ fn bind(engine: &mut Engine<Gate>, local: SocketAddr) -> DatagramSocket {
     let ticket = engine.next_ticket;
     engine.next_ticket += 1;
     engine.replies.insert(ticket, reply);
-    engine.calls.push(Call { ticket, verb: Verb::OpenDatagram { local, reuse_address: false, v6_only: true } });
+    engine.calls.push(Call {
+        ticket,
+        owner: None,
+        verb: Verb::OpenDatagram { local, reuse_address: false, v6_only: true },
+    });
     engine.step();
     match answer.try_recv() {
         Ok(Ok(Outcome::Datagram(socket))) => socket,

@@ -19,7 +19,7 @@ use slab::Slab;
 use crate::error::{Error, Result};
 use crate::observe::{Close, SocketId, Summary, TcpState, Time};
 use crate::pipe::{Bell, JoinedEnd, Joint, Stream, StreamEnd};
-use crate::transport::{Ends, Joined, Sending, TcpInfo, Transport};
+use crate::transport::{Ends, Holder, Joined, Sending, TcpInfo, Transport};
 
 /// One of the two sockets of a joined connection, as the engine sees it.
 #[derive(Debug)]
@@ -146,7 +146,7 @@ impl Loopback {
         &mut self,
         now: Time,
         ends: &Ends,
-        connector: SocketId,
+        connector: Holder,
         pipe: StreamEnd,
         bell: Bell,
         transport: &mut Transport,
@@ -168,7 +168,7 @@ impl Loopback {
                 is_dropped: false,
             })
         };
-        let connector = insert(connector, ends.local, ends.remote, connected);
+        let connector = insert(connector.id, ends.local, ends.remote, connected);
         let acceptor = insert(joined.acceptor, ends.remote, ends.local, accepted);
         self.ends[connector].peer = Some(acceptor);
         self.ends[acceptor].peer = Some(connector);

@@ -57,7 +57,7 @@ impl Builder {
         self
     }
 
-    /// Where all that enters the stack is written down, to be replayed. Not for a stack without a link.
+    /// Where all that enters the stack is written down, to be replayed.
     pub fn record(mut self, recorder: Recorder) -> Builder {
         self.recorder = Some(recorder);
         self
@@ -140,7 +140,7 @@ impl Builder {
             *cidr = Cidr::host(cidr.address());
         }
         let seed = self.prepare()?;
-        let (engine, handle) = Engine::without_link(self.config, seed, self.observer);
+        let (engine, handle) = Engine::without_link(self.config, seed, self.observer, self.recorder);
         let thread = engine.spawn()?;
         Ok(Stack::new(handle, Some(thread)))
     }

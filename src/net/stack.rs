@@ -9,7 +9,7 @@ use super::Builder;
 use crate::config::Mac;
 use crate::engine::{Handle, Stopped};
 use crate::error::{Error, Result};
-use crate::observe::Counters;
+use crate::observe::{Counters, Owner};
 use crate::pipe::wait::block_on;
 use crate::socket::{Outcome, Page, SocketRow, Verb};
 use crate::stack::Awaited;
@@ -24,6 +24,8 @@ type Thread = JoinHandle<io::Result<Stopped>>;
 #[derive(Debug, Clone)]
 pub struct Stack {
     shared: Arc<Shared>,
+    /// Who holds the sockets that are made by this handle.
+    owner: Option<Owner>,
 }
 
 #[derive(Debug)]
@@ -43,12 +45,29 @@ impl Drop for Shared {
 
 impl Stack {
     pub(super) fn new(handle: Handle, thread: Option<Thread>) -> Stack {
-        Stack { shared: Arc::new(Shared { handle, thread: Mutex::new(thread) }) }
+        Stack { shared: Arc::new(Shared { handle, thread: Mutex::new(thread) }), owner: None }
     }
 
     /// Begins to make one.
     pub fn builder() -> Builder {
         Builder::default()
+    }
+
+    /// Another handle of the same stack: the sockets that are made by it, and those that are accepted by them, are held by
+    /// `owner`. That is what `tapsock ss -p` and a trace show; it is a name and nothing more.
+    ///
+    /// ```
+    /// use tapsock::net::{Stack, UdpSocket};
+    ///
+    /// let stack = Stack::builder().loopback_only()?;
+    /// let _socket = UdpSocket::bind(&stack.labelled("my resolver"), "127.0.0.1:53".parse()?)?;
+    /// let rows = stack.wait_sockets()?;
+    /// assert_eq!(rows[0].owner.as_ref().map(|owner| owner.as_str()), Some("my resolver"));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn labelled(&self, owner: &str) -> Stack {
+        Stack { shared: Arc::clone(&self.shared), owner: Some(Owner::new(owner)) }
     }
 
     /// Waits until the stack answers: each address has been asked about, and where none was chosen, a router or a DHCP
@@ -142,7 +161,7 @@ impl Stack {
     }
 
     pub(super) async fn call(&self, verb: Verb) -> Result<Outcome> {
-        self.shared.handle.call(verb).await
+        self.shared.handle.call_as(self.owner.clone(), verb).await
     }
 
     pub(super) fn begin(&self, verb: Verb) -> oneshot::Receiver<Result<Outcome>> {

@@ -7,9 +7,10 @@ use std::thread;
 use std::time::Duration;
 
 use super::*;
-use crate::config::Config;
+use crate::config::{Config, Loopback};
 use crate::device::{Device, pair};
 use crate::observe::{self, CallKind, Depth, Event, Observer, Record};
+use crate::recording::{Changes, Player, Recorder, Recording};
 
 /// Everything waits at most so long for what must come.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -227,4 +228,46 @@ fn what_programs_do_with_unix_messages_is_told_though_no_engine_has_a_part_in_it
     });
     assert_eq!(calls.next(), Some((observe::Protocol::Unix, CallKind::Write { bytes: 5 })));
     assert_eq!(calls.next(), Some((observe::Protocol::Unix, CallKind::Read { bytes: 5 })));
+}
+
+#[test]
+fn a_stack_without_a_link_is_recorded_and_is_the_same_in_its_replay() {
+    for loopback in [Loopback::Wire, Loopback::Fast] {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let recorder = Recorder::new(file.reopen().unwrap()).unwrap();
+        let config = Config { loopback, ..Config::default() };
+        let stack = Stack::builder().config(config).record(recorder).loopback_only().unwrap();
+        let listener = TcpListener::bind(&stack, at("127.0.0.1:80")).unwrap();
+        let mut client = TcpStream::connect(&stack, at("127.0.0.1:80")).unwrap();
+        let (mut server, _) = listener.accept().unwrap();
+        for _ in 0..20 {
+            client.write_all(&[7; 5000]).unwrap();
+            server.read_exact(&mut [0; 5000]).unwrap();
+        }
+        drop((client, server, listener));
+        stack.shut_down();
+
+        let recording = Recording::open(std::io::BufReader::new(file.reopen().unwrap())).unwrap();
+        assert!(!recording.header.is_linked && recording.header.version == env!("TAPSOCK_VERSION"));
+        let mut seen = Packets(0);
+        let player = Player::new(&recording, Changes::default());
+        let (summary, difference) = player.run(recording, &mut seen).unwrap();
+        assert_eq!(difference, None);
+        assert!(summary.steps > 1 && !summary.is_cut_off, "{summary:?}");
+        // Nothing leaves; what the stack says to itself is said again.
+        assert!(if loopback == Loopback::Wire { seen.0 > 40 } else { seen.0 == 0 }, "{}", seen.0);
+    }
+}
+
+/// How many packets went over the loopback.
+struct Packets(u64);
+
+impl Observer for Packets {
+    fn depth(&self) -> Depth {
+        Depth::Frame
+    }
+
+    fn observe(&mut self, record: &Record<'_>) {
+        self.0 += u64::from(matches!(record.event, Event::Loopback { .. }));
+    }
 }

@@ -1,3 +1,4 @@
+use std::borrow::Cow;
 use std::net::SocketAddr;
 
 use serde::{Deserialize, Serialize};
@@ -14,6 +15,11 @@ pub enum CallKind {
         /// Where.
         local: SocketAddr,
     },
+    /// `bind(2)` of a Unix socket.
+    UnixBind {
+        /// To what, as `ss(8)` writes it.
+        name: String,
+    },
     /// `listen(2)`.
     Listen {
         /// How many established connections may wait.
@@ -24,6 +30,11 @@ pub enum CallKind {
         /// To whom.
         remote: SocketAddr,
     },
+    /// `connect(2)` of a Unix socket.
+    UnixConnect {
+        /// To whom, as `ss(8)` writes it.
+        name: String,
+    },
     /// `accept(2)`: a program took a connection from the queue.
     Accept,
     /// `read(2)`, `recv(2)` and their kin: a program took bytes.
@@ -31,6 +42,8 @@ pub enum CallKind {
         /// How many.
         bytes: usize,
     },
+    /// The same, and it met the end: nothing more will come.
+    ReadEnd,
     /// `write(2)`, `send(2)` and their kin: a program gave bytes.
     Write {
         /// How many.
@@ -47,6 +60,33 @@ pub enum CallKind {
         /// Its name in the man pages.
         name: String,
     },
+}
+
+impl CallKind {
+    /// What the man pages call it; of an option its name.
+    pub fn name(&self) -> Cow<'static, str> {
+        Cow::Borrowed(match self {
+            CallKind::Socket => "socket",
+            CallKind::Bind { .. } | CallKind::UnixBind { .. } => "bind",
+            CallKind::Listen { .. } => "listen",
+            CallKind::Connect { .. } | CallKind::UnixConnect { .. } => "connect",
+            CallKind::Accept => "accept",
+            CallKind::Read { .. } | CallKind::ReadEnd => "read",
+            CallKind::Write { .. } => "write",
+            CallKind::ShutdownRead | CallKind::ShutdownWrite => "shutdown",
+            CallKind::Close => "close",
+            CallKind::Option { name } => return Cow::Owned(name.clone()),
+        })
+    }
+
+    /// The address that it names.
+    pub fn address(&self) -> Option<SocketAddr> {
+        match *self {
+            CallKind::Bind { local } => Some(local),
+            CallKind::Connect { remote } => Some(remote),
+            _ => None,
+        }
+    }
 }
 
 /// What a timer was set for.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::notation::{hex, micros, micros_or_none};
-use super::{CallKind, Depth, EventId, Rule, SocketId, TcpState, TimerKind};
+use super::{CallKind, Depth, EventId, Owner, Rule, SocketId, TcpState, TimerKind};
 use crate::config::Mac;
 
 /// Which way a frame went, as seen from the stack; or a packet on the loopback, as seen from its socket.
@@ -115,6 +115,9 @@ pub enum Event<'a> {
         socket: SocketId,
         /// Its type, as `socket(2)` calls it.
         kind: Cow<'a, str>,
+        /// Who holds it, if that was said.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        owner: Option<Owner>,
     },
     /// A Unix socket has a name, or listens at it.
     UnixBound {
@@ -137,6 +140,9 @@ pub enum Event<'a> {
         waiting: usize,
         /// How many may.
         backlog: usize,
+        /// Who holds both, if that was said.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        owner: Option<Owner>,
     },
     /// A TCP socket began to listen, or a UDP socket was bound.
     Bound {
@@ -146,6 +152,9 @@ pub enum Event<'a> {
         local: SocketAddr,
         /// For a listener: how many connections may wait to be accepted.
         backlog: Option<usize>,
+        /// Who holds it, if that was said.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        owner: Option<Owner>,
     },
     /// A connection that a peer asked for was established and waits in the accept queue.
     Accepted {
@@ -163,6 +172,9 @@ pub enum Event<'a> {
         waiting: usize,
         /// How many may.
         backlog: usize,
+        /// Who holds both, if that was said.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        owner: Option<Owner>,
     },
     /// A connection that a program of ours asked for was established.
     Connected {
@@ -172,6 +184,9 @@ pub enum Event<'a> {
         local: SocketAddr,
         /// The peer's end.
         remote: SocketAddr,
+        /// Who holds it, if that was said.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        owner: Option<Owner>,
     },
     /// Two programs of this stack are connected, over TCP or by Unix sockets: their pipes are joined end to end, and no
     /// packet exists.
@@ -198,10 +213,17 @@ pub enum Event<'a> {
         /// What it asks.
         call: CallKind,
     },
-    /// A call that took time is done. (Depth: call.)
+    /// A call that took time is done, or one has failed. That there was nothing to do yet (EAGAIN) is not told.
+    /// (Depth: call.)
     Return {
         /// Of which socket.
         socket: Option<SocketId>,
+        /// What was called, by its name in the man pages; an option by its own.
+        #[serde(default)]
+        call: Cow<'a, str>,
+        /// The address that it named.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        address: Option<SocketAddr>,
         /// By its name in errno(3); `None`: it went well.
         error: Option<Cow<'a, str>>,
     },
@@ -275,9 +297,12 @@ impl Event<'_> {
                 Event::Loopback { direction, bytes: Cow::Owned(bytes.into_owned()), fate }
             }
             Event::Device { direction, error } => Event::Device { direction, error: Cow::Owned(error.into_owned()) },
-            Event::Return { socket, error } => {
-                Event::Return { socket, error: error.map(|error| Cow::Owned(error.into_owned())) }
-            }
+            Event::Return { socket, call, address, error } => Event::Return {
+                socket,
+                call: Cow::Owned(call.into_owned()),
+                address,
+                error: error.map(|error| Cow::Owned(error.into_owned())),
+            },
             Event::Address { address, state } => Event::Address { address, state },
             Event::Router { address, state } => Event::Router { address, state },
             Event::Lease { address, server, state } => Event::Lease { address, server, state },
@@ -285,19 +310,21 @@ impl Event<'_> {
             Event::Datagram { socket, peer, source, destination, length, rule } => {
                 Event::Datagram { socket, peer, source, destination, length, rule }
             }
-            Event::Opened { socket, kind } => Event::Opened { socket, kind: Cow::Owned(kind.into_owned()) },
+            Event::Opened { socket, kind, owner } => {
+                Event::Opened { socket, kind: Cow::Owned(kind.into_owned()), owner }
+            }
             Event::UnixBound { socket, name, backlog } => {
                 Event::UnixBound { socket, name: Cow::Owned(name.into_owned()), backlog }
             }
-            Event::UnixAccepted { socket, listener, name, waiting, backlog } => {
+            Event::UnixAccepted { socket, listener, name, waiting, backlog, owner } => {
                 let name = Cow::Owned(name.into_owned());
-                Event::UnixAccepted { socket, listener, name, waiting, backlog }
+                Event::UnixAccepted { socket, listener, name, waiting, backlog, owner }
             }
-            Event::Bound { socket, local, backlog } => Event::Bound { socket, local, backlog },
-            Event::Accepted { socket, listener, listening, local, remote, waiting, backlog } => {
-                Event::Accepted { socket, listener, listening, local, remote, waiting, backlog }
+            Event::Bound { socket, local, backlog, owner } => Event::Bound { socket, local, backlog, owner },
+            Event::Accepted { socket, listener, listening, local, remote, waiting, backlog, owner } => {
+                Event::Accepted { socket, listener, listening, local, remote, waiting, backlog, owner }
             }
-            Event::Connected { socket, local, remote } => Event::Connected { socket, local, remote },
+            Event::Connected { socket, local, remote, owner } => Event::Connected { socket, local, remote, owner },
             Event::Joined { socket, peer } => Event::Joined { socket, peer },
             Event::Closed { socket, how, summary } => Event::Closed { socket, how, summary },
             Event::Call { socket, call } => Event::Call { socket, call },

@@ -13,13 +13,13 @@
 mod call;
 mod counters;
 mod event;
-mod notation;
+pub(crate) mod notation;
 #[cfg(test)]
 mod provoked;
 mod rule;
 mod socket;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod time;
 mod trail;
 
@@ -27,7 +27,7 @@ pub use call::{CallKind, TimerKind};
 pub use counters::Counters;
 pub use event::{Address, Cast, Close, Direction, Event, Fate, Lease, Neighbour, Numbers, Ownership, Router, Summary};
 pub use rule::Rule;
-pub use socket::{Protocol, SocketId, TcpState};
+pub use socket::{Owner, Protocol, SocketId, TcpState};
 pub use time::Time;
 pub use trail::{EventId, Record, Trail};
 

@@ -1,7 +1,8 @@
 use std::fmt;
 use std::str::FromStr;
+use std::sync::Arc;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// The protocol of a socket.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -63,6 +64,50 @@ impl FromStr for SocketId {
         let (protocol, number) = text.split_once('#').ok_or(())?;
         let protocol = Protocol::ALL.iter().copied().find(|known| known.to_string() == protocol).ok_or(())?;
         Ok(SocketId { protocol, number: number.parse().map_err(|_| ())? })
+    }
+}
+
+/// Who holds a socket, by a name that its holder gave: `service:http`. What one accepts has the name of its listener.
+///
+/// ```
+/// use tapsock::observe::Owner;
+/// assert_eq!(Owner::new("service:http").as_str(), "service:http");
+/// assert_eq!(Owner::new("two\nlines").as_str(), "two?lines", "it is written on terminals");
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Owner(Arc<str>);
+
+impl Owner {
+    /// Longer names are cut: so many characters are kept.
+    pub const LONGEST: usize = 64;
+
+    /// A holder of this name. What is no text for a line becomes a question mark, and so do quotation marks.
+    pub fn new(name: &str) -> Owner {
+        let plain = |c: char| if c.is_control() || c == '"' { '?' } else { c };
+        Owner(name.chars().take(Owner::LONGEST).map(plain).collect::<String>().into())
+    }
+
+    /// The name.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for Owner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&self.0)
+    }
+}
+
+impl Serialize for Owner {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.0)
+    }
+}
+
+impl<'de> Deserialize<'de> for Owner {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Owner, D::Error> {
+        String::deserialize(deserializer).map(|name| Owner::new(&name))
     }
 }
 

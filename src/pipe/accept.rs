@@ -3,7 +3,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 
-use super::deed::Deed;
+use super::deed::{Attempt, Deed};
 use super::waiters::Waiters;
 use super::{Bell, lock};
 use crate::error::{Error, Result};
@@ -16,6 +16,8 @@ struct Queue<T> {
     closed: bool,
     /// The application has shut it down: it does not listen.
     shut: bool,
+    /// Those that waited then can still be accepted.
+    keeps: bool,
     /// The application's end is gone.
     dropped: bool,
 }
@@ -55,7 +57,8 @@ impl<T> Accepts<T> {
     /// An empty queue. How many may wait is the stack's business.
     pub fn new(bell: Bell) -> (Accepts<T>, AcceptEnd<T>) {
         let (witness, bell) = (bell.witness(), Arc::new(bell));
-        let queue = Mutex::new(Queue { waiting: VecDeque::new(), closed: false, shut: false, dropped: false });
+        let queue =
+            Mutex::new(Queue { waiting: VecDeque::new(), closed: false, shut: false, keeps: false, dropped: false });
         let shared = Arc::new(Shared {
             queue,
             acceptors: Waiters::default(),
@@ -73,8 +76,9 @@ impl<T> Accepts<T> {
     /// after the stack has stopped.
     pub fn try_accept(&self) -> Result<T> {
         let mut queue = lock(&self.shared.queue);
-        if queue.shut {
-            return Err(Error::InvalidInput);
+        if queue.shut && (!queue.keeps || queue.waiting.is_empty()) {
+            // Of Unix sockets who does not wait is told something else, and the caller tells whoever looks.
+            return Err(if queue.keeps { Error::InvalidInput } else { self.failed(Error::InvalidInput) });
         }
         match queue.waiting.pop_front() {
             Some(connection) => {
@@ -84,15 +88,25 @@ impl<T> Accepts<T> {
                 self.bell.ring();
                 Ok(connection)
             }
-            None if queue.closed => Err(Error::NetworkDown),
+            None if queue.closed => Err(self.failed(Error::NetworkDown)),
             None => Err(Error::WouldBlock),
         }
     }
 
-    /// Does not listen any more: whoever waits to accept is told, and so is the stack.
-    pub fn shut_down(&self) {
+    /// Tells whoever looks why nothing was accepted. Gives the error back.
+    fn failed(&self, error: Error) -> Error {
+        self.bell.note(Deed::Failed(Attempt::Accept, error.errno()));
+        error
+    }
+
+    /// Does not listen any more: whoever waits to accept is told, and so is the stack. With `keeps`, connections that wait
+    /// already can still be accepted.
+    pub fn shut_down(&self, keeps: bool) {
         self.bell.note(Deed::ShutdownRead);
-        lock(&self.shared.queue).shut = true;
+        {
+            let mut queue = lock(&self.shared.queue);
+            (queue.shut, queue.keeps) = (true, keeps);
+        }
         self.shared.acceptors.wake(None);
         self.shared.connectors.wake(None);
         self.bell.ring();

@@ -84,6 +84,11 @@ impl Doorbell {
         self.shared.deeds.want(is_wanted || self.shared.tape.is_recording());
     }
 
+    /// So many deeds wait at most; what does not fit is counted.
+    pub fn bound_deeds(&self, most: usize) {
+        self.shared.deeds.bound(most);
+    }
+
     /// Appends what programs have done, each with the descriptor of its socket, in the order in which they did it. Gives
     /// how many deeds are missing at the end, because too many waited.
     ///

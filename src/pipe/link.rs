@@ -3,7 +3,7 @@ use std::sync::atomic::{AtomicBool, AtomicI32, Ordering, fence};
 use std::task::{Context, Poll, Waker};
 
 use super::Bell;
-use super::deed::Deed;
+use super::deed::{Attempt, Deed};
 use super::readiness::{Interest, Readiness};
 use super::waiters::Waiters;
 use crate::error::{Error, Result};
@@ -175,6 +175,13 @@ impl<Q> Link<Q> {
         if let Some(bell) = self.bell(side) {
             bell.note(deed);
         }
+    }
+
+    /// Tells whoever looks why a call of the program at this end fails. Gives the error back.
+    #[cold]
+    pub(super) fn failed(&self, side: Side, attempt: Attempt, error: Error) -> Error {
+        self.note(side, Deed::Failed(attempt, error.errno()));
+        error
     }
 
     /// Tells the stack, if that is the other end.

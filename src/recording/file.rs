@@ -12,7 +12,7 @@ use crate::observe::Time;
 use crate::stack::Call;
 
 /// The first line of a file. Whoever changes what comes behind it counts on.
-const FIRST_LINE: &[u8] = b"tapsock recording 1\n";
+const FIRST_LINE: &[u8] = b"tapsock recording 2\n";
 
 /// No record is longer: what says so is damaged.
 const LONGEST: u32 = 256 << 20;
@@ -23,8 +23,12 @@ const LONGEST_HEADER: u64 = 1 << 20;
 /// What the stack was made of.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Header {
-    /// The version of tapsock. Another one may do otherwise.
+    /// The version of tapsock and the commit it was built from, as `tapsock --version` prints them. Another one may do
+    /// otherwise.
     pub version: String,
+    /// The interface; empty where it had no name.
+    #[serde(default)]
+    pub interface: String,
     /// When the stack was made, since 1970.
     pub started: Duration,
     /// The largest packet of its link.

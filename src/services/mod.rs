@@ -188,6 +188,7 @@ pub async fn run(stack: Stack, which: &[Service]) -> io::Result<()> {
 pub async fn run_with(stack: Stack, which: &[Service], metrics: Option<Metrics>) -> io::Result<()> {
     for &service in which {
         let connections = Arc::new(Semaphore::new(CONNECTIONS));
+        let stack = stack.labelled(&format!("service:{service}"));
         for address in WILDCARDS {
             let local = SocketAddr::new(address, service.port());
             start(&stack, service, local, (&connections, &metrics)).await.map_err(|error| {

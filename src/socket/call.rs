@@ -13,7 +13,8 @@ use crate::transport::{Below, Transport};
 impl Sockets {
     /// Does what a call asks. What takes time completes later.
     pub fn call(&mut self, now: Time, call: Call, transport: &mut Transport, below: &mut Below<'_>, rng: &mut StdRng) {
-        let Call { ticket, verb } = call;
+        let Call { ticket, owner, verb } = call;
+        self.caller = owner;
         let result = match verb {
             Verb::Open { domain, kind } => self.open(now, domain, kind, transport, below),
             Verb::Bind { socket, local } => match self.is_unix(socket) {

@@ -26,17 +26,19 @@ impl Sockets {
         }
         let accepted = self.table.vacant_key();
         let bell = self.doorbell.bell(accepted);
-        let Some(id) = self.find(socket).map(|entry| entry.id) else { return Err(pipe) };
-        let Fresh { connector, acceptor, pipe, joined } = self.loopback.join(now, ends, id, pipe, bell, transport)?;
+        let Some(holder) = self.find(socket).map(|entry| entry.holder(socket)) else { return Err(pipe) };
+        let Fresh { connector, acceptor, pipe, joined } =
+            self.loopback.join(now, ends, holder, pipe, bell, transport)?;
         if let Some(descriptor) = self.table.get_mut(socket.descriptor) {
             descriptor.state = State::Joined { slot: connector };
             descriptor.options.begin_joined(connector, &self.limits, &mut self.loopback);
         }
         let Some(parent) = self.table.get(joined.listener) else { return Ok(()) };
         // An accepted socket has what its listener was told (`accept(2)`, Linux).
-        let (domain, options) = (parent.domain, Arc::clone(&parent.options));
+        let (domain, options, owner) = (parent.domain, Arc::clone(&parent.options), parent.owner.clone());
         options.begin_joined(acceptor, &self.limits, &mut self.loopback);
-        let handle = self.insert_as(joined.acceptor, domain, Kind::Tcp, options, State::Joined { slot: acceptor });
+        let handle =
+            self.insert_as(joined.acceptor, domain, Kind::Tcp, options, State::Joined { slot: acceptor }, owner);
         let (local, remote) = (address::shown(domain, ends.remote), address::shown(domain, ends.local));
         let socket = StreamSocket { handle, id: joined.acceptor, local, remote, pipe };
         if let Some(State::Listener { end, .. }) = self.table.get(joined.listener).map(|entry| &entry.state) {

@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 use serde::{Deserialize, Serialize};
 
 use super::{Address, Descriptor, Domain, Handle, Kind, Protocol, Sockets, State, Type, address};
-use crate::observe::{SocketId, Summary, TcpState, Time, TimerKind};
+use crate::observe::{Owner, SocketId, Summary, TcpState, Time, TimerKind};
 use crate::transport::{Shelf, TcpInfo, Transport, Unheld};
 
 /// How many slots one call looks at.
@@ -45,6 +45,8 @@ pub struct SocketRow {
     pub way: Way,
     /// Whether a program holds it, or will once it accepts it.
     pub is_held: bool,
+    /// Which program, if it has said so.
+    pub owner: Option<Owner>,
     /// What it has carried up to now.
     pub summary: Summary,
     /// What happens next if nothing is heard, and when.
@@ -140,7 +142,9 @@ impl Sockets {
             State::Stream { slot, end, .. } => match transport.connection(*slot) {
                 None => row,
                 Some(connection) => {
-                    let info = connection.info(now);
+                    let mut info = connection.info(now);
+                    // What the stack has not even taken yet waits as well.
+                    info.sending.unsent += end.unsent();
                     SocketRow {
                         state: info.state,
                         local: shown(info.local),
@@ -252,7 +256,7 @@ fn connected(is_connected: bool) -> TcpState {
 
 /// What is the same for every kind.
 fn blank(entry: &Descriptor) -> SocketRow {
-    let Descriptor { id, domain, kind, ref bound, .. } = *entry;
+    let Descriptor { id, domain, kind, ref owner, ref bound, .. } = *entry;
     let local = bound.as_ref().map_or(address::wildcard(domain), |place| address::shown(domain, place.local));
     SocketRow {
         id,
@@ -267,6 +271,7 @@ fn blank(entry: &Descriptor) -> SocketRow {
         backlog: None,
         way: Way::Wire,
         is_held: true,
+        owner: owner.clone(),
         summary: Summary::default(),
         timer: None,
         info: None,
@@ -289,6 +294,7 @@ fn unheld_row(unheld: Unheld) -> SocketRow {
         backlog: None,
         way: Way::Wire,
         is_held: false,
+        owner: None,
         summary,
         timer,
         info,

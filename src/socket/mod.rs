@@ -17,7 +17,7 @@
 //! // No thread, no clock, no device: a stack is a function of calls, frames and time.
 //! let config = Config { probe: Duration::ZERO, ..Config::default() };
 //! let mut stack = Stack::new(config, 1500, [1; 32], Doorbell::default());
-//! let mut calls = vec![Call { ticket: 7, verb: Verb::Open { domain: Domain::Inet, kind: Kind::Udp } }];
+//! let mut calls = vec![Call { ticket: 7, owner: None, verb: Verb::Open { domain: Domain::Inet, kind: Kind::Udp } }];
 //! stack.step(Time::ZERO, [], &mut calls, &mut Frames::new(), &mut NoObserver);
 //! let completion = stack.next_completion().ok_or("nothing was done")?;
 //! assert_eq!(completion.ticket, 7);
@@ -109,7 +109,7 @@ use slab::Slab;
 use crate::config::{Config, Limits, Loopback as Mode};
 use crate::loopback::Loopback;
 use crate::memory::Memory;
-use crate::observe::SocketId;
+use crate::observe::{Owner, SocketId};
 use crate::pipe::{AcceptEnd, DatagramEnd, Doorbell, StreamEnd};
 use crate::transport::{Holder, Place, Transport};
 use option::Options;
@@ -129,6 +129,8 @@ pub struct Sockets {
     names: unix::Names,
     /// What a socket has that was told nothing: one record for all of them.
     defaults: Arc<Options>,
+    /// Who makes the call that is being served, and holds what it makes.
+    caller: Option<Owner>,
 }
 
 #[derive(Debug)]
@@ -136,6 +138,8 @@ struct Descriptor {
     id: SocketId,
     domain: Domain,
     kind: Kind,
+    /// Who holds it, if that was said.
+    owner: Option<Owner>,
     /// Shared by all that have the same, and copied when one of them changes: most were told nothing.
     options: Arc<Options>,
     /// What a TCP socket has bound itself to.
@@ -210,6 +214,7 @@ enum Connecting {
 impl Sockets {
     /// An empty table. Programs ring `doorbell`; the memory of their pipes is of `memory`.
     pub fn new(config: &Config, memory: Memory, doorbell: Doorbell) -> Sockets {
+        doorbell.bound_deeds(config.limits.traced_deeds);
         Sockets {
             table: Slab::new(),
             doorbell,
@@ -222,6 +227,7 @@ impl Sockets {
             resting: resting::Resting::default(),
             names: unix::Names::default(),
             defaults: Arc::new(Options::default()),
+            caller: None,
         }
     }
 
@@ -244,14 +250,22 @@ impl Sockets {
         state: State,
         transport: &mut Transport,
     ) -> Handle {
-        self.insert_as(transport.new_id(kind.spoken()), domain, kind, options, state)
+        self.insert_as(transport.new_id(kind.spoken()), domain, kind, options, state, self.caller.clone())
     }
 
-    /// The same with the name that the socket has already.
-    fn insert_as(&mut self, id: SocketId, domain: Domain, kind: Kind, options: Arc<Options>, state: State) -> Handle {
-        let (bound, errors) = (None, VecDeque::new());
-        let descriptor =
-            self.table.insert(Descriptor { id, domain, kind, options, bound, errors, state, is_resting: false });
+    /// The same with the name that the socket has already, for whoever holds it.
+    fn insert_as(
+        &mut self,
+        id: SocketId,
+        domain: Domain,
+        kind: Kind,
+        options: Arc<Options>,
+        state: State,
+        owner: Option<Owner>,
+    ) -> Handle {
+        let (bound, errors, is_resting) = (None, VecDeque::new(), false);
+        let new = Descriptor { id, domain, kind, owner, options, bound, errors, state, is_resting };
+        let descriptor = self.table.insert(new);
         Handle { descriptor, number: id.number }
     }
 

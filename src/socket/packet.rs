@@ -40,7 +40,7 @@ impl Sockets {
         let local = slot.map_or(address::wildcard(domain), |slot| transport.packet_socket(slot).local());
         let (pipe, end) =
             Datagrams::of_packets(self.limits.datagram_buffer, &self.memory, self.doorbell.bell(descriptor));
-        let handle = self.insert_as(id, domain, kind, options, State::Packet { slot, end });
+        let handle = self.insert_as(id, domain, kind, options, State::Packet { slot, end }, self.caller.clone());
         Ok(Outcome::Datagram(DatagramSocket { handle, local, pipe }))
     }
 

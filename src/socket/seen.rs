@@ -2,7 +2,7 @@
 
 use super::{Address, Handle, Sockets, Verb};
 use crate::error::Error;
-use crate::observe::{CallKind, SocketId};
+use crate::observe::{CallKind, Owner, SocketId};
 use crate::pipe::Deed;
 
 impl Verb {
@@ -11,15 +11,15 @@ impl Verb {
         let option = |name: &str| CallKind::Option { name: name.to_owned() };
         Some(match self {
             Verb::Open { .. } | Verb::OpenPair { .. } => CallKind::Socket,
-            Verb::Bind { local: Address::Inet(local), .. } | Verb::OpenDatagram { local, .. } => {
-                CallKind::Bind { local: *local }
-            }
-            Verb::Listen { backlog, .. } | Verb::OpenListener { backlog, .. } => CallKind::Listen { backlog: *backlog },
+            Verb::Bind { local: Address::Inet(local), .. }
+            | Verb::OpenDatagram { local, .. }
+            | Verb::OpenListener { local, .. } => CallKind::Bind { local: *local },
+            Verb::Listen { backlog, .. } => CallKind::Listen { backlog: *backlog },
             Verb::Connect { remote: Address::Inet(remote), .. }
             | Verb::OpenStream { remote, .. }
             | Verb::BeginStream { remote } => CallKind::Connect { remote: *remote },
-            Verb::Bind { local: Address::Unix(name), .. } => option(&format!("bind {name}")),
-            Verb::Connect { remote: Address::Unix(name), .. } => option(&format!("connect {name}")),
+            Verb::Bind { local: Address::Unix(name), .. } => CallKind::UnixBind { name: name.to_string() },
+            Verb::Connect { remote: Address::Unix(name), .. } => CallKind::UnixConnect { name: name.to_string() },
             Verb::Disconnect { .. } => option("AF_UNSPEC"),
             Verb::Close { .. } => CallKind::Close,
             Verb::LocalAddress { .. } => option("getsockname"),
@@ -32,6 +32,14 @@ impl Verb {
             Verb::Info { .. } => option("TCP_INFO"),
             Verb::Find { .. } | Verb::List { .. } => return None,
         })
+    }
+
+    /// What follows on it at once, if it goes well.
+    pub(crate) fn told_next(&self) -> Option<CallKind> {
+        match self {
+            Verb::OpenListener { backlog, .. } => Some(CallKind::Listen { backlog: *backlog }),
+            _ => None,
+        }
     }
 
     /// The socket that it is about; `None` if it makes one.
@@ -71,6 +79,11 @@ impl Sockets {
     /// The same of the socket that a call is about.
     pub(crate) fn name_in_call(&self, socket: Handle) -> Option<SocketId> {
         self.find(socket).map(|entry| entry.id)
+    }
+
+    /// Who holds the socket of a descriptor, if that was said and the socket is still this one.
+    pub(crate) fn owner_of(&self, descriptor: usize, socket: SocketId) -> Option<Owner> {
+        self.table.get(descriptor).filter(|entry| entry.id == socket)?.owner.clone()
     }
 
     /// From here on, or no longer, programs tell what they do at their pipes.

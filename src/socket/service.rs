@@ -159,12 +159,12 @@ impl Sockets {
             return;
         };
         // An accepted socket has what its listener was told (`accept(2)`, Linux).
-        let (domain, options) = (parent.domain, Arc::clone(&parent.options));
+        let (domain, options, owner) = (parent.domain, Arc::clone(&parent.options), parent.owner.clone());
         if !Arc::ptr_eq(&options, &self.defaults) {
             options.apply_to_connection(slot, transport);
         }
         let state = State::Stream { slot, end, connecting: Connecting::Done, lingering: None };
-        let handle = self.insert_as(id, domain, Kind::Tcp, options, state);
+        let handle = self.insert_as(id, domain, Kind::Tcp, options, state, owner);
         transport.adopt(slot, descriptor);
         let (local, remote) = (address::shown(domain, local), address::shown(domain, remote));
         let socket = StreamSocket { handle, id, local, remote, pipe };

@@ -10,7 +10,7 @@ use super::list::{Page, SocketRow};
 use super::option::{OptionName, SocketOption};
 use super::unix::{Recipient, UnixAddress, UnixName, UnixPipe, UnixSocket};
 use crate::error::Result;
-use crate::observe::SocketId;
+use crate::observe::{Owner, SocketId};
 use crate::pipe::{Accepts, Datagrams, Stream, Vacancy};
 use crate::transport::{QueuedError, TcpInfo};
 
@@ -173,6 +173,8 @@ pub enum Verb {
 pub struct Call {
     /// The caller's own number.
     pub ticket: u64,
+    /// Who calls, if that is to be known: whatever socket is made is held by it.
+    pub owner: Option<Owner>,
     /// What is asked.
     pub verb: Verb,
 }

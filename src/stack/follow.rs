@@ -2,7 +2,8 @@
 //! came about.
 //!
 //! Nothing here changes what the stack does. It is called where frames come in and packets go out, around every call, and
-//! around the care of every connection, and only while somebody looks closely enough ([`Depth::Call`]).
+//! around the care of every connection, and only while somebody looks closely enough ([`Depth::Call`]). What programs do
+//! is in `calls`.
 
 use std::net::SocketAddr;
 
@@ -12,12 +13,9 @@ use super::Stack;
 use crate::ip::Packet;
 use crate::link::Frames;
 use crate::observe::{
-    CallKind, Depth, Direction, Event, EventId, Fate, Observer, Ownership, Protocol, Rule, SocketId, TcpState, Time,
-    TimerKind,
+    Depth, Direction, Event, EventId, Fate, Observer, Ownership, Rule, SocketId, TcpState, Time, TimerKind,
 };
-use crate::pipe::Deed;
-use crate::socket::Call;
-use crate::transport::Life;
+use crate::transport::Notice;
 
 /// A connection before it was looked after.
 pub(super) struct Before {
@@ -25,15 +23,6 @@ pub(super) struct Before {
     local: SocketAddr,
     remote: SocketAddr,
     state: TcpState,
-}
-
-/// A call before it was done.
-pub(super) struct Called {
-    id: Option<EventId>,
-    socket: Option<SocketId>,
-    ticket: u64,
-    /// How many packets waited.
-    waiting: usize,
 }
 
 impl Stack {
@@ -73,6 +62,10 @@ impl Stack {
         };
         let (Some(shape), Some(numbers)) = (Shape::of_segment(packet.payload), fate.numbers) else { return };
         let is_used = is_used(fate.rule);
+        if let Some(Ownership::Listener { listener, .. }) = fate.owner {
+            self.causes.track(listener).is_listener = true;
+            self.causes.track(socket).listener = Some(listener.number);
+        }
         let track = self.causes.track(socket);
         let change = fate.states.map(|(from, to)| (track.state.unwrap_or(from), to));
         if let Some((from, to)) = change {
@@ -94,7 +87,7 @@ impl Stack {
         };
         if let Some(id) = self.trail.note(now, event) {
             if is_used && shape.space() > 0 {
-                track.received.push(shape.seq, shape.end(), id);
+                track.note_received([shape.seq, shape.end()], id);
             }
             self.trail.because_of(Some(id));
         }
@@ -102,10 +95,13 @@ impl Stack {
             && from != to
             && let Some(id) = self.trail.note(now, Event::State { socket, from, to })
         {
-            (track.entered, track.changed) = (Some(id), Some(id));
+            track.note_state(to, id);
             self.trail.because_of(Some(id));
         }
-        track.came = self.trail.cause();
+        // What was dropped has caused its answer, and nothing of what those before it are still to cause.
+        if is_used || change.is_some_and(|(from, to)| from != to) || track.came.is_none() {
+            track.came = self.trail.cause();
+        }
     }
 
     /// A datagram was put where its program reads.
@@ -118,6 +114,15 @@ impl Stack {
     pub(super) fn follow_error(&mut self, fate: &Fate, cause: Option<EventId>) {
         if let Some(Ownership::FourTuple { socket }) = fate.owner {
             self.causes.track(socket).came = cause;
+        }
+    }
+
+    /// The next call of a program is told an error, because of what is happening.
+    pub(super) fn follow_notice(&mut self, notice: &Notice) {
+        if let Notice::Undelivered { descriptor, error: Some(_), .. } = *notice
+            && let Some(socket) = self.sockets.name_of(descriptor)
+        {
+            self.causes.track(socket).failed = self.trail.cause();
         }
     }
 
@@ -162,8 +167,9 @@ impl Stack {
             track.enter(from, to);
             if from != to {
                 let cause = fate.cause.or(track.call).or(track.came);
-                let id = self.trail.tell_for(now, cause, Event::State { socket, from, to }, observer);
-                (track.entered, track.changed) = (id, id);
+                if let Some(id) = self.trail.tell_for(now, cause, Event::State { socket, from, to }, observer) {
+                    track.note_state(to, id);
+                }
             }
         }
         let original = if shape.space() > 0 { track.sent.find(shape.seq) } else { None };
@@ -207,7 +213,7 @@ impl Stack {
         if let (Some(id), None) = (id, original)
             && shape.space() > 0
         {
-            track.sent.push(shape.seq, shape.end(), id);
+            track.note_sent([shape.seq, shape.end()], id);
         }
         id.or(cause)
     }
@@ -236,8 +242,9 @@ impl Stack {
         if from != after {
             let fresh = track.call.filter(|_| track.is_called);
             let cause = fresh.or(track.timer).or(track.came).or(track.call);
-            let id = self.trail.tell_for(now, cause, Event::State { socket, from, to: after }, observer);
-            (track.entered, track.changed) = (id, id);
+            if let Some(id) = self.trail.tell_for(now, cause, Event::State { socket, from, to: after }, observer) {
+                track.note_state(after, id);
+            }
         }
     }
 
@@ -299,124 +306,6 @@ impl Stack {
             self.packets.because_of(first, id);
         }
     }
-
-    /// A program calls.
-    pub(super) fn begin_call(&mut self, now: Time, call: &Call, observer: &mut dyn Observer) -> Called {
-        let socket = call.verb.socket().and_then(|handle| self.sockets.name_in_call(handle));
-        let told = call.verb.told();
-        let id = told.and_then(|call| self.trail.tell(now, Event::Call { socket, call }, observer));
-        self.note_call(socket, id);
-        self.trail.because_of(id);
-        Called { id, socket, ticket: call.ticket, waiting: self.packets.len() }
-    }
-
-    /// It was done, or takes time.
-    pub(super) fn end_call(&mut self, now: Time, called: &Called, observer: &mut dyn Observer) {
-        self.blame(called.waiting);
-        if called.id.is_some() && !self.sockets.finished().any(|(ticket, _)| ticket == called.ticket) {
-            let made = self.packets.iter_from(called.waiting).next().and_then(|packet| packet.fate.owner);
-            let socket = called.socket.or(made.map(|owner| owner.socket()));
-            self.causes.wait(called.ticket, socket);
-        }
-        self.show_lives(now, observer);
-        self.trail.because_of(None);
-    }
-
-    fn note_call(&mut self, socket: Option<SocketId>, id: Option<EventId>) {
-        if let (Some(socket), Some(_)) = (socket, id) {
-            let track = self.causes.track(socket);
-            (track.call, track.is_called) = (id, true);
-        }
-    }
-
-    /// Tells which calls that took time are done.
-    pub(super) fn follow_returns(&mut self, now: Time, observer: &mut dyn Observer) {
-        if self.causes.calls.is_empty() {
-            return;
-        }
-        for (ticket, error) in self.sockets.finished() {
-            if let Some(socket) = self.causes.calls.remove(&ticket) {
-                let cause = socket.and_then(|socket| self.causes.find(socket)).and_then(|track| track.life);
-                let event = Event::Return { socket, error: error.map(|error| error.name().into()) };
-                self.trail.tell_for(now, cause, event, observer);
-            }
-        }
-    }
-
-    /// Tells what programs have done at their ends of the pipes.
-    pub(super) fn follow_deeds(&mut self, now: Time, observer: &mut dyn Observer) {
-        let mut deeds = std::mem::take(&mut self.causes.deeds);
-        let lost = self.sockets.take_deeds(&mut deeds);
-        for (descriptor, deed) in deeds.drain(..) {
-            let known = self.sockets.name_of(descriptor);
-            let Some(socket) = self.causes.name(descriptor, known) else { continue };
-            let track = self.causes.track(socket);
-            if deed == Deed::Close && std::mem::replace(&mut track.is_closed, true) {
-                continue;
-            }
-            let (call, cause) = match deed {
-                Deed::Accept => (CallKind::Accept, track.accepted.pop_front()),
-                Deed::Read(bytes) => (CallKind::Read { bytes }, track.delivered),
-                Deed::Write(bytes) => (CallKind::Write { bytes }, None),
-                Deed::ShutdownRead => (CallKind::ShutdownRead, None),
-                Deed::ShutdownWrite => (CallKind::ShutdownWrite, None),
-                Deed::Close => (CallKind::Close, None),
-            };
-            let Some(id) = self.trail.tell_for(now, cause, Event::Call { socket: Some(socket), call }, observer) else {
-                continue;
-            };
-            match deed {
-                Deed::Accept => {}
-                Deed::Read(_) => track.read = Some(id),
-                Deed::Write(bytes) => {
-                    (track.call, track.is_called) = (Some(id), true);
-                    if socket.protocol != Protocol::Tcp {
-                        track.note_message(bytes, id);
-                    }
-                    if let Some(start) = track.written_to {
-                        let end = start.wrapping_add(bytes as u32);
-                        track.written.push(start, end, id);
-                        track.written_to = Some(end);
-                    }
-                }
-                Deed::ShutdownRead | Deed::ShutdownWrite | Deed::Close => {
-                    (track.call, track.is_called) = (Some(id), true);
-                }
-            }
-        }
-        self.causes.deeds = deeds;
-        if lost > 0 {
-            self.causes.lose_count();
-        }
-    }
-
-    /// What becomes of a socket because of what is happening, or of what its program did.
-    pub(super) fn cause_of(&mut self, life: &Life) -> Option<EventId> {
-        match *life {
-            Life::Datagram { socket, length, .. } => {
-                self.causes.track(socket).take_message(|written| written == length).or(self.trail.cause())
-            }
-            Life::Closed { socket, .. } if self.trail.cause().is_none() => self.causes.track(socket).call,
-            _ => self.trail.cause(),
-        }
-    }
-
-    /// What became of a socket was told.
-    pub(super) fn note_life(&mut self, life: &Life, id: Option<EventId>) {
-        match *life {
-            Life::Accepted { socket, listener, .. } | Life::UnixAccepted { socket, listener, .. } => {
-                self.causes.track(socket).life = id;
-                if let Some(id) = id {
-                    self.causes.track(listener).note_accepted(id);
-                }
-            }
-            Life::Connected { socket, .. } | Life::Closed { socket, .. } | Life::Opened { socket, .. } => {
-                self.causes.track(socket).life = id;
-            }
-            Life::Datagram { peer, rule: None, .. } => self.causes.track(peer).delivered = id,
-            Life::Bound { .. } | Life::UnixBound { .. } | Life::Joined { .. } | Life::Datagram { .. } => {}
-        }
-    }
 }
 
 impl super::causes::Track {
@@ -426,6 +315,7 @@ impl super::causes::Track {
         self.state = Some(to);
         if matches!((from, to), (Closed | Listen, SynSent | SynReceived)) {
             (self.sent, self.received, self.written) = Default::default();
+            (self.ended, self.broken, self.failed) = (None, None, None);
             self.written_to = Some(1);
         } else if matches!((from, to), (SynSent | SynReceived, Established)) && self.written_to.is_none() {
             self.written_to = Some(1);

@@ -4,6 +4,7 @@
 //! The engine drives it with a device and a clock; tests drive it in virtual time; both see the same machine.
 
 mod autoconf;
+mod calls;
 mod causes;
 mod follow;
 mod loopback;
@@ -99,7 +100,7 @@ impl Stack {
             loopback: Loopback::default(),
             counters: Counters::default(),
             trail: Trail::default(),
-            causes: Causes::default(),
+            causes: Causes::new(&config.limits),
             rng,
             autoconf: Autoconf::new(&config),
             duplicates: Vec::new(),
@@ -179,6 +180,11 @@ impl Stack {
             self.show_frames(now, sent, out, observer);
             self.take_link_notices(now, out, observer);
         }
+        let mut frames = frames.into_iter().peekable();
+        if frames.peek().is_some() {
+            // Who has closed a listener and says so to a peer must not find that the peer has connected to it.
+            self.answer(now, observer);
+        }
         for frame in frames {
             self.receive(now, frame, out, observer);
         }
@@ -204,7 +210,7 @@ impl Stack {
             let mut below = Below { ip: &mut self.ip, packets: &mut self.packets };
             self.sockets.call(now, call, &mut self.transport, &mut below, &mut self.rng);
             if let Some(called) = called {
-                self.end_call(now, &called, observer);
+                self.end_call(now, called, observer);
             }
         }
         self.answer(now, observer);
@@ -401,6 +407,9 @@ impl Stack {
 
     fn take_transport_notices(&mut self, now: Time) {
         while let Some(notice) = self.transport.next_notice() {
+            if self.follows() {
+                self.follow_notice(&notice);
+            }
             let mut below = Below { ip: &mut self.ip, packets: &mut self.packets };
             self.sockets.notice(now, notice, &mut self.transport, &mut below, &mut self.rng);
         }

@@ -3,7 +3,7 @@
 use super::Stack;
 use crate::link::Frames;
 use crate::observe::{Depth, Direction, Event, Fate, Observer, Time};
-use crate::transport::Life;
+use crate::transport::{Holder, Life};
 
 impl Stack {
     /// Counts and shows the frames of `out` from `first` on.
@@ -29,21 +29,32 @@ impl Stack {
         self.trail.tell_notes(observer);
         while let Some(life) = self.transport.next_life() {
             let event = match life {
-                Life::Opened { socket, kind } => Event::Opened { socket, kind: kind.into() },
+                Life::Opened { socket: Holder { descriptor, id }, kind } => {
+                    let owner = self.sockets.owner_of(descriptor, id);
+                    Event::Opened { socket: id, kind: kind.into(), owner }
+                }
                 Life::UnixBound { socket, ref name, backlog } => {
                     Event::UnixBound { socket, name: (&**name).into(), backlog }
                 }
-                Life::UnixAccepted { socket, listener, ref name, waiting, backlog } => {
-                    Event::UnixAccepted { socket, listener, name: (&**name).into(), waiting, backlog }
+                Life::UnixAccepted { socket, listener: Holder { descriptor, id }, ref name, waiting, backlog } => {
+                    let (name, owner) = ((&**name).into(), self.sockets.owner_of(descriptor, id));
+                    Event::UnixAccepted { socket, listener: id, name, waiting, backlog, owner }
                 }
                 Life::Datagram { socket, peer, source, destination, length, rule } => {
                     Event::Datagram { socket, peer, source, destination, length, rule }
                 }
-                Life::Bound { socket, local, backlog } => Event::Bound { socket, local, backlog },
-                Life::Accepted { socket, listener, listening, local, remote, waiting, backlog } => {
-                    Event::Accepted { socket, listener, listening, local, remote, waiting, backlog }
+                Life::Bound { socket: Holder { descriptor, id }, local, backlog } => {
+                    Event::Bound { socket: id, local, backlog, owner: self.sockets.owner_of(descriptor, id) }
                 }
-                Life::Connected { socket, local, remote } => Event::Connected { socket, local, remote },
+                Life::Accepted { socket, listener, listening, local, remote, waiting, backlog } => {
+                    let Holder { descriptor, id: listener } = listener;
+                    let owner = self.sockets.owner_of(descriptor, listener);
+                    Event::Accepted { socket, listener, listening, local, remote, waiting, backlog, owner }
+                }
+                Life::Connected { socket, descriptor, local, remote } => {
+                    let owner = descriptor.and_then(|descriptor| self.sockets.owner_of(descriptor, socket));
+                    Event::Connected { socket, local, remote, owner }
+                }
                 Life::Joined { socket, peer } => Event::Joined { socket, peer },
                 Life::Closed { socket, how, summary } => Event::Closed { socket, how, summary },
             };

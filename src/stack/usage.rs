@@ -41,6 +41,7 @@ impl Stack {
             ("learned-addresses", addresses),
             ("prefixes", prefixes),
             ("routers", routers),
+            ("traced-sockets", self.causes.tracked()),
             ("memory", self.memory_used()),
         ];
         Usage { rows: rows.map(|(name, used)| (name, used as u64)).to_vec() }

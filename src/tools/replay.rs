@@ -10,6 +10,9 @@ use crate::observe::{Depth, Event, Observer, Record};
 use crate::recording::{Changes, NotARecording, Player, Recording, Summary};
 use crate::trace::{Capture, Line};
 
+/// What `tapsock --version` prints.
+const OURS: &str = env!("TAPSOCK_VERSION");
+
 /// What to replay, and how.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Replay {
@@ -35,16 +38,16 @@ pub fn run(replay: &Replay, out: &mut (dyn Write + Send)) -> Result<Outcome, Fai
     })?;
     let recording =
         Recording::open(BufReader::with_capacity(1 << 20, file)).map_err(|error| refused(replay, &error))?;
-    let started = recording.header.started;
+    let (started, interface) = (recording.header.started, recording.header.interface.clone());
     let capture = replay.capture.as_ref().map(|path| {
         let wrong = |error| Failure::Mistake(format!("-w {}: {error}; name a file that you may write", path.display()));
         let file = File::create(path).map_err(wrong)?;
-        Capture::new(BufWriter::new(file), "tap", started).map_err(wrong)
+        Capture::new(BufWriter::new(file), &interface, started).map_err(wrong)
     });
     let mut shown = Shown { depth: replay.depth, out, capture: capture.transpose()?, error: None };
-    let (version, ours) = (recording.header.version.clone(), env!("CARGO_PKG_VERSION"));
-    if version != ours {
-        shown.say(&format!("recorded by tapsock {version}; this is {ours}, which may do otherwise"));
+    let made_by = &recording.header.version;
+    if let Some(other) = other_build(made_by, OURS) {
+        shown.say(&format!("recorded by tapsock {made_by}; this is {OURS}: {other}, and may do otherwise"));
     }
     let player = Player::new(&recording, replay.changes.clone());
     let (summary, difference) = player.run(recording, &mut shown).map_err(|error| refused(replay, &error))?;
@@ -68,6 +71,25 @@ pub fn run(replay: &Replay, out: &mut (dyn Write + Send)) -> Result<Outcome, Fai
 
 fn refused(replay: &Replay, error: &NotARecording) -> Failure {
     Failure::Mistake(format!("{}: {error}", replay.file.display()))
+}
+
+/// What this program is, beside the one that made the recording. `None`: the same.
+fn other_build(recorded: &str, ours: &str) -> Option<&'static str> {
+    // `0.1.0 (0123456789ab)`, or the version alone where the commit is not known.
+    let parts = |build: &str| {
+        let (version, commit) = build.split_once(' ').unwrap_or((build, ""));
+        (version.to_owned(), commit.to_owned())
+    };
+    let ((version, commit), (our_version, our_commit)) = (parts(recorded), parts(ours));
+    if version != our_version {
+        Some("another version")
+    } else if commit == our_commit {
+        None
+    } else if commit.is_empty() || our_commit.is_empty() {
+        Some("the same version, perhaps of another commit")
+    } else {
+        Some("another commit of the same version")
+    }
 }
 
 /// How it went.
@@ -151,12 +173,25 @@ mod tests {
     }
 
     #[test]
+    fn another_build_is_told_by_what_it_differs_in() {
+        let this = "0.1.0 (0123456789ab)";
+        for (recorded, other) in [
+            (this, None),
+            ("0.1.0 (ba9876543210)", Some("another commit of the same version")),
+            ("0.1.0", Some("the same version, perhaps of another commit")),
+            ("0.2.0 (0123456789ab)", Some("another version")),
+        ] {
+            assert_eq!((other_build(recorded, this), other_build(this, recorded)), (other, other));
+        }
+    }
+
+    #[test]
     fn what_is_no_recording_gets_a_sentence() {
         for (bytes, sentence) in [
             (&b""[..], "no recording of tapsock"),
             (b"\x7fELF", "no recording of tapsock"),
-            (b"tapsock recording 2\n", "cannot read; record again"),
-            (b"tapsock recording 1\n{}\n", "header of the recording"),
+            (b"tapsock recording 1\n", "cannot read; record again"),
+            (b"tapsock recording 2\n{}\n", "header of the recording"),
         ] {
             let Err(Failure::Mistake(said)) = run_on(bytes) else { panic!("{bytes:?}") };
             assert!(said.contains(sentence), "{said}");

@@ -1,8 +1,9 @@
 //! Packets with their reasons, as a pcapng file that Wireshark reads.
 
 use std::borrow::Cow;
-use std::fmt;
+use std::fmt::{self, Write as _};
 use std::io::{self, Write};
+use std::mem;
 use std::time::Duration;
 
 use etherparse::{LaxNetSlice, TransportSlice};
@@ -38,6 +39,10 @@ pub struct Capture<W: Write> {
     started: Duration,
     /// Makes packets up for bytes that had none.
     synthesis: Option<Synthesis>,
+    /// Records that are missing before the next packet.
+    missing: u64,
+    /// The comment on the packet that is being written.
+    comment: String,
 }
 
 /// The number of an interface in the file.
@@ -77,7 +82,7 @@ impl<W: Write> Capture<W> {
             let interface = InterfaceDescriptionBlock { linktype, snaplen: 0, options };
             writer.write_pcapng_block(interface).map_err(error)?;
         }
-        Ok(Capture { writer, started, synthesis: None })
+        Ok(Capture { writer, started, synthesis: None, missing: 0, comment: String::new() })
     }
 
     /// From here on, what joined sockets write to each other is written too, as packets that never existed: on an
@@ -93,6 +98,19 @@ impl<W: Write> Capture<W> {
     ///
     /// Those of the file.
     pub fn write(&mut self, record: &Record<'_>) -> io::Result<u64> {
+        let length = match &record.event {
+            Event::Frame { bytes, .. } | Event::Loopback { bytes, .. } => bytes.len(),
+            _ => 0,
+        };
+        self.write_cut(record, length)
+    }
+
+    /// The same, where the record has only the beginning of a packet that was `length` bytes long.
+    ///
+    /// # Errors
+    ///
+    /// Those of the file.
+    pub fn write_cut(&mut self, record: &Record<'_>, length: usize) -> io::Result<u64> {
         let (interface, direction, bytes, fate) = match &record.event {
             Event::Frame { direction, bytes, fate } => (TAP, *direction, bytes, fate),
             Event::Loopback { direction, bytes, fate } => (LOOPBACK, *direction, bytes, fate),
@@ -100,8 +118,10 @@ impl<W: Write> Capture<W> {
                 let made_up = self.synthesis.as_mut().map(|synthesis| synthesis.packets(&record.event));
                 let mut count = 0;
                 for MadeUp { headers, length, text } in made_up.unwrap_or_default() {
-                    let comment =
-                        format!("{} · synthetic: no packet existed, the two ends are joined · {text}", Links(record));
+                    let comment = format_args!(
+                        "{} · synthetic: no packet existed, the two ends are joined · {text}",
+                        Links(record)
+                    );
                     self.packet(SYNTHETIC, record, Direction::Out, (&headers, length), comment)?;
                     count += 1;
                 }
@@ -109,9 +129,14 @@ impl<W: Write> Capture<W> {
             }
         };
         let frame = if interface == TAP { Frame::decode(bytes) } else { Frame::decode_local(bytes) };
-        let comment = Comment { record, frame: &frame, fate }.to_string();
-        self.packet(interface, record, direction, (bytes, bytes.len()), comment)?;
+        let comment = Comment { record, frame: &frame, fate, is_cut: bytes.len() < length };
+        self.packet(interface, record, direction, (bytes, length), format_args!("{comment}"))?;
         Ok(1)
+    }
+
+    /// So many records are missing here, and the next packet says so.
+    pub fn miss(&mut self, records: u64) {
+        self.missing = self.missing.saturating_add(records);
     }
 
     fn packet(
@@ -120,20 +145,29 @@ impl<W: Write> Capture<W> {
         record: &Record<'_>,
         direction: Direction,
         (bytes, length): (&[u8], usize),
-        comment: String,
+        comment: fmt::Arguments<'_>,
     ) -> io::Result<()> {
         let way = match direction {
             Direction::In => 1,
             Direction::Out => 2,
         };
+        let mut text = mem::take(&mut self.comment);
+        text.clear();
+        // A string takes everything.
+        let _ = text.write_fmt(comment);
+        match mem::take(&mut self.missing) {
+            0 => {}
+            missing => _ = write!(text, " · {missing} records before this one are missing: they came too fast"),
+        }
         let block = EnhancedPacketBlock {
             interface_id,
             timestamp: self.started + Duration::from_micros(record.at.micros()),
             original_len: u32::try_from(length).unwrap_or(u32::MAX),
             data: Cow::Borrowed(bytes),
-            options: vec![EnhancedPacketOption::Comment(Cow::Owned(comment)), EnhancedPacketOption::Flags(way)],
+            options: vec![EnhancedPacketOption::Comment(Cow::Borrowed(&text)), EnhancedPacketOption::Flags(way)],
         };
         self.writer.write_pcapng_block(block).map_err(error)?;
+        self.comment = text;
         Ok(())
     }
 
@@ -161,6 +195,7 @@ struct Comment<'a> {
     record: &'a Record<'a>,
     frame: &'a Frame<'a>,
     fate: &'a Fate,
+    is_cut: bool,
 }
 
 impl fmt::Display for Comment<'_> {
@@ -183,7 +218,10 @@ impl fmt::Display for Comment<'_> {
                 write!(f, " ({})", rule.source())?;
             }
         }
-        write!(f, "{}", Verdicts(self.frame))
+        match self.is_cut {
+            true => f.write_str(" · cut off: its checksums cannot be told"),
+            false => write!(f, "{}", Verdicts(self.frame)),
+        }
     }
 }
 
@@ -193,27 +231,26 @@ struct Verdicts<'a>(&'a Frame<'a>);
 impl fmt::Display for Verdicts<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Some(net) = self.0.net() else { return Ok(()) };
-        let mut verdicts = Vec::new();
-        let mut say = |name: &'static str, checksum: Option<Checksum>| {
-            verdicts.extend(checksum.map(|checksum| format!("{name} {}", checksum.verdict())));
+        let mut before = " · checksums: ";
+        let mut say = |name: &str, checksum: Option<Checksum>| match checksum {
+            Some(checksum) => write!(f, "{}{name} {}", mem::replace(&mut before, ", "), checksum.verdict()),
+            None => Ok(()),
         };
         if let LaxNetSlice::Ipv4(ip) = net {
-            say("ip4", Checksum::of_header(ip.header().slice()));
+            say("ip4", Checksum::of_header(ip.header().slice()))?;
         }
-        if let (None, Some(between)) = (fragment(net), between(net)) {
-            match self.0.transport() {
-                Some(TransportSlice::Tcp(tcp)) => say("tcp", Checksum::of_tcp(between, tcp.slice())),
-                Some(TransportSlice::Udp(udp)) if udp.checksum() == 0 && between.0.is_ipv4() => {}
-                Some(TransportSlice::Udp(udp)) => say("udp", Checksum::of_udp(between, udp.slice())),
-                Some(TransportSlice::Icmpv4(message)) => say("icmp", Checksum::of_message(message.slice())),
-                Some(TransportSlice::Icmpv6(message)) => say("icmp6", Checksum::of_icmp6(between, message.slice())),
-                Some(TransportSlice::Igmp(_)) => {
-                    say("igmp", net.ip_payload_ref().and_then(|payload| Checksum::of_message(payload.payload)));
-                }
-                None => {}
+        let (None, Some(between)) = (fragment(net), between(net)) else { return Ok(()) };
+        match self.0.transport() {
+            Some(TransportSlice::Tcp(tcp)) => say("tcp", Checksum::of_tcp(between, tcp.slice())),
+            Some(TransportSlice::Udp(udp)) if udp.checksum() == 0 && between.0.is_ipv4() => Ok(()),
+            Some(TransportSlice::Udp(udp)) => say("udp", Checksum::of_udp(between, udp.slice())),
+            Some(TransportSlice::Icmpv4(message)) => say("icmp", Checksum::of_message(message.slice())),
+            Some(TransportSlice::Icmpv6(message)) => say("icmp6", Checksum::of_icmp6(between, message.slice())),
+            Some(TransportSlice::Igmp(_)) => {
+                say("igmp", net.ip_payload_ref().and_then(|payload| Checksum::of_message(payload.payload)))
             }
+            None => Ok(()),
         }
-        if verdicts.is_empty() { Ok(()) } else { write!(f, " · checksums: {}", verdicts.join(", ")) }
     }
 }
 

@@ -92,17 +92,26 @@ impl Checksum {
     }
 
     /// `right`, or both values.
-    pub(super) fn verdict(&self) -> String {
-        match self.right {
-            true => "right".into(),
-            false => format!("{:#06x} WRONG, computed {:#06x}", self.carried, self.computed),
-        }
+    pub(super) fn verdict(&self) -> Verdict<'_> {
+        Verdict(self)
     }
 
     /// Whether a receiver accepts it.
     #[cfg(test)]
     pub(super) fn is_right(&self) -> bool {
         self.right
+    }
+}
+
+/// What a checksum is worth, in a word or a few.
+pub(super) struct Verdict<'a>(&'a Checksum);
+
+impl fmt::Display for Verdict<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0.right {
+            true => f.write_str("right"),
+            false => write!(f, "{:#06x} WRONG, computed {:#06x}", self.0.carried, self.0.computed),
+        }
     }
 }
 

@@ -49,6 +49,7 @@ impl Ladder {
                 self.arrow(record.at, *direction, &Frame::decode_local(bytes), fate)
             }
             event @ (Event::Call { socket: Some(_), .. }
+            | Event::Return { socket: Some(_), error: Some(_), .. }
             | Event::Timer { socket: Some(_), .. }
             | Event::Closed { .. }) => {
                 self.begin.map(|begin| Rung(beside(record.at - begin, &Line(event).to_string()))).into_iter().collect()

@@ -8,7 +8,9 @@ use log::Level;
 use super::quantity::{Bytes, Count, Span};
 use super::reason::Row;
 use super::{ADDRESS, DEVICE, NEIGHBOUR, PACKET, SOCKET};
-use crate::observe::{Address, Close, Depth, Direction, Event, Lease, Neighbour, Protocol, Router, SocketId, Summary};
+use crate::observe::{
+    Address, Close, Depth, Direction, Event, Lease, Neighbour, Owner, Protocol, Router, SocketId, Summary,
+};
 
 /// An event that is neither a frame nor a packet.
 pub(super) struct Life<'a>(&'a Event<'a>);
@@ -79,27 +81,29 @@ impl fmt::Display for Life<'_> {
                 Neighbour::Reachable { mac } => write!(f, "{address} is at {mac}"),
                 Neighbour::Failed => write!(f, "{address} does not answer: packets for it cannot be sent"),
             },
-            Event::Bound { socket, local, backlog: Some(backlog) } => {
-                write!(f, "{socket} listens on {local}, backlog {backlog}")
+            Event::Bound { socket, local, backlog: Some(backlog), owner } => {
+                write!(f, "{socket} listens on {local}, backlog {backlog}{}", For(owner))
             }
-            Event::Bound { socket, local, .. } if socket.protocol == Protocol::Raw => {
-                write!(f, "{socket} hears protocol {} at {}", local.port(), local.ip())
+            Event::Bound { socket, local, owner, .. } if socket.protocol == Protocol::Raw => {
+                write!(f, "{socket} hears protocol {} at {}{}", local.port(), local.ip(), For(owner))
             }
-            Event::Bound { socket, local, backlog: None } => write!(f, "{socket} is bound to {local}"),
-            Event::Accepted { socket, listener, listening, local, remote, waiting, backlog } => {
-                write!(
-                    f,
-                    "{socket} {local} ← {remote} accepted by {listener} ({listening}, backlog {waiting}/{backlog})"
-                )
+            Event::Bound { socket, local, backlog: None, owner } => {
+                write!(f, "{socket} is bound to {local}{}", For(owner))
             }
-            Event::Connected { socket, local, remote } => write!(f, "{socket} {local} → {remote} connected"),
-            Event::Opened { socket, kind } => write!(f, "{socket} is opened, AF_UNIX {kind}"),
+            Event::Accepted { socket, listener, listening, local, remote, waiting, backlog, owner } => {
+                write!(f, "{socket} {local} ← {remote} accepted by {listener} ({listening}, backlog ")?;
+                write!(f, "{waiting}/{backlog}){}", For(owner))
+            }
+            Event::Connected { socket, local, remote, owner } => {
+                write!(f, "{socket} {local} → {remote} connected{}", For(owner))
+            }
+            Event::Opened { socket, kind, owner } => write!(f, "{socket} is opened, AF_UNIX {kind}{}", For(owner)),
             Event::UnixBound { socket, name, backlog: Some(backlog) } => {
                 write!(f, "{socket} listens at {name}, backlog {backlog}")
             }
             Event::UnixBound { socket, name, backlog: None } => write!(f, "{socket} is bound to {name}"),
-            Event::UnixAccepted { socket, listener, name, waiting, backlog } => {
-                write!(f, "{socket} accepted by {listener} ({name}, backlog {waiting}/{backlog})")
+            Event::UnixAccepted { socket, listener, name, waiting, backlog, owner } => {
+                write!(f, "{socket} accepted by {listener} ({name}, backlog {waiting}/{backlog}){}", For(owner))
             }
             Event::Datagram { socket, peer, source, destination, length, rule }
                 if socket.protocol == Protocol::Icmp =>
@@ -169,6 +173,15 @@ fn fmt_closed(f: &mut fmt::Formatter<'_>, socket: SocketId, how: Close, summary:
     }
 }
 
+/// Whose socket it is, where that is known.
+struct For<'a>(&'a Option<Owner>);
+
+impl fmt::Display for For<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.as_ref().map_or(Ok(()), |owner| write!(f, " · {owner}"))
+    }
+}
+
 /// How long a lease is.
 struct ForAsLong(Option<Duration>);
 
@@ -199,7 +212,8 @@ mod tests {
     fn an_echo_socket_and_a_raw_socket_say_what_they_hear_and_count_what_they_carry() {
         let icmp = SocketId { protocol: Protocol::Icmp, number: 4 };
         let raw = SocketId { protocol: Protocol::Raw, number: 5 };
-        let bound = |socket, local: &str| Event::Bound { socket, local: local.parse().unwrap(), backlog: None };
+        let bound =
+            |socket, local: &str| Event::Bound { socket, local: local.parse().unwrap(), backlog: None, owner: None };
         assert!(line(&bound(icmp, "0.0.0.0:77")).ends_with("icmp#4 is bound to 0.0.0.0:77"));
         assert!(line(&bound(raw, "0.0.0.0:1")).ends_with("raw#5 hears protocol 1 at 0.0.0.0"));
         let summary = Summary { packets_in: 2, ..Summary::default() };
@@ -219,10 +233,11 @@ mod tests {
             remote: "192.168.69.100:43210".parse().unwrap(),
             waiting: 1,
             backlog: 128,
+            owner: Some(Owner::new("service:http")),
         };
         assert_eq!(
             line(&event),
-            "INFO tapsock::socket tcp#3 192.168.69.1:80 ← 192.168.69.100:43210 accepted by tcp#1 (0.0.0.0:80, backlog 1/128)"
+            "INFO tapsock::socket tcp#3 192.168.69.1:80 ← 192.168.69.100:43210 accepted by tcp#1 (0.0.0.0:80, backlog 1/128) · service:http"
         );
     }
 
@@ -253,7 +268,7 @@ mod tests {
     fn unix_sockets_are_told_of_by_name_and_their_messages_are_counted() {
         let [server, client, accepted] = [1, 2, 3].map(|number| SocketId { protocol: Protocol::Unix, number });
         let told = [
-            line(&Event::Opened { socket: server, kind: "SOCK_STREAM".into() }),
+            line(&Event::Opened { socket: server, kind: "SOCK_STREAM".into(), owner: None }),
             line(&Event::UnixBound { socket: server, name: "@echo".into(), backlog: None }),
             line(&Event::UnixBound { socket: server, name: "@echo".into(), backlog: Some(4) }),
             line(&Event::UnixAccepted {
@@ -262,6 +277,7 @@ mod tests {
                 name: "@echo".into(),
                 waiting: 1,
                 backlog: 4,
+                owner: None,
             }),
             line(&Event::Joined { socket: client, peer: accepted }),
         ];
@@ -315,17 +331,17 @@ mod tests {
     fn sockets_begin_in_one_line() {
         let local = "[fd69::1]:80".parse().unwrap();
         assert_eq!(
-            line(&Event::Bound { socket: LISTENER, local, backlog: Some(128) }),
+            line(&Event::Bound { socket: LISTENER, local, backlog: Some(128), owner: None }),
             "INFO tapsock::socket tcp#1 listens on [fd69::1]:80, backlog 128"
         );
         let socket = SocketId { protocol: Protocol::Udp, number: 2 };
         assert_eq!(
-            line(&Event::Bound { socket, local, backlog: None }),
+            line(&Event::Bound { socket, local, backlog: None, owner: None }),
             "INFO tapsock::socket udp#2 is bound to [fd69::1]:80"
         );
         let remote = "[fd69::100]:8080".parse().unwrap();
         assert_eq!(
-            line(&Event::Connected { socket: CONNECTION, local, remote }),
+            line(&Event::Connected { socket: CONNECTION, local, remote, owner: None }),
             "INFO tapsock::socket tcp#3 [fd69::1]:80 → [fd69::100]:8080 connected"
         );
     }

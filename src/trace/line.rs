@@ -37,13 +37,17 @@ impl fmt::Display for Line<'_> {
                 }
                 write!(f, "{}", Call(call))
             }
-            Event::Return { socket, error } => {
+            Event::Return { socket, call, address, error } => {
                 if let Some(socket) = socket {
                     write!(f, "{socket} ")?;
                 }
+                f.write_str(call)?;
+                if let Some(address) = address {
+                    write!(f, " {address}")?;
+                }
                 match error {
-                    Some(error) => write!(f, "returns {error}"),
-                    None => f.write_str("returns"),
+                    Some(error) => write!(f, ": {error}"),
+                    None => f.write_str(" returns"),
                 }
             }
             Event::State { socket, from, to } => write!(f, "{socket} {from} ⇒ {to}"),
@@ -108,9 +112,11 @@ impl fmt::Display for Call<'_> {
             CallKind::Socket => f.write_str("socket"),
             CallKind::Bind { local } => write!(f, "bind {local}"),
             CallKind::Listen { backlog } => write!(f, "listen, backlog {backlog}"),
+            CallKind::UnixBind { name } => write!(f, "bind {name}"),
+            CallKind::UnixConnect { name } => write!(f, "connect {name}"),
             CallKind::Connect { remote } => write!(f, "connect {remote}"),
             CallKind::Accept => f.write_str("accept"),
-            CallKind::Read { bytes: 0 } => f.write_str("read: the end"),
+            CallKind::ReadEnd => f.write_str("read = 0 (end)"),
             CallKind::Read { bytes: count } => write!(f, "read {}", bytes(count)),
             CallKind::Write { bytes: count } => write!(f, "write {}", bytes(count)),
             CallKind::ShutdownRead => f.write_str("shutdown, reading"),
@@ -208,14 +214,28 @@ mod tests {
 
     const SOCKET: SocketId = SocketId { protocol: Protocol::Tcp, number: 3 };
 
+    fn returns(
+        socket: Option<SocketId>,
+        call: &'static str,
+        address: Option<&str>,
+        error: Option<&'static str>,
+    ) -> Event<'static> {
+        let address = address.map(|address| address.parse().unwrap());
+        Event::Return { socket, call: call.into(), address, error: error.map(Into::into) }
+    }
+
     #[test]
     fn calls_states_and_timers_are_said_in_the_words_of_the_man_pages_and_rfcs() {
         let socket = Some(SOCKET);
         for (event, line) in [
             (Event::Call { socket: None, call: CallKind::Socket }, "socket"),
             (Event::Call { socket, call: CallKind::Listen { backlog: 8 } }, "tcp#3 listen, backlog 8"),
-            (Event::Call { socket, call: CallKind::Read { bytes: 0 } }, "tcp#3 read: the end"),
-            (Event::Return { socket, error: Some("ECONNREFUSED".into()) }, "tcp#3 returns ECONNREFUSED"),
+            (Event::Call { socket, call: CallKind::ReadEnd }, "tcp#3 read = 0 (end)"),
+            (Event::Call { socket, call: CallKind::Read { bytes: 0 } }, "tcp#3 read 0 B"),
+            (Event::Call { socket, call: CallKind::UnixBind { name: "@log".into() } }, "tcp#3 bind @log"),
+            (returns(socket, "connect", None, Some("ECONNREFUSED")), "tcp#3 connect: ECONNREFUSED"),
+            (returns(None, "bind", Some("[::]:80"), Some("EADDRINUSE")), "bind [::]:80: EADDRINUSE"),
+            (returns(socket, "connect", None, None), "tcp#3 connect returns"),
             (
                 Event::State { socket: SOCKET, from: TcpState::FinWait1, to: TcpState::FinWait2 },
                 "tcp#3 FIN-WAIT-1 ⇒ FIN-WAIT-2",

@@ -23,8 +23,9 @@
 //! How closely [`Text`] looks follows from what is enabled, so a stack nobody reads decodes nothing, and a line that is
 //! not written is not formatted.
 //!
-//! Packets that go by one rule are written 20 times a second; how many more there were is said in one line, when that
-//! second is over and the next thing happens. So a flood does not fill the log, and is not hidden by it.
+//! Packets that go by one rule are written 20 times a second, and so is each other kind of line: calls of one name, changes
+//! from one state to another, sockets that are closed, and so on. How many more there were is said in one line, when that
+//! second is over and the next thing happens. Packets that go by no rule, which are the ordinary ones, are all written. So a flood does not fill the log, and is not hidden by it.
 //!
 //! # How to read it
 //!
@@ -45,7 +46,7 @@
 //! - `lo` stands before what the stack sends to itself. Each such packet is there twice, when it leaves its socket (`out`)
 //!   and when it arrives (`in`); it has no Ethernet header, and the TAP never sees it. A datagram that goes from socket to
 //!   socket without a packet is there once, with the names of both.
-//! - What two joined sockets write to each other is not seen: the stack has no part in it. How much it was is said when
+//! - What two joined sockets write to each other makes no packets: there are the calls, and how much it was is said when
 //!   each of them is closed.
 //! - Flags are written as tcpdump writes them: `S` SYN, `F` FIN, `R` RST, `P` PSH, `.` ACK.
 //! - Sequence numbers count from the first one of their connection; `(absolute)` marks those whose first is not known.
@@ -67,6 +68,7 @@ pub mod explain;
 mod flood;
 mod frame;
 mod icmp;
+mod kind;
 mod ladder;
 mod layers;
 mod life;

@@ -43,7 +43,7 @@ impl Synthesis {
     /// The packets that an event would have been, had there been any.
     pub(super) fn packets(&mut self, event: &Event<'_>) -> Vec<MadeUp> {
         match *event {
-            Event::Connected { socket, local, remote } | Event::Accepted { socket, local, remote, .. } => {
+            Event::Connected { socket, local, remote, .. } | Event::Accepted { socket, local, remote, .. } => {
                 if self.ends.len() < MOST {
                     self.ends.insert(socket, End { local, remote, peer: None, written: 0 });
                 }
@@ -187,8 +187,12 @@ mod tests {
             remote: client,
             waiting: 1,
             backlog: 8,
+            owner: None,
         };
-        assert_eq!(synthesis.packets(&Event::Connected { socket: tcp(2), local: client, remote: server }), []);
+        assert_eq!(
+            synthesis.packets(&Event::Connected { socket: tcp(2), local: client, remote: server, owner: None }),
+            []
+        );
         assert_eq!(synthesis.packets(&accepted), []);
         let write = |socket, bytes| Event::Call { socket: Some(socket), call: CallKind::Write { bytes } };
         assert_eq!(synthesis.packets(&write(tcp(2), 5)), [], "not joined yet, so it may have packets");

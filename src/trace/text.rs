@@ -4,8 +4,8 @@ use log::Level;
 
 use super::flood::Floods;
 use super::frame::Frame;
+use super::kind::Kind;
 use super::layers::Layers;
-use super::life::Life;
 use super::line::Line;
 use super::summary::Summary;
 use super::{ADDRESS, CALL, DEVICE, LAYERS, NEIGHBOUR, PACKET, SEGMENT, SOCKET};
@@ -22,14 +22,15 @@ use crate::observe::{Depth, Direction, Event, Fate, Observer, Record, Rule, Time
 /// ```
 #[derive(Debug, Default)]
 pub struct Text {
-    packets: Floods,
-    segments: Floods,
+    packets: Floods<&'static str>,
+    segments: Floods<&'static str>,
+    others: Floods<Kind>,
 }
 
 impl Text {
-    /// A new one. It counts the lines of each rule, and keeps nothing else.
+    /// A new one. It counts the lines of each rule and of each kind, and keeps nothing else.
     pub const fn new() -> Text {
-        Text { packets: Floods::new(), segments: Floods::new() }
+        Text { packets: Floods::new(), segments: Floods::new(), others: Floods::new() }
     }
 
     /// Says how much was kept back in seconds that are over by `now`; `None`: at all.
@@ -39,6 +40,9 @@ impl Text {
         }
         for (rule, count) in self.segments.kept_back(now) {
             log::trace!(target: SEGMENT, "… and {count} more by {rule}");
+        }
+        for (kind, count) in self.others.kept_back(now) {
+            log::log!(target: kind.target, kind.level, "… and {count} more {kind}");
         }
     }
 
@@ -58,8 +62,8 @@ impl Text {
     }
 }
 
-fn is_admitted(floods: &mut Floods, rule: Option<Rule>, at: Time) -> bool {
-    rule.is_none_or(|rule| floods.admits(rule, at))
+fn is_admitted(floods: &mut Floods<&'static str>, rule: Option<Rule>, at: Time) -> bool {
+    rule.is_none_or(|rule| floods.admits(rule.name(), at))
 }
 
 impl Observer for Text {
@@ -78,21 +82,23 @@ impl Observer for Text {
             Event::Loopback { direction, bytes, fate } => {
                 self.write_frame((at, *direction, fate), || Frame::decode_local(bytes));
             }
-            event @ (Event::Call { .. } | Event::Return { .. } | Event::State { .. } | Event::Delivered { .. }) => {
-                log::debug!(target: CALL, "{}", Line(event));
-            }
-            event @ Event::Timer { .. } => log::debug!(target: SEGMENT, "{}", Line(event)),
             event @ Event::Segment { rule, .. } => {
                 if log::log_enabled!(target: SEGMENT, Level::Trace) && is_admitted(&mut self.segments, *rule, at) {
                     // Not the numbers of other events: the log shows no event's own.
                     log::trace!(target: SEGMENT, "{:#}", Line(event));
                 }
             }
-            Event::Datagram { rule, .. }
-                if log::log_enabled!(target: PACKET, Level::Debug) && !is_admitted(&mut self.packets, *rule, at) => {}
+            event @ Event::Datagram { rule, .. } => {
+                if log::log_enabled!(target: PACKET, Level::Debug) && is_admitted(&mut self.packets, *rule, at) {
+                    log::debug!(target: PACKET, "{}", Line(event));
+                }
+            }
             event => {
-                if let Some(life) = Life::of(event) {
-                    log::log!(target: life.target(), life.level(), "{life}");
+                if let Some(kind @ Kind { target, level, .. }) = Kind::of(event)
+                    && log::log_enabled!(target: target, level)
+                    && self.others.admits(kind, at)
+                {
+                    log::log!(target: target, level, "{}", Line(event));
                 }
             }
         }

@@ -64,7 +64,7 @@ impl Transport {
         let protocol = if is_v4 { ICMP } else { ICMPV6 };
         let socket = PacketSocket::new(holder, (is_v4, protocol), place, &self.memory, now);
         self.packet_sockets.insert(socket);
-        self.lives.push_back(Life::Bound { socket: holder.id, local: place.local, backlog: None });
+        self.lives.push_back(Life::Bound { socket: holder, local: place.local, backlog: None });
         Ok(slot)
     }
 

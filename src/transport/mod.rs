@@ -215,7 +215,7 @@ pub enum Life {
     /// A Unix socket was opened.
     Opened {
         /// The socket.
-        socket: SocketId,
+        socket: Holder,
         /// Its type.
         kind: &'static str,
     },
@@ -233,7 +233,7 @@ pub enum Life {
         /// The connection.
         socket: SocketId,
         /// The listener.
-        listener: SocketId,
+        listener: Holder,
         /// The listener's name.
         name: Box<str>,
         /// In the accept queue, with this one.
@@ -259,7 +259,7 @@ pub enum Life {
     /// A listener or a UDP socket has its port.
     Bound {
         /// The socket.
-        socket: SocketId,
+        socket: Holder,
         /// Its address.
         local: SocketAddr,
         /// A listener's.
@@ -270,7 +270,7 @@ pub enum Life {
         /// The connection.
         socket: SocketId,
         /// The listener.
-        listener: SocketId,
+        listener: Holder,
         /// The listener's address.
         listening: SocketAddr,
         /// Our end.
@@ -286,6 +286,8 @@ pub enum Life {
     Connected {
         /// The connection.
         socket: SocketId,
+        /// The descriptor that holds it; `None`: its program has let go of it.
+        descriptor: Option<usize>,
         /// Our end.
         local: SocketAddr,
         /// The peer's end.

@@ -37,7 +37,7 @@ impl Transport {
         let address = if is_v4 { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
         let place = Place::one_family(SocketAddr::new(address, protocol.into()));
         let socket = PacketSocket::new(holder, (is_v4, protocol), place, &self.memory, now);
-        self.lives.push_back(Life::Bound { socket: holder.id, local: place.local, backlog: None });
+        self.lives.push_back(Life::Bound { socket: holder, local: place.local, backlog: None });
         let slot = self.packet_sockets.insert(socket);
         self.raw_slots.push(slot);
         below.ip.begin_to_hear(is_v4, protocol);

@@ -154,7 +154,7 @@ impl Transport {
         let mut datagram = Datagram::new(holder, place, &self.memory, now);
         datagram.sharing = sharing;
         self.datagrams.insert(datagram);
-        self.lives.push_back(Life::Bound { socket: holder.id, local: place.local, backlog: None });
+        self.lives.push_back(Life::Bound { socket: holder, local: place.local, backlog: None });
         Ok(slot)
     }
 

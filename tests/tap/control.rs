@@ -397,7 +397,13 @@ fn ss_shows_the_sockets_as_the_kernels_ss_shows_the_other_ends() {
         ] {
             assert!(second.contains(part), "{part}: {second}");
         }
-        assert!(tapsock("ss -tnp").well().contains(&format!("users:((\"tapsock\",pid={},socket=tcp#", host.pid())));
+        // The services hold them, and what they accept.
+        let echo = format!("users:((\"service:echo\",pid={},socket=tcp#", host.pid());
+        assert_eq!(tapsock("ss -tnp sport = :7").well().matches(&echo).count(), 2);
+        let held = tapsock("ss -alnHp").well();
+        assert!(held.lines().all(|line| line.contains("users:((\"service:")), "{held}");
+        let http = held.lines().filter(|line| line.contains(":80 ") && line.contains("(\"service:http\",pid="));
+        assert_eq!(http.count(), 2, "{held}");
 
         let listeners = tapsock("ss -tlnH").well();
         assert_eq!(listeners.lines().count(), 10, "{listeners}");

@@ -1,5 +1,6 @@
 //! A capture of ours, read by tshark.
 
+use std::io::Read;
 use std::process::{Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -63,6 +64,36 @@ fn tshark_finds_nothing_wrong_in_a_capture_of_ours_and_shows_each_comment() {
         }
         for told in ["tcp.rst.closed-port: ", "LISTEN ⇒ SYN-RECEIVED · checksums: ip4 right, tcp right"] {
             assert!(all.iter().any(|line| line.contains(told)), "{told}: {all:#?}");
+        }
+    });
+}
+
+#[test]
+fn a_capture_that_nobody_reads_any_more_ends_and_nothing_is_wrong() {
+    alone(|| {
+        let _host = Host::start(&[]);
+        for form in [&[][..], &["--json"]] {
+            let mut watcher = command("timeout")
+                .args(["60", env!("CARGO_BIN_EXE_tapsock"), "trace", "-w", "/dev/fd/1"])
+                .args(form)
+                .stdout(Stdio::piped())
+                .stderr(Stdio::piped())
+                .spawn()
+                .unwrap();
+            let mut reader = watcher.stdout.take().unwrap();
+            reader.read_exact(&mut [0; 28]).unwrap();
+            drop(reader);
+            let begin = Instant::now();
+            let status = loop {
+                run(&format!("ping -c 1 -W 1 {V4}")).well();
+                if let Some(status) = watcher.try_wait().unwrap() {
+                    break status;
+                }
+                assert!(begin.elapsed() < Duration::from_secs(30), "it writes to nobody");
+            };
+            let mut said = String::new();
+            watcher.stderr.take().unwrap().read_to_string(&mut said).unwrap();
+            assert_eq!((status.code(), said.as_str()), (Some(0), "watching tap0; Ctrl-C ends it\n"));
         }
     });
 }

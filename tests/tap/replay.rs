@@ -41,6 +41,8 @@ fn a_session_over_a_bad_wire_is_the_same_in_its_replay() {
         }
         let capture = path("session.pcapng");
         replay(&recording, &["-w", &capture]).well();
+        let bytes = std::fs::read(&capture).unwrap();
+        assert!(bytes[..300].windows(4).any(|name| name == b"tap0"), "it has the name of the interface");
         assert!(std::fs::metadata(&capture).unwrap().len() > 18_000_000);
         let changed = replay(&recording, &["--without-loss", "--drop", "100"]).well();
         assert!(changed.contains("frames changed on the way in"), "{changed}");

@@ -270,6 +270,10 @@ impl<D: Device> Device for Fault<D> {
         self.device.mtu()
     }
 
+    fn name(&self) -> &str {
+        self.device.name()
+    }
+
     fn readiness(&self) -> Option<BorrowedFd<'_>> {
         self.device.readiness()
     }

@@ -112,6 +112,10 @@ impl Device for Tap {
         self.mtu
     }
 
+    fn name(&self) -> &str {
+        &self.name
+    }
+
     fn readiness(&self) -> Option<BorrowedFd<'_>> {
         Some(self.file.as_fd())
     }

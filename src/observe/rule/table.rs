@@ -343,7 +343,7 @@ rules! {
         "the same SYN a hundred times in one second";
     TcpSynAckGivenUp "tcp.syn-ack.given-up" "RFC 9293 §3.8.3" "no SYN-ACK was acknowledged: the listener forgets the request"
         "a SYN from an address where nobody is";
-    TcpListenerClosed "tcp.rst.listener-closed" "RFC 9293 §3.10.4" "the listener is closed while the handshake is under way: RST"
+    TcpListenerClosed "tcp.rst.listener-closed" "RFC 9293 §3.10.4" "a program closes the listener while the handshake is under way: RST"
         "a program closes its listener between SYN and ACK";
     TcpCookieSent "tcp.syn-cookie.sent" "RFC 4987 §3.6" "too many handshakes are under way: this one is remembered in the sequence number of our SYN-ACK"
         "a SYN flood fills the table of handshakes, and a real client asks";

@@ -13,7 +13,7 @@ use std::sync::atomic::Ordering;
 use std::task::{Context, Poll, Waker};
 
 use super::Bell;
-use super::deed::Deed;
+use super::deed::{Attempt, Deed};
 use super::joined::{Carrier, JoinedEnd};
 use super::link::{Joint, Link, Side};
 use super::readiness::{Interest, Readiness};
@@ -153,7 +153,9 @@ impl Stream {
             }
             return Ok(count);
         }
-        self.nothing_to_read(is_over)
+        self.nothing_to_read(is_over)?;
+        self.link.note(self.side, Deed::End);
+        Ok(0)
     }
 
     /// Copies what is there and leaves it there (MSG_PEEK); 0 is the end of the stream.
@@ -167,7 +169,7 @@ impl Stream {
         }
         let is_over = self.link.is_reading_over(self.side);
         match self.link.incoming(self.side).queue.reader().peek(buffer) {
-            0 => self.nothing_to_read(is_over),
+            0 => self.nothing_to_read(is_over).map(|()| 0),
             count => Ok(count),
         }
     }
@@ -186,17 +188,19 @@ impl Stream {
         })
     }
 
-    fn nothing_to_read(&self, is_over: bool) -> Result<usize> {
+    /// An error, or the end.
+    fn nothing_to_read(&self, is_over: bool) -> Result<()> {
+        let failed = |error| self.link.failed(self.side, Attempt::Read, error);
         if !is_over {
-            self.link.take_passing_error(self.side)?;
+            self.link.take_passing_error(self.side).map_err(failed)?;
             return Err(Error::WouldBlock);
         }
         // Where nothing is missing, only those who write are told of a reset, as on Linux. Unix sockets tell readers.
         let is_whole = self.link.incoming(self.side).whole.load(Ordering::Acquire);
         if !is_whole || self.link.joint() == Some(Joint::Unix) {
-            self.link.take_error(self.side)?;
+            self.link.take_error(self.side).map_err(failed)?;
         }
-        Ok(0)
+        Ok(())
     }
 
     /// Writes as much as fits.
@@ -218,10 +222,10 @@ impl Stream {
         let (link, side) = (&*self.link, self.side);
         if link.joint() != Some(Joint::Unix) {
             // Unix sockets tell it to readers only.
-            link.take_error(side)?;
+            link.take_error(side).map_err(|error| link.failed(side, Attempt::Write, error))?;
         }
         if link.is_writing_over(side) {
-            return Err(Error::BrokenPipe);
+            return Err(link.failed(side, Attempt::Write, Error::BrokenPipe));
         }
         if link.is_connecting() {
             return Err(Error::WouldBlock);
@@ -265,6 +269,7 @@ impl Stream {
     /// The peer would answer with a RST, which is noticed after the write that caused it.
     fn write_in_vain(&self, count: usize) -> usize {
         let (link, peer) = (&*self.link, self.side.other());
+        link.note(self.side, Deed::Write(count));
         link.reset(peer);
         link.ring(self.side);
         if !link.is_gone(peer) {
@@ -280,7 +285,7 @@ impl Stream {
     ///
     /// That.
     pub fn take_error(&self) -> Result<()> {
-        self.link.take_error(self.side)
+        self.link.take_error(self.side).map_err(|error| self.link.failed(self.side, Attempt::Error, error))
     }
 
     /// Whether the connection stands.
@@ -292,7 +297,7 @@ impl Stream {
         if self.is_connecting() {
             return Err(Error::WouldBlock);
         }
-        self.link.take_error(self.side)
+        self.link.take_error(self.side).map_err(|error| self.link.failed(self.side, Attempt::Connect, error))
     }
 
     /// Whether the peer has not answered yet.

@@ -69,6 +69,8 @@ impl Sockets {
         }
         let connecting = own.name.clone();
         let mut accepted = self.open_unix(now, kind, transport)?;
+        let owner = self.find(other).and_then(|entry| entry.owner.clone());
+        self.find_mut(accepted.handle).ok_or(Error::BadDescriptor)?.owner = owner;
         let (near, far, [own_end, far_end]) = match self.join_unix(kind, [socket, accepted.handle]) {
             Ok(joined) => joined,
             Err(error) => {
@@ -101,7 +103,8 @@ impl Sockets {
             && let (Some(entry), Ok((_, unix))) = (self.find(listener), self.unix(listener))
         {
             let name = unix.name.get().to_string().into();
-            transport.note_life(Life::UnixAccepted { socket: peer, listener: entry.id, name, waiting, backlog });
+            let listener = entry.holder(listener);
+            transport.note_life(Life::UnixAccepted { socket: peer, listener, name, waiting, backlog });
         }
         transport.note_life(Life::Joined { socket, peer });
     }

@@ -27,7 +27,7 @@ use super::{Address, Descriptor, Domain, Handle, Kind, Outcome, Sockets, State};
 use crate::error::{Error, Result};
 use crate::observe::{Close, SocketId, Summary, Time};
 use crate::pipe::{AcceptEnd, Carried, Datagrams, Hold, HoldEnd, JoinedEnd, MailSlot, Mailbox, Stream};
-use crate::transport::{Life, Transport};
+use crate::transport::{Holder, Life, Transport};
 
 /// What a socket is called, as it and its peers see it: it may get its name after they have met.
 #[derive(Debug, Clone, Default)]
@@ -59,13 +59,6 @@ pub struct UnixSocket {
     pub pipe: Option<UnixPipe>,
     /// Dropping this closes the socket.
     pub hold: Hold,
-}
-
-impl UnixSocket {
-    /// Its number among all sockets of the stack, never used again.
-    pub fn number(&self) -> u64 {
-        self.handle.number
-    }
 }
 
 /// What a program reads and writes.
@@ -215,18 +208,18 @@ impl Sockets {
             return Err(Error::TooManySockets);
         }
         let (hold, end) = Hold::new(self.doorbell.bell(self.table.vacant_key()));
-        let name = UnixName::default();
+        let (id, name) = (transport.new_id(kind.spoken()), UnixName::default());
         let (role, pipe) = match kind {
             Kind::UnixDatagram => {
-                let mailbox = Mailbox::new(self.limits.datagram_buffer, &self.memory);
+                let mailbox = Mailbox::new(id.number, self.limits.datagram_buffer, &self.memory);
                 (Role::Datagram { slot: mailbox.slot(), peer: None }, Some(UnixPipe::Datagram(mailbox, None)))
             }
             _ => (Role::Idle, None),
         };
-        let id = transport.new_id(kind.spoken());
         let state = State::Unix(Box::new(Unix { name: name.clone(), hold: end, role, created: now }));
-        let handle = self.insert_as(id, Domain::Unix, kind, Arc::clone(&self.defaults), state);
-        transport.note_life(Life::Opened { socket: id, kind: kind.r#type().name() });
+        let handle = self.insert_as(id, Domain::Unix, kind, Arc::clone(&self.defaults), state, self.caller.clone());
+        let holder = Holder { descriptor: handle.descriptor, id };
+        transport.note_life(Life::Opened { socket: holder, kind: kind.r#type().name() });
         Ok(UnixSocket { handle, kind, name, peer: None, pipe, hold })
     }
 

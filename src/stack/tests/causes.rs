@@ -1,10 +1,12 @@
 //! Which event caused which.
 
+mod failures;
+
 use std::collections::HashMap;
 
 use smoltcp::wire::TcpControl;
 
-use super::wire::{Bench, segment};
+use super::wire::{Bench, frame, segment};
 use super::*;
 use crate::config::Loopback;
 use crate::device::fault::Wire;
@@ -73,9 +75,10 @@ fn word(event: &Event<'_>) -> String {
             CallKind::Listen { .. } => "listen".into(),
             CallKind::Connect { .. } => "connect".into(),
             CallKind::Bind { .. } => "bind".into(),
+            CallKind::ReadEnd => "read = 0".into(),
             other => format!("{other:?}"),
         },
-        Event::Return { error, .. } => format!("return {}", error.as_deref().unwrap_or("0")),
+        Event::Return { call, error, .. } => format!("{call} = {}", error.as_deref().unwrap_or("0")),
         Event::Delivered { bytes, .. } => format!("delivered {bytes}"),
         Event::Timer { timer, .. } => format!("{timer:?}"),
         Event::Accepted { .. } => "accepted".into(),
@@ -136,7 +139,7 @@ fn a_handshake_is_followed_from_the_call_over_both_hosts_to_its_return() {
     let syn = story.first(|event| is_segment(event, Direction::Out, 0));
     assert_eq!(story.chain(syn), "segment out 0+0 < SYN-SENT < connect");
     let done = story.first(|event| matches!(event, Event::Return { .. }));
-    assert_eq!(story.chain(done), "return 0 < connected < ESTABLISHED < segment in 0+0 < frame in");
+    assert_eq!(story.chain(done), "connect = 0 < connected < ESTABLISHED < segment in 0+0 < frame in");
     let ack = story.last(|event| is_segment(event, Direction::Out, 0));
     assert_eq!(story.chain(ack), "segment out 1+0 < ESTABLISHED < segment in 0+0 < frame in");
     let story = Story::of(&net.a);
@@ -305,7 +308,7 @@ fn a_syn_that_nobody_answers_is_sent_again_by_its_timer_until_the_call_fails() {
         assert_eq!(story.chain(again), "segment out 0+0 < Retransmission < segment out 0+0 < SYN-SENT < connect");
     }
     let done = story.first(|event| matches!(event, Event::Return { .. }));
-    assert!(story.chain(done).starts_with("return E"), "{}", story.chain(done));
+    assert!(story.chain(done).starts_with("connect = E"), "{}", story.chain(done));
     assert!(story.chain(done).contains(" < closed < CLOSED < Neighbour { "), "{}", story.chain(done));
 }
 
@@ -337,7 +340,7 @@ fn a_reset_names_its_rule_and_what_it_answers_or_who_asked_for_it() {
     assert_eq!(story.chain(reset), "frame out (tcp.rst.closed-port) < frame in (tcp.rst.closed-port)");
     let story = Story::of(&net.b);
     let refused = story.first(|event| matches!(event, Event::Return { .. }));
-    assert_eq!(story.chain(refused), "return ECONNREFUSED < closed < CLOSED < segment in 0+0 < frame in");
+    assert_eq!(story.chain(refused), "connect = ECONNREFUSED < closed < CLOSED < segment in 0+0 < frame in");
 
     let (a, b, _listener) = net.connected();
     b.pipe.try_write(b"unread").unwrap();
@@ -412,7 +415,7 @@ fn joined_sockets_have_calls_and_no_segments() {
         .filter(|record| matches!(record.event, Event::Call { .. } | Event::Segment { .. } | Event::Loopback { .. }))
         .map(|record| word(&record.event))
         .collect();
-    assert_eq!(words, ["listen", "connect", "Accept", "write 5", "read 5", "Close"]);
+    assert_eq!(words, ["bind", "listen", "connect", "Accept", "write 5", "read 5", "Close"]);
 }
 
 #[test]
@@ -627,4 +630,22 @@ fn a_delayed_ack_is_the_work_of_a_timer() {
     assert_eq!(story.chain(timer), "DelayedAck < segment in 1+3 < frame in");
     let ack = story.last(|event| is_segment(event, Direction::Out, 0));
     assert_eq!(ack.cause, Some(timer.id));
+}
+
+#[test]
+fn a_segment_that_is_dropped_is_not_the_cause_of_what_the_one_before_it_caused() {
+    let mut bench = Bench::new();
+    bench.net.a.seen.records = Some(Vec::new());
+    let theirs = bench.establish(1000);
+    let mut data = segment(TcpControl::Psh, 1001, Some(theirs.wrapping_add(1)));
+    data.payload = b"once";
+    let (frame, now) = (frame(&data), bench.net.now);
+    let host = &mut bench.net.a;
+    let twice = [frame.as_slice(), frame.as_slice()];
+    host.stack.step(now, twice, &mut host.calls, &mut Frames::new(), &mut host.seen);
+    assert_eq!(host.stack.counters().of(Rule::TcpOldData), 1);
+    let story = Story::of(&bench.net.a);
+    let delivered = story.last(|event| matches!(event, Event::Delivered { .. }));
+    let cause = story.by_id(delivered.cause.unwrap());
+    assert!(matches!(cause.event, Event::Segment { rule: None, length: 4, .. }), "{cause:?}");
 }

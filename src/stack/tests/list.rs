@@ -121,6 +121,8 @@ fn queues_hold_what_is_unread_and_what_is_not_acknowledged() {
     let row = rows.iter().find(|row| row.state == TcpState::Established).unwrap();
     assert_eq!(row.recv_q, 3000);
     assert!(row.send_q > 10_000, "{row:?}");
+    let sending = &row.info.as_ref().unwrap().sending;
+    assert_eq!(sending.on_its_way + sending.unsent, row.send_q, "{row:?}");
     assert_eq!((row.summary.bytes_in, row.summary.bytes_out > 10_000), (3000, true));
     let (one, other) = (net.bind_a(at(A, 7)), net.bind_b(at(B, 9)));
     net.call_a(Verb::Connect { socket: one.handle, remote: at(B, 9).into() }).unwrap();
@@ -242,7 +244,8 @@ fn a_unix_socket_of_messages_shows_what_waits_and_whom_it_is_connected_to() {
     let sender = unix(&mut net, Kind::UnixDatagram);
     let remote = UnixAddress::path("/log").unwrap().into();
     let Ok(Outcome::Recipient(to)) = net.call_a(Verb::Connect { socket: sender.handle, remote }) else { panic!() };
-    to.slot.try_send(&[IoSlice::new(b"seven b")], sender.name.clone(), sender.number()).unwrap();
+    let Some(UnixPipe::Datagram(mailbox, _)) = &sender.pipe else { panic!() };
+    mailbox.try_send(&to.slot, &[IoSlice::new(b"seven b")], sender.name.clone()).unwrap();
     assert_eq!(shorts(&mut net), ["unix#1 CLOSED 7 0 /log -", "unix#2 ESTABLISHED 0 0 * /log"]);
 }
 
@@ -256,4 +259,53 @@ fn a_long_list_comes_in_parts_with_every_socket_once() {
     assert!((3..10).contains(&parts), "{parts}");
     drop(held);
     assert_eq!(list(&mut net), []);
+}
+
+#[test]
+fn who_holds_a_socket_is_in_its_row_and_in_its_story_and_what_is_accepted_is_its_listener_s() {
+    use crate::observe::Owner;
+    let mut net = Net::new();
+    net.a.seen.records = Some(Vec::new());
+    let server = || Some(Owner::new("service:http"));
+    let client = || Some(Owner::new("nc"));
+    net.a.owner = server();
+    let listener = net.listen_a(at("0.0.0.0", 80), 16);
+    let log = unix(&mut net, Kind::UnixStream);
+    bind_unix(&mut net, log.handle, "/log");
+    let queue = net.call_a(Verb::Listen { socket: log.handle, backlog: 4 }).unwrap();
+    // One by packets, one without, and one that has no network at all.
+    let remote = net.connect_b(at(A, 80)).unwrap();
+    net.a.owner = client();
+    let local = net.call_a(Verb::OpenStream { local: None, remote: at("127.0.0.1", 80) }).unwrap();
+    let writer = unix(&mut net, Kind::UnixStream);
+    let name = UnixAddress::path("/log").unwrap();
+    let connected = net.call_a(Verb::Connect { socket: writer.handle, remote: name.into() }).unwrap();
+    net.a.owner = None;
+    let nobody = open(&mut net, Domain::Inet, Kind::Udp);
+    let owners: Vec<_> = list(&mut net).iter().map(|row| (row.id.to_string(), row.owner.clone())).collect();
+    let expected = [
+        ("tcp#1", server()),
+        ("unix#2", server()),
+        ("tcp#3", server()),
+        ("tcp#4", client()),
+        ("tcp#5", server()),
+        ("unix#6", client()),
+        ("unix#7", server()),
+        ("udp#8", None),
+    ];
+    assert_eq!(owners, expected.map(|(id, owner)| (id.to_owned(), owner)));
+    let told: Vec<_> = (net.a.seen.records.take().unwrap().into_iter())
+        .filter_map(|record| match record.event {
+            Event::Bound { socket, owner, .. }
+            | Event::Opened { socket, owner, .. }
+            | Event::Accepted { socket, owner, .. }
+            | Event::Connected { socket, owner, .. }
+            | Event::UnixAccepted { socket, owner, .. } => Some((socket.to_string(), owner)),
+            _ => None,
+        })
+        .collect();
+    for (id, owner) in told {
+        assert!(owners.contains(&(id.clone(), owner.clone())), "{id} {owner:?}");
+    }
+    drop((listener, log, queue, remote, local, writer, connected, nobody));
 }

@@ -42,7 +42,7 @@ use crate::config::{Config, Limits, Mac};
 use crate::device::{Device, Fault, FaultConfig, Offload, pair};
 use crate::error::Result;
 use crate::link::Frames;
-use crate::observe::{Depth, Direction, Event, Fate, Observer, Record, Time};
+use crate::observe::{Depth, Direction, Event, Fate, Observer, Owner, Record, Time};
 use crate::pipe::Doorbell;
 use crate::recording::Recorder;
 use crate::socket::{Call, DatagramSocket, ListenerSocket, Outcome, StreamSocket, Verb};
@@ -96,6 +96,8 @@ struct Host {
     done: Vec<(u64, Result<Outcome>)>,
     deadline: Option<Time>,
     next_ticket: u64,
+    /// Who calls.
+    owner: Option<Owner>,
     doorbell: Doorbell,
     /// Every frame that it sent, where a test wants them.
     wire: Option<Vec<Vec<u8>>>,
@@ -130,6 +132,7 @@ impl Host {
             done: Vec::new(),
             deadline: Some(Time::ZERO),
             next_ticket: 0,
+            owner: None,
             doorbell,
             wire: None,
             is_mute: false,
@@ -184,7 +187,8 @@ impl Host {
     fn begin(&mut self, verb: Verb) -> u64 {
         let ticket = self.next_ticket;
         self.next_ticket += 1;
-        self.calls.push(Call { ticket, verb });
+        let owner = self.owner.clone();
+        self.calls.push(Call { ticket, owner, verb });
         ticket
     }
 

@@ -36,8 +36,8 @@ impl File {
 }
 
 pub(super) fn header(config: &Config, mtu: usize, seed: [u8; 32]) -> Header {
-    let version = env!("CARGO_PKG_VERSION").into();
-    Header { version, started: Duration::ZERO, mtu, is_linked: true, seed, config: config.clone() }
+    let (version, interface) = (env!("TAPSOCK_VERSION").into(), "tap0".into());
+    Header { version, interface, started: Duration::ZERO, mtu, is_linked: true, seed, config: config.clone() }
 }
 
 fn replay(bytes: Vec<u8>, changes: Changes, observer: &mut dyn Observer) -> (Summary, Option<Difference>) {

@@ -75,7 +75,8 @@ fn row(ss: &Ss, pid: u32, socket: &Listed) -> Row {
     let (peer, peer_port) = end(socket, socket.peer.as_deref());
     let mut rest = Vec::new();
     if ss.processes && socket.held {
-        rest.push(format!("users:((\"tapsock\",pid={pid},socket={}))", socket.id));
+        let owner = socket.owner.as_ref().map_or("tapsock", |owner| owner.as_str());
+        rest.push(format!("users:((\"{owner}\",pid={pid},socket={}))", socket.id));
     }
     if ss.timers {
         rest.extend(super::details::timer(socket));

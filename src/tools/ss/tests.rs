@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::control::{Bound, Details, Pending};
-use crate::observe::{Protocol, SocketId, TcpState, TimerKind};
+use crate::observe::{Owner, Protocol, SocketId, TcpState, TimerKind};
 
 /// A TCP socket at an address, or a Unix socket of a name.
 pub(super) fn socket(local: &str, peer: Option<&str>) -> Listed {
@@ -24,6 +24,7 @@ pub(super) fn socket(local: &str, peer: Option<&str>) -> Listed {
         listens: peer.is_none(),
         joined: None,
         held: true,
+        owner: None,
         age: 2_500_000,
         bytes_in: 0,
         bytes_out: 0,
@@ -37,7 +38,7 @@ pub(super) fn socket(local: &str, peer: Option<&str>) -> Listed {
 
 fn several() -> Vec<Listed> {
     vec![
-        socket("0.0.0.0:80", None),
+        Listed { owner: Some(Owner::new("service:http")), ..socket("0.0.0.0:80", None) },
         Listed { recv_q: 17, ..socket("192.168.69.1:80", Some("192.168.69.100:43210")) },
         socket("[fd69::1]:22", Some("[fd69::100]:5")),
         Listed {
@@ -100,6 +101,10 @@ fn options_choose_what_is_shown_as_with_ss() {
         lines(Ss { processes: true, extended: true, ..Ss::default() })[0],
         format!("{} users:((\"tapsock\",pid=4711,socket=tcp#3)) sk:tcp#3 age:2.500ms", connected[0])
     );
+    let listening = lines(Ss { processes: true, listening: true, ..Ss::default() });
+    assert!(listening[0].ends_with(" users:((\"service:http\",pid=4711,socket=tcp#3))"), "{listening:?}");
+    // Nobody holds what is left of a connection.
+    assert!(!lines(Ss { processes: true, all: true, ..Ss::default() })[5].contains("users"));
 }
 
 #[test]

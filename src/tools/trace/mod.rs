@@ -2,25 +2,21 @@
 //!
 //! - `picture`: lines, JSON, a tree of causes, a sequence diagram.
 //! - `file`: a pcapng file beside it.
-//! - `input`: records, or Ctrl-C, whatever comes first.
 
 mod file;
-mod input;
 mod picture;
 
-use std::io::{self, ErrorKind, Write};
-use std::path::PathBuf;
-use std::sync::mpsc::RecvTimeoutError;
+use std::io::{self, BufWriter, ErrorKind, Write};
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 pub use crate::control::{Filter, Kind, Tracing};
 pub use crate::observe::{Depth, SocketId};
 pub use picture::Form;
 
-use crate::control::{Client, Message};
+use crate::control::{Client, Encoding, Heard, Message};
 use crate::daemon::Failure;
 use file::File;
-use input::Input;
 use picture::Picture;
 
 /// When nothing has happened for so long, a tree is drawn, and what was written is in the file.
@@ -49,50 +45,61 @@ pub struct Trace {
 ///
 /// [`Failure`]: there is no daemon, the file cannot be written, or the conversation breaks.
 pub fn run(trace: Trace, out: &mut dyn Write) -> Result<(), Failure> {
+    if trace.form.is_some() && trace.file.as_deref() == Some(Path::new("-")) {
+        let why = "-w - is for the packets alone: what is drawn goes to stdout too; write them into a file";
+        return Err(Failure::Mistake(why.into()));
+    }
     let mut client = Client::connect(trace.name.as_deref())?;
-    let mut file = trace.file.map(|path| File::create(path, client.hello(), trace.synthesise)).transpose()?;
+    let opened = trace.file.as_deref().map(File::open).transpose()?;
     let mut picture = Picture::new(trace.form, trace.colour, trace.tracing.depth);
-    client.trace(trace.tracing)?;
+    let mut tracing = trace.tracing;
+    if trace.form.is_none() {
+        // Only the file is wanted: the daemon makes it.
+        (tracing.encoding, tracing.synthesise) = (Encoding::Pcapng, trace.synthesise);
+    }
+    let encoding = client.trace(tracing)?;
+    let file = trace.file.zip(opened);
+    let mut file = file.map(|file| File::begin(file, encoding, client.hello(), trace.synthesise)).transpose()?;
+    super::signals::listen(client.speaker()?)?;
     // Who types a command in another terminal next must know that it is seen. Nobody may be there to be told.
     let _ = writeln!(io::stderr().lock(), "watching {}; Ctrl-C ends it", client.hello().name);
-    let inputs = input::listen(client).map_err(|error| Failure::Broken(format!("no thread to listen on: {error}")))?;
+    // A line at a time would be a write at a time.
+    let out = &mut BufWriter::new(out);
     let ended = loop {
-        match inputs.recv_timeout(QUIET) {
-            Ok(Input::Message(Message::Record(record))) => {
-                if let Some(file) = &mut file {
-                    file.write(&record)?;
-                }
-                if is_over(picture.show(record, out))? {
-                    break Ok(());
-                }
+        let is_gone = match client.next_within(QUIET) {
+            Ok(Heard::Message(Message::Part { packets, .. })) => match &mut file {
+                Some(file) => file.append(packets, client.part())?,
+                None => false,
+            },
+            Ok(Heard::Message(Message::Record(record))) => {
+                let is_file_gone = file.as_mut().map_or(Ok(false), |file| file.write(&record))?;
+                is_over(picture.show(record, out))? || is_file_gone
             }
-            Ok(Input::Message(Message::Dropped { records })) => {
-                if is_over(picture.miss(records, out))? {
-                    break Ok(());
-                }
+            Ok(Heard::Message(Message::Dropped { records })) => {
+                file.iter_mut().for_each(|file| file.miss(records));
+                is_over(picture.miss(records, out))?
             }
-            Ok(Input::Message(Message::Error { error })) => break Err(Failure::Broken(error)),
-            Ok(Input::Message(Message::End) | Input::Over(Ok(())) | Input::Interrupted) => break Ok(()),
-            Ok(Input::Message(_)) => {}
-            Ok(Input::Over(Err(why))) => break Err(why.into()),
-            Err(RecvTimeoutError::Timeout) => {
-                if let Some(file) = &mut file {
-                    file.flush()?;
-                }
-                if is_over(picture.rest(out))? {
-                    break Ok(());
-                }
+            Ok(Heard::Message(Message::Error { error })) => break Err(Failure::Broken(error)),
+            Ok(Heard::Message(Message::End) | Heard::Over) => break Ok(()),
+            Ok(Heard::Message(_)) => false,
+            Ok(Heard::Nothing) => {
+                let is_file_gone = file.as_mut().map_or(Ok(false), File::flush)?;
+                is_over(picture.rest(out))? || is_file_gone
             }
-            Err(RecvTimeoutError::Disconnected) => break Ok(()),
+            Err(why) => break Err(why.into()),
+        };
+        if is_gone || client.is_drained() && is_over(out.flush())? {
+            break Ok(());
         }
     };
     let is_gone = is_over(picture.rest(out))?;
     if let Some(mut file) = file {
-        file.flush()?;
+        let is_gone = file.flush()? || is_gone;
         if !is_gone && trace.form.is_none() && !file.is_stdout() {
             is_over(writeln!(out, "{file}"))?;
         }
     }
+    is_over(out.flush())?;
     ended
 }
 
@@ -102,5 +109,24 @@ fn is_over(written: io::Result<()>) -> Result<bool, Failure> {
         Ok(()) => Ok(false),
         Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(true),
         Err(error) => Err(Failure::Broken(format!("the trace cannot be written: {error}"))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn packets_and_a_picture_do_not_both_go_to_stdout() {
+        let trace = Trace {
+            name: None,
+            tracing: Tracing::default(),
+            form: Some(Form::Json),
+            colour: false,
+            file: Some("-".into()),
+            synthesise: false,
+        };
+        let refused = run(trace, &mut Vec::new()).unwrap_err();
+        assert!(matches!(&refused, Failure::Mistake(why) if why.contains("-w -")), "{refused}");
     }
 }

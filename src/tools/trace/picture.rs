@@ -42,8 +42,7 @@ impl Picture {
         match self.form {
             None => Ok(()),
             Some(Form::Json) => {
-                writeln!(out, "{}", serde_json::to_string(&record).map_err(io::Error::other)?)?;
-                out.flush()
+                writeln!(out, "{}", serde_json::to_string(&record).map_err(io::Error::other)?)
             }
             Some(Form::Lines) => {
                 let style = self.style(Tone::of(&record.event));
@@ -51,14 +50,14 @@ impl Picture {
                 if self.depth >= Depth::Bytes {
                     write!(out, "{}", Detail(&record.event))?;
                 }
-                out.flush()
+                Ok(())
             }
             Some(Form::Ladder) => {
                 let style = self.style(Tone::of(&record.event));
                 for rung in self.ladder.draw(&record) {
                     writeln!(out, "{style}{rung}{style:#}")?;
                 }
-                out.flush()
+                Ok(())
             }
             Some(Form::Tree) => {
                 self.tree.push(record);
@@ -93,7 +92,7 @@ impl Picture {
             writeln!(out, "{style}{line}{style:#}")?;
         }
         self.tree.clear();
-        out.flush()
+        Ok(())
     }
 
     fn style(&self, tone: Tone) -> Style {

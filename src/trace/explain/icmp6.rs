@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use super::decode::{Carrier, Decoder, check};
 use super::membership::{self, Protocol};
-use super::reader::{Reader, decimal, hex16};
+use super::reader::{Reader, decimal, hex16, octets};
 
 /// What follows the message.
 enum Rest {
@@ -78,10 +78,9 @@ fn fields(reader: &mut Reader<'_>, carrier: &Carrier) -> Option<Rest> {
     reader.uint(2, "icmpv6.checksum", "checksum", hex16)?;
     let working = check(reader, over, carrier, true, 2, ["the message before the checksum", "the message after it"]);
     reader.layer().checksum = working;
-    let reserved = |bytes: &[u8]| format!("{bytes:02x?}");
     match kind {
         1 | 3 => {
-            reader.bytes(4, "", "unused", reserved)?;
+            reader.bytes(4, "", "unused", octets)?;
             return Some(Rest::Quotation);
         }
         2 => {
@@ -99,7 +98,7 @@ fn fields(reader: &mut Reader<'_>, carrier: &Carrier) -> Option<Rest> {
         }
         130..=132 => {
             reader.uint(2, "icmpv6.mld.maximum_response_delay", "maximum response delay", decimal)?;
-            reader.bytes(2, "", "reserved", reserved)?;
+            reader.bytes(2, "", "reserved", octets)?;
             reader.ip6("icmpv6.mld.multicast_address", "multicast address")?;
             if kind == 130 && reader.left() >= 4 {
                 membership::query(reader, &MLD)?;
@@ -107,12 +106,12 @@ fn fields(reader: &mut Reader<'_>, carrier: &Carrier) -> Option<Rest> {
             return Some(Rest::Nothing);
         }
         143 => {
-            reader.bytes(2, "", "reserved", reserved)?;
+            reader.bytes(2, "", "reserved", octets)?;
             membership::report(reader, &MLD)?;
             return Some(Rest::Nothing);
         }
         133 => {
-            reader.bytes(4, "", "reserved", reserved)?;
+            reader.bytes(4, "", "reserved", octets)?;
         }
         134 => {
             reader.uint(1, "icmpv6.nd.ra.cur_hop_limit", "hop limit", decimal)?;
@@ -125,7 +124,7 @@ fn fields(reader: &mut Reader<'_>, carrier: &Carrier) -> Option<Rest> {
             reader.uint(4, "icmpv6.nd.ra.retrans_timer", "retransmission timer", milliseconds)?;
         }
         135 => {
-            reader.bytes(4, "", "reserved", reserved)?;
+            reader.bytes(4, "", "reserved", octets)?;
             reader.ip6("icmpv6.nd.ns.target_address", "target")?;
         }
         136 => {
@@ -137,7 +136,7 @@ fn fields(reader: &mut Reader<'_>, carrier: &Carrier) -> Option<Rest> {
             reader.ip6("icmpv6.nd.na.target_address", "target")?;
         }
         137 => {
-            reader.bytes(4, "", "reserved", reserved)?;
+            reader.bytes(4, "", "reserved", octets)?;
             reader.ip6("icmpv6.nd.rd.target_address", "target")?;
             reader.ip6("icmpv6.rd.na.destination_address", "destination")?;
         }
@@ -189,18 +188,18 @@ fn option(reader: &mut Reader<'_>) -> Option<()> {
             reader.skip(1)?;
             reader.uint(4, "icmpv6.opt.prefix.valid_lifetime", "valid lifetime", seconds)?;
             reader.uint(4, "icmpv6.opt.prefix.preferred_lifetime", "preferred lifetime", seconds)?;
-            reader.bytes(4, "", "reserved", |bytes| format!("{bytes:02x?}"))?;
+            reader.bytes(4, "", "reserved", octets)?;
             reader.ip6("icmpv6.opt.prefix", "prefix")?;
         }
         (5, 1) => {
-            reader.bytes(2, "", "reserved", |bytes| format!("{bytes:02x?}"))?;
+            reader.bytes(2, "", "reserved", octets)?;
             reader.uint(4, "icmpv6.opt.mtu", "MTU", decimal)?;
         }
         (14, 1) => {
-            reader.bytes(6, "icmpv6.opt.nonce", "nonce", |bytes| format!("{bytes:02x?}"))?;
+            reader.bytes(6, "icmpv6.opt.nonce", "nonce", octets)?;
         }
         (25, 3..) => {
-            reader.bytes(2, "", "reserved", |bytes| format!("{bytes:02x?}"))?;
+            reader.bytes(2, "", "reserved", octets)?;
             reader.uint(4, "icmpv6.opt.rdnss.lifetime", "lifetime", seconds)?;
             while reader.at + 16 <= end {
                 reader.ip6("icmpv6.opt.rdnss", "server")?;

@@ -9,7 +9,7 @@ use super::verbs::Ends;
 use crate::observe::{Close, Numbers, Protocol, Rule, SocketId, Summary, TcpState, Time};
 use crate::transport::header::Header;
 use crate::transport::remnant::Remnant;
-use crate::transport::{Alarm, Bound, FourTuple, Life, Owner, Sharing, Transport};
+use crate::transport::{Alarm, Bound, FourTuple, Holder, Life, Owner, Sharing, Transport};
 
 /// The socket at the other end of a joined connection, and who accepts it.
 #[derive(Debug, Clone, Copy)]
@@ -45,7 +45,7 @@ impl Transport {
     }
 
     /// Establishes it for the socket that asks. `None` if [`Transport::can_join`] says no.
-    pub fn join(&mut self, ends: &Ends, connector: SocketId) -> Option<Joined> {
+    pub fn join(&mut self, ends: &Ends, connector: Holder) -> Option<Joined> {
         if !self.can_join(ends) {
             return None;
         }
@@ -58,15 +58,16 @@ impl Transport {
         let accepts = self.listeners[slot].terms.sharing;
         self.ports.occupy(local, ends.sharing);
         self.ports.occupy(remote, accepts);
-        self.tuples.insert(FourTuple { local, remote }, Owner::Joined(connector, ends.sharing));
+        self.tuples.insert(FourTuple { local, remote }, Owner::Joined(connector.id, ends.sharing));
         self.tuples.insert(FourTuple { local: remote, remote: local }, Owner::Joined(acceptor, accepts));
         self.joined += 2;
         let listener = &mut self.listeners[slot];
         listener.waiting += 1;
-        self.lives.push_back(Life::Connected { socket: connector, local, remote });
+        let (connector, descriptor) = (connector.id, Some(connector.descriptor));
+        self.lives.push_back(Life::Connected { socket: connector, descriptor, local, remote });
         self.lives.push_back(Life::Accepted {
             socket: acceptor,
-            listener: listener.id,
+            listener: Holder { descriptor: listener.descriptor, id: listener.id },
             listening: listener.place.local,
             local: remote,
             remote: local,

@@ -12,8 +12,8 @@ use crate::transport::cookie::{Offer, Request};
 use crate::transport::handshake::{Handshake, Listener};
 use crate::transport::segment::{self, Segment};
 use crate::transport::{
-    Alarm, Below, FourTuple, Life, Notice, Owner, Terms, Transport, isn, link_mss, new_interface, segment_payload,
-    timestamp,
+    Alarm, Below, FourTuple, Holder, Life, Notice, Owner, Terms, Transport, isn, link_mss, new_interface,
+    segment_payload, timestamp,
 };
 
 impl Transport {
@@ -292,7 +292,7 @@ impl Transport {
             self.notices.push_back(Notice::Established { listener: descriptor, connection: slot });
             self.lives.push_back(Life::Accepted {
                 socket: agreed.id,
-                listener: listener_id,
+                listener: Holder { descriptor, id: listener_id },
                 listening: listener.place.local,
                 local: agreed.local,
                 remote: agreed.remote,

@@ -176,8 +176,9 @@ impl Transport {
         if connection.is_asked_for && matches!(connection.state(), TcpState::Established | TcpState::CloseWait) {
             connection.is_asked_for = false;
             let (socket, local, remote) = (connection.id(), connection.local(), connection.remote());
+            let descriptor = connection.descriptor();
             self.notices.push_back(Notice::Connected { connection: slot });
-            self.lives.push_back(Life::Connected { socket, local, remote });
+            self.lives.push_back(Life::Connected { socket, descriptor, local, remote });
         }
         self.mark(slot);
         fate

@@ -72,7 +72,7 @@ impl Transport {
         self.ports.listen(Protocol::Tcp, place, Bound::Reserved(descriptor), Bound::Listener(slot))?;
         let backlog = self.backlog(backlog);
         self.listeners.insert(Listener { id, place, backlog, waiting: 0, descriptor, terms, under_way: Vec::new() });
-        self.lives.push_back(Life::Bound { socket: id, local: place.local, backlog: Some(backlog) });
+        self.lives.push_back(Life::Bound { socket: holder, local: place.local, backlog: Some(backlog) });
         Ok(slot)
     }
 

@@ -142,7 +142,7 @@ impl Pair {
     pub(crate) fn begin(&mut self, verb: Verb) -> u64 {
         let ticket = self.next_ticket;
         self.next_ticket += 1;
-        self.calls.push(Call { ticket, verb });
+        self.calls.push(Call { ticket, owner: None, verb });
         ticket
     }
 
@@ -224,7 +224,7 @@ impl Pair {
             while let Ok(socket) = listener.queue.try_accept() {
                 if *program == Program::Echo {
                     let verb = Verb::SetOption { socket: socket.handle, option: SocketOption::Nodelay(true) };
-                    self.calls.push(Call { ticket: u64::MAX, verb });
+                    self.calls.push(Call { ticket: u64::MAX, owner: None, verb });
                 }
                 self.served.push(Served { program: *program, socket, pending: Vec::new(), is_at_end: false });
             }
