@@ -2,11 +2,9 @@
 //!
 //! - `picture`: lines, JSON, a tree of causes, a sequence diagram.
 //! - `file`: a pcapng file beside it.
-//! - `signals`: Ctrl-C.
 
 mod file;
 mod picture;
-mod signals;
 
 use std::io::{self, BufWriter, ErrorKind, Write};
 use std::path::{Path, PathBuf};
@@ -62,8 +60,7 @@ pub fn run(trace: Trace, out: &mut dyn Write) -> Result<(), Failure> {
     let encoding = client.trace(tracing)?;
     let file = trace.file.zip(opened);
     let mut file = file.map(|file| File::begin(file, encoding, client.hello(), trace.synthesise)).transpose()?;
-    let no_thread = |error| Failure::Broken(format!("no thread to listen on: {error}"));
-    signals::listen(client.stopper()?).map_err(no_thread)?;
+    super::signals::listen(client.speaker()?)?;
     // Who types a command in another terminal next must know that it is seen. Nobody may be there to be told.
     let _ = writeln!(io::stderr().lock(), "watching {}; Ctrl-C ends it", client.hello().name);
     // A line at a time would be a write at a time.
