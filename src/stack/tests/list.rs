@@ -121,6 +121,8 @@ fn queues_hold_what_is_unread_and_what_is_not_acknowledged() {
     let row = rows.iter().find(|row| row.state == TcpState::Established).unwrap();
     assert_eq!(row.recv_q, 3000);
     assert!(row.send_q > 10_000, "{row:?}");
+    let sending = &row.info.as_ref().unwrap().sending;
+    assert_eq!(sending.on_its_way + sending.unsent, row.send_q, "{row:?}");
     assert_eq!((row.summary.bytes_in, row.summary.bytes_out > 10_000), (3000, true));
     let (one, other) = (net.bind_a(at(A, 7)), net.bind_b(at(B, 9)));
     net.call_a(Verb::Connect { socket: one.handle, remote: at(B, 9).into() }).unwrap();

@@ -205,3 +205,25 @@ fn what_a_unix_listener_has_not_accepted_ends_by_its_close() {
     assert_eq!(ends, ["closed < Close", "closed < Close"]);
     assert_eq!(told(&story, "read"), "read = ECONNRESET < closed < Close");
 }
+
+#[test]
+fn more_deeds_than_may_wait_are_not_told_and_what_is_sent_names_no_wrong_write() {
+    use crate::config::Limits;
+    let limits = Limits { traced_deeds: 2, ..Limits::default() };
+    let mut net = watched(Net::with(FaultConfig::default(), config_a(), Config { limits, ..config_b() }));
+    let (_a, b, _listener) = net.connected();
+    for _ in 0..5 {
+        b.pipe.try_write(b"x").unwrap();
+    }
+    net.settle();
+    let is_write = |record: &&Record<'_>| matches!(record.event, Event::Call { call: CallKind::Write { .. }, .. });
+    assert_eq!(Story::of(&net.b).0.iter().filter(is_write).count(), 2);
+    // Nagle: what is small waits for the acknowledgment of what went before.
+    net.run(Duration::from_secs(1));
+    b.pipe.try_write(b"later!").unwrap();
+    net.settle();
+    let story = Story::of(&net.b);
+    let later = story.last(|event| is_segment(event, Direction::Out, 6));
+    // Which byte is which is not known any more; that a program has written last is.
+    assert_eq!(story.chain(later), "segment out 6+6 < write 6");
+}
