@@ -235,7 +235,7 @@ impl Conversation {
         teller.finish(&mut self.out).await?;
         self.out.flush().await?;
         let (mut batch, mut is_enough) = (Batch::default(), false);
-        loop {
+        while !teller.is_done() {
             let is_more = tokio::select! {
                 biased;
                 is_closed = wait_for_client(&mut self.reader, &mut self.is_over, &self.out), if !is_enough => {
@@ -243,7 +243,8 @@ impl Conversation {
                         return Ok(());
                     }
                     // What has happened before is told.
-                    (is_enough, _) = (true, queue.close());
+                    is_enough = true;
+                    queue.close();
                     continue;
                 }
                 is_more = queue.take(&mut batch) => is_more,
@@ -256,9 +257,6 @@ impl Conversation {
             }
             teller.finish(&mut self.out).await?;
             self.out.flush().await?;
-            if teller.is_done() {
-                break;
-            }
             if !is_enough {
                 sleep(GATHER).await;
             }
