@@ -8,6 +8,7 @@
 //! | [`tools`] | subcommands that use the stack as a program does: ping, traceroute, nc, bench |
 //! | [`daemon`] | the composition root: one TAP, one stack, its services and its trace, on one thread |
 //! | [`control`] | the control socket: how another process looks into a running stack |
+//! | [`errands`] | ping, traceroute and calls, as they run on whatever stack they are given |
 //! | [`services`] | echo, discard, daytime, chargen, and HTTP with a page about its own connection |
 //! | [`net`] | what programs hold: a stack, TCP and UDP sockets, blocking and async |
 //! | [`engine`] | the one loop around a stack: device, clock, calls |
@@ -30,6 +31,7 @@ pub mod control;
 pub mod daemon;
 pub mod device;
 pub mod engine;
+pub mod errands;
 pub mod error;
 pub mod ip;
 pub mod link;

@@ -49,7 +49,8 @@ const ROOMS: &[(&str, Law)] = &[
     ("engine", Only(&["recording", "stack", "device", "pipe", "error", "config", "observe"])),
     ("net", Only(&["recording", "engine", "socket", "stack", "device", "pipe", "config", "error", "observe"])),
     ("services", Only(&["net", "error"])),
-    ("control", Only(&["engine", "observe", "config", "error"])),
+    ("errands", Only(&["net", "ip::transport_checksum", "observe::notation", "config", "error"])),
+    ("control", Only(&["errands", "net", "engine", "observe", "config", "error"])),
     ("interpose", Only(&["engine", "control", "pipe", "socket", "observe", "config", "error"])),
     ("trace", Only(&["observe", "error"])),
     ("daemon", Above),
@@ -68,7 +69,7 @@ const CRATES: &[(&str, &[&str])] = &[
     // The messages of DHCP, and the packets around them, which exist before there is an address to send from.
     ("smoltcp::wire", &["stack"]),
     ("smoltcp::phy::ChecksumCapabilities", &["stack"]),
-    ("tokio", &["engine", "net", "services", "control", "interpose", "daemon", "tools"]),
+    ("tokio", &["engine", "net", "services", "errands", "control", "interpose", "daemon", "tools"]),
     ("hyper", &["services"]),
     ("clap", &["cli"]),
 ];

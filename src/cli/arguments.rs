@@ -17,6 +17,7 @@ use super::tools::{Ping, Traceroute};
 use crate::config::{Chosen, Cidr, Config, Invalid, Limits, Loopback, Mac, Size};
 use crate::daemon::{Attachment, Service, Settings, Trial, UnknownService};
 use crate::device::FaultConfig;
+use crate::tools::Whose;
 
 /// A userspace TCP/IP stack on a Linux TAP that explains every packet.
 ///
@@ -42,16 +43,17 @@ pub enum Command {
     Daemon(Daemon),
     /// Ask a host whether it is there, by ICMP echo
     ///
-    /// Runs a small stack of its own on the TAP, as one more host there: no daemon may be attached to it.
+    /// By the stack of your running daemon; where none runs, by a small stack of its own on the TAP.
     Ping(Ping),
     /// Find the routers on the way to a host
     ///
-    /// Runs a small stack of its own on the TAP, as one more host there: no daemon may be attached to it.
+    /// By the stack of your running daemon; where none runs, by a small stack of its own on the TAP.
     Traceroute(Traceroute),
     /// A socket from the shell: stdin goes out, what comes in goes to stdout
     ///
-    /// Calls HOST, or waits for a call with -l, by a stack of its own that lives as long. At the end of stdin it says so
-    /// to the peer and goes on to listen; it ends when the peer has ended too.
+    /// Calls HOST, or waits for a call with -l, by the stack of your running daemon; where none runs, by a stack of its own
+    /// that lives as long. At the end of stdin it says so to the peer and goes on to listen; it ends when the peer has ended
+    /// too.
     Nc(Nc),
     /// List the sockets of a running daemon, like iproute2's ss
     ///
@@ -212,6 +214,30 @@ pub struct Attached {
     /// Values may end in K, M or G: --limit syn-entries=4K --limit reassembly-bytes=16M
     #[arg(long = "limit", value_name = "NAME=VALUE")]
     pub limits: Vec<Chosen>,
+}
+
+/// The arguments of what runs on a stack, whosever it is.
+#[derive(Debug, Args)]
+pub struct OnStack {
+    /// By the stack of this daemon: its name, as given to it by --name or that of its TAP; or the path of its control socket
+    ///
+    /// It can be left out where one daemon of yours runs.
+    #[arg(long, value_name = "NAME", conflicts_with = "Attached")]
+    pub name: Option<String>,
+
+    /// Where, and as whom.
+    #[command(flatten, next_help_heading = "By a stack of its own, as one more host on a TAP that no daemon has")]
+    pub attached: Option<Attached>,
+}
+
+impl From<OnStack> for Whose {
+    fn from(arguments: OnStack) -> Whose {
+        match (arguments.attached, arguments.name) {
+            (Some(attached), _) => Whose::Own(Box::new(attached.into())),
+            (None, Some(name)) => Whose::Daemon(name),
+            (None, None) => Whose::Whoever,
+        }
+    }
 }
 
 /// Where an address comes from, as typed.

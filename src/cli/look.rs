@@ -176,7 +176,7 @@ pub struct Trace {
     pub sockets: Vec<SocketId>,
 
     /// Only what this rule explains, or all whose names begin so, such as tcp.rst; may be given several times
-    #[arg(long = "rule", value_name = "RULE")]
+    #[arg(long = "rule", value_name = "RULE", value_parser = crate::tools::why::named)]
     pub rules: Vec<String>,
 
     /// Only what is dropped
@@ -354,7 +354,7 @@ mod tests {
         let asked = trace("--json").unwrap();
         assert_eq!((asked.name, asked.tracing), (None, Tracing { depth: Depth::Frame, ..Tracing::default() }));
         let asked = trace(
-            "--json --name tap7 --depth call --host fd69::1 --port 80 --port 81 --proto tcp --socket tcp#3 --rule tcp.rst --drops -c 5",
+            "--json --name tap7 --depth call --host fd69::1 --port 80 --port 81 --proto tcp --socket tcp#3 --rule tcp.rst. --drops -c 5",
         );
         let asked = asked.unwrap();
         let filter = r#"{"hosts":["fd69::1"],"ports":[80,81],"protocols":["tcp"],"sockets":["tcp#3"],"rules":["tcp.rst"],"drops":true}"#;
@@ -373,6 +373,7 @@ mod tests {
             ("--json --proto ftp", "there is no protocol 'ftp'"),
             ("--json --socket tcp3", "write it like tcp#3"),
             ("--json -c 0", "0 is not in"),
+            ("--rule tcp.rst.closed-prt", "there is no rule 'tcp.rst.closed-prt'; perhaps tcp.rst.closed-port"),
         ] {
             let error = trace(mistake).unwrap_err();
             assert!(error.contains(sentence), "{error}");

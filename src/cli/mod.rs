@@ -28,6 +28,7 @@ use std::time::Duration;
 use clap::Parser;
 
 use crate::daemon::{self, Ended, Failure};
+use crate::tools::errand;
 use arguments::{Arguments, Command, list_of_limits};
 use logging::Verbosity;
 use stderr::Patient;
@@ -62,17 +63,15 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
             explained(verbosity, || daemon::run(arguments.into()))
         }
         Command::Ping(arguments) => {
-            let (ping, attachment) = arguments.into();
-            exit::of_tool(&crate::tools::ping::run(&ping, &attachment, &mut io::stdout()))
+            exit::of_tool(&arguments.parse().and_then(|(ping, whose)| errand::run(ping, whose, &mut io::stdout())))
         }
         Command::Traceroute(arguments) => {
-            let (traceroute, attachment) = arguments.into();
-            exit::of_tool(&crate::tools::traceroute::run(&traceroute, &attachment, &mut io::stdout()))
+            exit::of_tool(&arguments.parse().and_then(|(way, whose)| errand::run(way, whose, &mut io::stdout())))
         }
         Command::Nc(arguments) => {
             let verbosity = Verbosity::of(arguments.verbose).unwrap_or(Verbosity::Warnings);
-            let (nc, attachment) = arguments.into();
-            explained(verbosity, || crate::tools::nc::run(nc, &attachment))
+            let (nc, whose) = arguments.into();
+            explained(verbosity, || crate::tools::nc::run(nc, whose))
         }
         Command::Ss(arguments) => {
             exit::of_look(&arguments.parse().and_then(|ss| crate::tools::ss::run(&ss, &mut io::stdout().lock())))

@@ -4,16 +4,19 @@ use std::time::Duration;
 
 use clap::{ArgAction, Args, Subcommand};
 
-use super::arguments::Attached;
-use crate::daemon::Attachment;
-use crate::tools::{bench, nc};
+use super::arguments::OnStack;
+use crate::tools::{Whose, bench, nc};
 
 const NC: &str = "\
-What to try, with tap0 as tap-up.sh makes it (a daemon on it must be stopped: a TAP has one user):
+What to try, with tap0 as tap-up.sh makes it, and a daemon on it or none:
   nc -l 192.168.69.100 4950                     the host waits …
   echo hello | tapsock nc 192.168.69.100 4950   … and hears from 192.168.69.1
   tapsock nc -l 4950                            wait for the host's nc 192.168.69.1 4950
-  tapsock nc -vv -w 2 192.168.69.100 4951       see every packet of a call that nobody takes
+  tapsock nc -w 2 192.168.69.100 4951           a call that nobody takes; without a daemon, -vv
+                                                shows each packet, and else 'tapsock trace' does
+
+By which stack: that of the daemon that --name names, or of the only one that runs; else by one of
+its own. Through a daemon, who takes nothing of what comes for 30 seconds is cut off.
 
 Exit codes: 0 when both directions have ended, 1 if nobody could be reached or the connection broke, 2 if something
 must be set right first, 130 after Ctrl-C.";
@@ -47,17 +50,18 @@ pub struct Nc {
     #[arg(short = 'w', long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=86_400))]
     pub timeout: Option<u64>,
 
-    /// Where, and as whom.
-    #[command(flatten)]
-    pub attached: Attached,
-
-    /// Say what happens: -v connections and calls, -vv one line for each packet, -vvv all its layers. RUST_LOG, if it is set, wins
+    /// Say what happens: -v connections and calls; of a stack of its own -vv one line for each packet, -vvv all its layers.
+    /// RUST_LOG, if it is set, wins
     #[arg(short, long, action = ArgAction::Count)]
     pub verbose: u8,
+
+    /// Whose.
+    #[command(flatten)]
+    pub stack: OnStack,
 }
 
-impl From<Nc> for (nc::Nc, Attachment) {
-    fn from(arguments: Nc) -> (nc::Nc, Attachment) {
+impl From<Nc> for (nc::Nc, Whose) {
+    fn from(arguments: Nc) -> (nc::Nc, Whose) {
         let nc = nc::Nc {
             host: arguments.host,
             port: arguments.port,
@@ -66,7 +70,7 @@ impl From<Nc> for (nc::Nc, Attachment) {
             zero: arguments.zero,
             timeout: arguments.timeout.map(Duration::from_secs),
         };
-        (nc, arguments.attached.into())
+        (nc, arguments.stack.into())
     }
 }
 
@@ -102,7 +106,7 @@ mod tests {
     use super::*;
     use crate::cli::arguments::{Arguments, Command};
 
-    fn nc(line: &str) -> Result<(nc::Nc, Attachment), String> {
+    fn nc(line: &str) -> Result<(nc::Nc, Whose), String> {
         let words = ["tapsock", "nc"].into_iter().chain(line.split_whitespace());
         match Arguments::try_parse_from(words).map_err(|error| error.to_string())?.command {
             Command::Nc(arguments) => Ok(arguments.into()),
@@ -112,11 +116,12 @@ mod tests {
 
     #[test]
     fn nc_is_told_whom_to_call_or_where_to_wait() {
-        let (settings, attachment) = nc("-u -w 3 --tap tap7 fd69::100 53").unwrap();
+        let (settings, whose) = nc("-u -w 3 --tap tap7 fd69::100 53").unwrap();
         assert_eq!((settings.host.as_deref(), settings.port), (Some("fd69::100"), 53));
         assert!(settings.udp && !settings.listen && settings.timeout == Some(Duration::from_secs(3)));
-        assert_eq!(attachment.tap, "tap7");
-        let (settings, _) = nc("-l 4950").unwrap();
+        assert!(matches!(whose, Whose::Own(attachment) if attachment.tap == "tap7"));
+        let (settings, whose) = nc("-l --name blue 4950").unwrap();
+        assert_eq!(whose, Whose::Daemon("blue".into()));
         assert_eq!((settings.host, settings.port, settings.listen), (None, 4950, true));
         assert_eq!(nc("-l 10.0.0.1 4950").unwrap().0.host.as_deref(), Some("10.0.0.1"));
         for mistake in ["", "4950", "10.0.0.1 0", "-z -l 80", "10.0.0.1 80 81"] {

@@ -4,12 +4,15 @@ use std::time::Duration;
 
 use clap::{ArgGroup, Args};
 
-use super::arguments::Attached;
-use crate::daemon::Attachment;
-use crate::tools::{Family, ping, traceroute};
+use super::arguments::OnStack;
+use crate::daemon::Failure;
+use crate::tools::errand::{self, Errand, Probe};
+use crate::tools::{Family, Whose, resolve};
 
 const EXIT_CODES: &str = "\
-Before: a TAP that you may open, up and with an address on the host's side:
+By which stack: that of the daemon that --name names, or of the only one that runs. Without a
+daemon, or with an option of a stack of its own, by that one; it needs a TAP that you may open, up
+and with an address on the host's side:
   sudo ./scripts/tap-up.sh --user $USER
 
 Exit codes: 0 if the host answered, 1 if it did not or something broke, 2 if something must be set right first.";
@@ -69,9 +72,9 @@ pub struct Ping {
     #[arg(short = 'W', long, value_name = "SECONDS", value_parser = seconds)]
     pub timeout: Option<Duration>,
 
-    /// Where, and as whom.
+    /// Whose.
     #[command(flatten)]
-    pub attached: Attached,
+    pub stack: OnStack,
 }
 
 /// The arguments of `tapsock traceroute`.
@@ -98,9 +101,9 @@ pub struct Traceroute {
     #[arg(short, long, value_name = "SECONDS", default_value = "5", value_parser = seconds)]
     pub wait: Duration,
 
-    /// Where, and as whom.
+    /// Whose.
     #[command(flatten)]
-    pub attached: Attached,
+    pub stack: OnStack,
 }
 
 /// A time as `ping` takes it: seconds, or a part of one.
@@ -110,32 +113,42 @@ pub(super) fn seconds(text: &str) -> Result<Duration, String> {
         .ok_or_else(|| format!("'{text}' is no time; write seconds, from 0.001 to 86400"))
 }
 
-impl From<Ping> for (ping::Ping, Attachment) {
-    fn from(arguments: Ping) -> (ping::Ping, Attachment) {
-        let ping = ping::Ping {
-            family: arguments.host.family(),
-            host: arguments.host.host,
-            count: arguments.count,
-            interval: arguments.interval,
-            size: arguments.size.into(),
-            ttl: arguments.ttl.map(u32::from),
-            timeout: arguments.timeout,
+impl Ping {
+    /// What is asked, and by whose stack.
+    ///
+    /// # Errors
+    ///
+    /// A sentence about a host that is not known.
+    pub fn parse(self) -> Result<(Errand, Whose), Failure> {
+        let addresses = resolve(&self.host.host, self.host.family())?;
+        let ping = errand::Ping {
+            count: self.count,
+            interval: self.interval,
+            size: self.size.into(),
+            ttl: self.ttl.map(u32::from),
+            timeout: self.timeout,
+            ..errand::Ping::new(self.host.host, addresses)
         };
-        (ping, arguments.attached.into())
+        Ok((Errand::Ping(ping), self.stack.into()))
     }
 }
 
-impl From<Traceroute> for (traceroute::Traceroute, Attachment) {
-    fn from(arguments: Traceroute) -> (traceroute::Traceroute, Attachment) {
-        let traceroute = traceroute::Traceroute {
-            family: arguments.host.family(),
-            host: arguments.host.host,
-            probe: if arguments.icmp { traceroute::Probe::Icmp } else { traceroute::Probe::Udp },
-            queries: arguments.queries,
-            max_hops: arguments.max_hops,
-            wait: arguments.wait,
+impl Traceroute {
+    /// What is asked, and by whose stack.
+    ///
+    /// # Errors
+    ///
+    /// A sentence about a host that is not known.
+    pub fn parse(self) -> Result<(Errand, Whose), Failure> {
+        let addresses = resolve(&self.host.host, self.host.family())?;
+        let traceroute = errand::Traceroute {
+            probe: if self.icmp { Probe::Icmp } else { Probe::Udp },
+            queries: self.queries,
+            max_hops: self.max_hops,
+            wait: self.wait,
+            ..errand::Traceroute::new(self.host.host, addresses)
         };
-        (traceroute, arguments.attached.into())
+        Ok((Errand::Traceroute(traceroute), self.stack.into()))
     }
 }
 
@@ -145,6 +158,7 @@ mod tests {
 
     use super::super::arguments::{Arguments, Command};
     use super::*;
+    use crate::daemon::Attachment;
 
     fn parse(line: &str) -> Result<Command, String> {
         let arguments = Arguments::try_parse_from(line.split_whitespace()).map_err(|error| error.to_string())?;
@@ -158,33 +172,52 @@ mod tests {
         else {
             panic!()
         };
-        let (ping, attachment): (ping::Ping, Attachment) = typed.into();
-        let asked = ping::Ping {
-            host: "fd00::1".into(),
-            family: Family::V6,
+        let (asks, Whose::Own(attachment)) = typed.parse().unwrap() else { panic!() };
+        let asked = errand::Ping {
             count: Some(3),
             interval: Duration::from_millis(200),
             size: 100,
             ttl: Some(5),
             timeout: Some(Duration::from_secs(2)),
+            ..errand::Ping::new("fd00::1", vec!["fd00::1".parse().unwrap()])
         };
-        assert_eq!((ping, attachment.tap.as_str()), (asked, "tap7"));
+        assert_eq!((asks, attachment.tap.as_str()), (Errand::Ping(asked), "tap7"));
         assert_eq!(attachment.config.addresses, ["fd00::2/64".parse().unwrap()]);
+    }
+
+    #[test]
+    fn whose_stack_it_is_follows_from_the_options() {
+        let whose = |options: &str| match parse(&format!("tapsock ping {options} 10.0.0.1")).unwrap() {
+            Command::Ping(ping) => ping.parse().unwrap().1,
+            _ => panic!(),
+        };
+        assert_eq!(whose("-c 3"), Whose::Whoever);
+        assert_eq!(whose("--name blue"), Whose::Daemon("blue".into()));
+        let Whose::Own(own) = whose("--probe 0") else { panic!() };
+        // What was not given is as it always is.
+        let mut usual = Attachment::default();
+        usual.config.probe = Duration::ZERO;
+        assert_eq!(*own, usual);
+        for option in ["--tap tap0", "--addr 10.0.0.2/8", "--gateway 10.0.0.1", "--limit sockets=9", "--loopback wire"]
+        {
+            assert!(matches!(whose(option), Whose::Own(_)), "{option}");
+        }
+        let error = parse("tapsock ping --name blue --tap tap7 10.0.0.1").unwrap_err();
+        assert!(error.contains("cannot be used with"), "{error}");
     }
 
     #[test]
     fn what_is_typed_after_traceroute_is_what_is_asked() {
         let Ok(Command::Traceroute(typed)) = parse("tapsock traceroute -I -q 1 -m 8 -w 1.5 10.0.0.1") else { panic!() };
-        let (traceroute, _): (traceroute::Traceroute, Attachment) = typed.into();
-        let asked = traceroute::Traceroute {
-            host: "10.0.0.1".into(),
-            family: Family::Any,
-            probe: traceroute::Probe::Icmp,
+        let (asks, Whose::Whoever) = typed.parse().unwrap() else { panic!() };
+        let asked = errand::Traceroute {
+            probe: Probe::Icmp,
             queries: 1,
             max_hops: 8,
             wait: Duration::from_millis(1500),
+            ..errand::Traceroute::new("10.0.0.1", vec!["10.0.0.1".parse().unwrap()])
         };
-        assert_eq!(traceroute, asked);
+        assert_eq!(asks, Errand::Traceroute(asked));
     }
 
     #[test]

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use super::place::{self, Place, Unavailable};
 use super::{Bound, Counted, Encoding, Hello, Listed, Message, PROTOCOL, Request, Tracing};
+use crate::errands::Errand;
 
 /// How long an answer may take.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -94,15 +95,24 @@ pub enum Heard {
     Over,
 }
 
-/// Ends a trace from another thread.
+/// Speaks to the daemon from another thread, while something is under way.
 #[derive(Debug)]
-pub struct Stopper(UnixStream);
+pub struct Speaker(UnixStream);
 
-impl Stopper {
+impl Speaker {
+    /// Waits until there is room for it.
+    ///
+    /// # Errors
+    ///
+    /// [`Unanswered::Broken`].
+    pub fn say(&self, request: &Request) -> Result<(), Unanswered> {
+        (&self.0).write_all(format!("{request}\n").as_bytes()).map_err(|error| broken(&error))
+    }
+
     /// Asks for no more. What has happened so far still comes, and then [`Message::End`].
     pub fn stop(&self) {
         // Whom this does not reach has ended.
-        let _ = (&self.0).write_all(format!("{}\n", Request::Enough).as_bytes());
+        let _ = self.say(&Request::Enough);
     }
 
     /// Does not wait for that.
@@ -133,17 +143,34 @@ impl Client {
         }
     }
 
-    /// The only daemon there is.
-    fn only() -> Result<Client, Unanswered> {
-        let directory = place::directory()?;
+    /// The only daemon of this user. `None`: there is none, or there are several.
+    ///
+    /// # Errors
+    ///
+    /// [`Unanswered`]: it speaks another version of the protocol, or does not answer.
+    pub fn lone() -> Result<Option<Client>, Unanswered> {
+        let Ok(directory) = place::directory() else { return Ok(None) };
+        let mut found = Client::all(&directory)?;
+        Ok(found.pop().filter(|_| found.is_empty()).map(|(_, client)| client))
+    }
+
+    /// Those that have their sockets here, with their names.
+    fn all(directory: &Path) -> Result<Vec<(String, Client)>, Unanswered> {
         let mut found = Vec::new();
-        for name in names(&directory) {
+        for name in names(directory) {
             match Client::at(&directory.join(format!("{name}.sock"))) {
                 Ok(client) => found.push((name, client)),
                 Err(Tried::Absent(_)) => {}
                 Err(Tried::Failed(why)) => return Err(why),
             }
         }
+        Ok(found)
+    }
+
+    /// The only daemon there is.
+    fn only() -> Result<Client, Unanswered> {
+        let directory = place::directory()?;
+        let mut found = Client::all(&directory)?;
         let several: Vec<&str> = found.iter().map(|(name, _)| name.as_str()).collect();
         match several.len() {
             0 => Err(Unanswered::Nobody(format!(
@@ -262,13 +289,25 @@ impl Client {
         }
     }
 
-    /// What another thread can end that with.
+    /// Begins an errand: [`Client::next`] gives what it says, and waits for it as long as it takes; the last is
+    /// [`Message::Done`], or a [`Message::Error`] if it is none.
+    ///
+    /// # Errors
+    ///
+    /// [`Unanswered::Broken`].
+    pub fn begin(&mut self, errand: Errand) -> Result<(), Unanswered> {
+        self.reader.get_ref().set_write_timeout(None).map_err(|error| broken(&error))?;
+        self.wait_for(None)?;
+        self.speaker()?.say(&errand.into())
+    }
+
+    /// What another thread can speak with.
     ///
     /// # Errors
     ///
     /// [`Unanswered::Broken`]: there is no descriptor left for it.
-    pub fn stopper(&self) -> Result<Stopper, Unanswered> {
-        self.reader.get_ref().try_clone().map(Stopper).map_err(|error| broken(&error))
+    pub fn speaker(&self) -> Result<Speaker, Unanswered> {
+        self.reader.get_ref().try_clone().map(Speaker).map_err(|error| broken(&error))
     }
 
     /// The next message; `None`: the daemon has closed.

@@ -1,12 +1,16 @@
 //! What is said on the control socket: `docs/control.md` is about these types.
 
+use std::borrow::Cow;
 use std::fmt;
+use std::net::SocketAddr;
 
 use serde::{Deserialize, Serialize};
 
 use super::{Counted, Filter, Listed};
 use crate::config::Limits;
 use crate::engine::Usage;
+use crate::errands::{Connect, Errand, Listen, Outcome, Ping, Said, Traceroute};
+use crate::observe::notation::hex;
 use crate::observe::{Depth, Record};
 
 /// The version of the protocol. It changes when something that was there means something else; what is only added does
@@ -38,7 +42,25 @@ pub enum Request {
     /// What happens from now on: [`Message::Record`] after [`Message::Record`], or [`Message::Part`] after part, until
     /// `count` have come or the client has enough. The answer begins with [`Message::Tracing`].
     Trace(Tracing),
-    /// Enough of that. What has happened so far is still told, and then [`Message::End`]. Beside a trace it means nothing.
+    /// A host is to be asked whether it is there. The answer is a [`Message::Text`] for each line, and [`Message::Done`].
+    Ping(Ping),
+    /// The way to a host is to be found. The answer is as that to [`Request::Ping`].
+    Traceroute(Traceroute),
+    /// A host is to be called. The answer is [`Message::Connected`], what the peer sends, and [`Message::Done`].
+    Connect(Connect),
+    /// A call is to be waited for. The answer begins with [`Message::Listening`], and goes on as that to
+    /// [`Request::Connect`].
+    Listen(Listen),
+    /// The peer is to be sent this: more of a stream, or one datagram.
+    Data {
+        /// As hexadecimal digits.
+        #[serde(with = "hex")]
+        bytes: Cow<'static, [u8]>,
+    },
+    /// Nothing more is to be sent.
+    Shutdown,
+    /// Enough of that. What has happened so far is still told, and then [`Message::End`]; of an errand its last lines, and
+    /// then [`Message::Done`]. Where nothing is under way it means nothing.
     Enough,
 }
 
@@ -116,6 +138,31 @@ pub enum Message<'a> {
         /// How many.
         records: u64,
     },
+    /// An errand says a line.
+    Text {
+        /// Without its end.
+        text: Cow<'a, str>,
+    },
+    /// It waits for a call.
+    Listening {
+        /// Here.
+        local: SocketAddr,
+    },
+    /// It has a peer, from now on.
+    Connected {
+        /// This one.
+        peer: SocketAddr,
+    },
+    /// The peer has sent something: more of a stream, or one datagram.
+    Data {
+        /// As hexadecimal digits.
+        #[serde(with = "hex")]
+        bytes: Cow<'a, [u8]>,
+    },
+    /// The peer sends no more.
+    Shutdown,
+    /// The errand has come to its end.
+    Done(Outcome),
     /// The answer that consists of several lines is complete.
     End,
     /// A request is not answered, for this reason.
@@ -123,6 +170,29 @@ pub enum Message<'a> {
         /// One sentence.
         error: String,
     },
+}
+
+impl From<Errand> for Request {
+    fn from(errand: Errand) -> Request {
+        match errand {
+            Errand::Ping(ping) => Request::Ping(ping),
+            Errand::Traceroute(traceroute) => Request::Traceroute(traceroute),
+            Errand::Connect(connect) => Request::Connect(connect),
+            Errand::Listen(listen) => Request::Listen(listen),
+        }
+    }
+}
+
+impl From<Said> for Message<'static> {
+    fn from(said: Said) -> Message<'static> {
+        match said {
+            Said::Line(text) => Message::Text { text: text.into() },
+            Said::Listening(local) => Message::Listening { local },
+            Said::Connected(peer) => Message::Connected { peer },
+            Said::Data(bytes) => Message::Data { bytes: bytes.into() },
+            Said::Shutdown => Message::Shutdown,
+        }
+    }
 }
 
 /// Who answers.

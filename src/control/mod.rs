@@ -1,4 +1,4 @@
-//! The control socket: how another process looks into a running stack.
+//! The control socket: how another process looks into a running stack, and works by it.
 //!
 //! A daemon listens on a Unix socket of the kernel's, and speaks JSON, one object a line; `docs/control.md` describes
 //! it. Everything here runs on a thread of its own: the engine answers short questions, and hands events to bounded
@@ -9,13 +9,15 @@
 //! - [`Place`]: where the socket is, and who may have it.
 //! - [`Packer`]: what makes a file of records, for clients that want packets in one.
 //! - [`Fanout`], [`Audience`]: one observer that tells the log and everybody who watches.
-//! - [`serve`]: the daemon's end.
+//! - [`serve`]: the daemon's end. It also runs [`errands`](crate::errands) for its clients, on the daemon's stack.
 //! - [`Client`]: the other end.
 
 mod audience;
 mod client;
 mod counted;
+mod errand;
 mod filter;
+mod lines;
 mod listed;
 mod message;
 mod packet;
@@ -29,7 +31,7 @@ mod tell;
 mod tests;
 
 pub use audience::{Audience, Fanout};
-pub use client::{Client, Heard, Stopper, Unanswered};
+pub use client::{Client, Heard, Speaker, Unanswered};
 pub use counted::{Counted, Rounds, Tally};
 pub use filter::{Filter, Kind};
 pub use listed::{Details, Family, Listed, Network, Pending};

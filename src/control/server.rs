@@ -7,14 +7,16 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use nix::unistd::geteuid;
 use tokio::net::{UnixListener, UnixStream};
+use tokio::runtime;
 use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
 use super::session::Session;
 use super::{Audience, Hello, PROTOCOL, Pack, Taken};
-use crate::config::Limits;
+use crate::config::Config;
 use crate::engine::Handle;
+use crate::net::Stack;
 
 /// How long clients have to read the last words when a daemon ends.
 const LAST_WORDS: Duration = Duration::from_millis(500);
@@ -29,12 +31,14 @@ pub struct Terms {
     pub name: String,
     /// The interface that it is attached to.
     pub interface: String,
-    /// The bounds of its stack, and of its clients.
-    pub limits: Limits,
+    /// What its stack is made from; the bounds of its clients are there too.
+    pub config: Config,
     /// A client that takes nothing for so long is cut off.
     pub patience: Duration,
     /// How packets become a file.
     pub pack: Pack,
+    /// Where errands run: at the stack.
+    pub home: runtime::Handle,
 }
 
 /// A control socket that is served. Dropping it ends that and removes the socket.
@@ -58,6 +62,7 @@ impl Drop for Served {
 /// What every session has.
 #[derive(Debug)]
 pub(super) struct Shared {
+    pub(super) stack: Stack,
     pub(super) handle: Handle,
     pub(super) audience: Audience,
     pub(super) hello: Hello,
@@ -69,12 +74,13 @@ pub(super) struct Shared {
 /// # Errors
 ///
 /// If the system gives no thread or no event loop.
-pub fn serve(taken: Taken, handle: Handle, audience: Audience, terms: Terms) -> io::Result<Served> {
+pub fn serve(taken: Taken, stack: &Stack, audience: Audience, terms: Terms) -> io::Result<Served> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let listener = {
         let _entered = runtime.enter();
         UnixListener::from_std(taken.listener()?)?
     };
+    let (stack, handle) = (stack.clone(), stack.handle());
     let hello = Hello {
         protocol: PROTOCOL,
         version: env!("CARGO_PKG_VERSION").into(),
@@ -83,7 +89,7 @@ pub fn serve(taken: Taken, handle: Handle, audience: Audience, terms: Terms) -> 
         pid: std::process::id(),
         started: since_1970(&handle),
     };
-    let shared = Arc::new(Shared { handle, audience, hello, terms });
+    let shared = Arc::new(Shared { stack, handle, audience, hello, terms });
     let (stop, stopped) = oneshot::channel::<()>();
     let thread = std::thread::Builder::new().name("tapsock-control".into()).spawn(move || {
         runtime.block_on(accept(&listener, shared, stopped));
@@ -107,7 +113,7 @@ async fn accept(listener: &UnixListener, shared: Arc<Shared>, mut stopped: onesh
             Some(_) = sessions.join_next() => {}
             accepted = listener.accept() => match accepted {
                 Ok((stream, _)) => {
-                    let is_full = sessions.len() >= shared.terms.limits.control_clients;
+                    let is_full = sessions.len() >= shared.terms.config.limits.control_clients;
                     let session = Session::new(stream, Arc::clone(&shared));
                     if is_full {
                         session.turn_away();

@@ -5,29 +5,25 @@ use std::mem;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::io::AsyncWriteExt;
 use tokio::net::UnixStream;
-use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::net::unix::OwnedWriteHalf;
 use tokio::time::{sleep, timeout};
 
 use super::filter::Sieve;
+use super::lines::{self, Line, Lines};
 use super::queue::{Batch, Queue};
 use super::server::Shared;
 use super::tell::Teller;
 use super::{Bound, Counted, Encoding, Listed, Message, Request, Tracing};
 use crate::engine::{Address, Page};
-
-/// The longest request.
-const LONGEST: u64 = 64 * 1024;
+use crate::errands::Errand;
 
 /// How much is put together before it is written.
 const BATCH: usize = 64 * 1024;
 
 /// How long events may gather before the engine's thread has to wake this one again.
 const GATHER: Duration = Duration::from_millis(1);
-
-/// How often to look whether a client that says no more still listens.
-const GLANCE: Duration = Duration::from_secs(1);
 
 pub(super) struct Session {
     stream: UnixStream,
@@ -45,7 +41,7 @@ impl Session {
 
     /// Says that there is no room, to somebody who may read it.
     pub(super) fn turn_away(self) {
-        let most = self.shared.terms.limits.control_clients;
+        let most = self.shared.terms.config.limits.control_clients;
         let error = format!("{most} clients look at this daemon already (--limit control-clients)");
         let mut line = Vec::new();
         add(&mut line, &Message::Error { error });
@@ -58,10 +54,9 @@ impl Session {
         let patience = self.shared.terms.patience;
         let (reader, writer) = self.stream.into_split();
         let mut conversation = Conversation {
-            reader: BufReader::new(reader),
+            lines: Lines::new(reader),
             out: Out { writer, patience, batch: Vec::new() },
             shared: self.shared,
-            is_over: false,
         };
         // An error says that it has gone, or is cut off: nobody is left to be told.
         let _ = conversation.hold().await;
@@ -82,7 +77,7 @@ impl Out {
     }
 
     /// Writes what was said. A client that takes nothing for too long is cut off.
-    async fn flush(&mut self) -> io::Result<()> {
+    pub(super) async fn flush(&mut self) -> io::Result<()> {
         let said = mem::take(&mut self.batch);
         self.write(&said).await?;
         self.batch = said;
@@ -104,11 +99,6 @@ impl Out {
         }
         Ok(())
     }
-
-    /// Whether the client has closed, and not only the direction towards us.
-    fn is_closed(&self) -> bool {
-        self.writer.try_write(&[]).is_err_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
-    }
 }
 
 /// Appends a line.
@@ -119,46 +109,26 @@ fn add(batch: &mut Vec<u8>, message: &Message<'_>) {
     }
 }
 
-struct Conversation {
-    reader: BufReader<OwnedReadHalf>,
-    out: Out,
-    shared: Arc<Shared>,
-    /// The client says no more.
-    is_over: bool,
+pub(super) struct Conversation {
+    pub(super) lines: Lines,
+    pub(super) out: Out,
+    pub(super) shared: Arc<Shared>,
 }
 
 impl Conversation {
     async fn hold(&mut self) -> io::Result<()> {
         self.out.say(&Message::Hello(self.shared.hello.clone())).await?;
         self.out.flush().await?;
-        while let Some(line) = self.next_line().await? {
-            match line.parse() {
-                Ok(request) => self.answer(request).await?,
-                Err(error) => self.out.say(&Message::Error { error: error.to_string() }).await?,
+        loop {
+            match self.lines.next().await? {
+                Line::Over => return Ok(()),
+                Line::TooLong => self.out.say(&lines::too_long()).await?,
+                Line::Text(line) => match line.parse() {
+                    Ok(request) => self.answer(request).await?,
+                    Err(error) => self.out.say(&Message::Error { error: error.to_string() }).await?,
+                },
             }
             self.out.flush().await?;
-        }
-        Ok(())
-    }
-
-    /// The next line that is not empty. `None`: there is none any more.
-    async fn next_line(&mut self) -> io::Result<Option<String>> {
-        loop {
-            let mut line = Vec::new();
-            let read = (&mut self.reader).take(LONGEST).read_until(b'\n', &mut line).await?;
-            if read == 0 {
-                return Ok(None);
-            }
-            if line.last() != Some(&b'\n') && read as u64 == LONGEST {
-                let error = format!("a request has at most {LONGEST} bytes");
-                self.out.say(&Message::Error { error }).await?;
-                self.out.flush().await?;
-                return Ok(None);
-            }
-            let line = String::from_utf8_lossy(&line);
-            if !line.trim().is_empty() {
-                return Ok(Some(line.trim().to_owned()));
-            }
         }
     }
 
@@ -167,15 +137,23 @@ impl Conversation {
             Request::Sockets { details } => self.list(details).await,
             Request::Stats => {
                 let Shared { handle, audience, terms, .. } = &*self.shared;
-                let counted = Counted::gather(handle, audience, &terms.limits).await;
+                let counted = Counted::gather(handle, audience, &terms.config.limits).await;
                 self.out.say(&Message::Stats(Box::new(counted))).await
             }
             Request::Limits => {
                 let usage = self.shared.handle.latest().await.usage;
-                let limits = Bound::all(&self.shared.terms.limits, &usage);
+                let limits = Bound::all(&self.shared.terms.config.limits, &usage);
                 self.out.say(&Message::Limits { limits }).await
             }
             Request::Trace(tracing) => self.trace(tracing).await,
+            Request::Ping(ping) => self.run(Errand::Ping(ping)).await,
+            Request::Traceroute(traceroute) => self.run(Errand::Traceroute(traceroute)).await,
+            Request::Connect(connect) => self.run(Errand::Connect(connect)).await,
+            Request::Listen(listen) => self.run(Errand::Listen(listen)).await,
+            Request::Data { .. } | Request::Shutdown => {
+                let error = "nothing is connected that could send; ask to connect or to listen first".into();
+                self.out.say(&Message::Error { error }).await
+            }
             // It has ended already.
             Request::Enough => Ok(()),
         }
@@ -214,7 +192,7 @@ impl Conversation {
             return self.out.say(&Message::Error { error }).await;
         }
         let terms = &self.shared.terms;
-        let (mut sieve, queue) = (Sieve::new(tracing.filter.clone()), Queue::new(terms.limits.control_queue));
+        let (mut sieve, queue) = (Sieve::new(tracing.filter.clone()), Queue::new(terms.config.limits.control_queue));
         let (queue, mut teller) = match tracing.encoding {
             Encoding::Json => (queue.up_to(tracing.count), Teller::Lines),
             Encoding::Pcapng => {
@@ -238,7 +216,7 @@ impl Conversation {
         while !teller.is_done() {
             let is_more = tokio::select! {
                 biased;
-                is_closed = wait_for_client(&mut self.reader, &mut self.is_over, &self.out), if !is_enough => {
+                is_closed = self.lines.wait(), if !is_enough => {
                     if is_closed {
                         return Ok(());
                     }
@@ -264,29 +242,5 @@ impl Conversation {
         drop(watching);
         self.shared.handle.wake();
         self.out.say(&Message::End).await
-    }
-}
-
-/// Waits until the client asks for something else (false), or has closed altogether (true). One that only says that it
-/// will ask no more, as `echo … | socat - UNIX-CONNECT:…` does, still listens.
-async fn wait_for_client(reader: &mut BufReader<OwnedReadHalf>, is_over: &mut bool, out: &Out) -> bool {
-    loop {
-        if *is_over {
-            sleep(GLANCE).await;
-            if out.is_closed() {
-                return true;
-            }
-            continue;
-        }
-        match reader.fill_buf().await {
-            Ok([]) => {
-                *is_over = true;
-                if out.is_closed() {
-                    return true;
-                }
-            }
-            Ok(_) => return false,
-            Err(_) => return true,
-        }
     }
 }

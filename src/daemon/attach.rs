@@ -1,5 +1,6 @@
 //! A stack of its own for a command: on a TAP, for as long as the command runs.
 
+use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
 use super::signal::{Signal, Signals};
@@ -16,6 +17,13 @@ pub struct Attachment {
     pub tap: String,
     /// What the stack is made from.
     pub config: Config,
+}
+
+impl Default for Attachment {
+    /// What a person gets who has said nothing else.
+    fn default() -> Attachment {
+        Attachment { tap: "tap0".into(), config: Config::default() }
+    }
 }
 
 /// Says when a person has had enough: SIGINT or SIGTERM.
@@ -60,6 +68,31 @@ pub fn with_stack<T>(
         stack.stop();
         wait(&mut engine.task).await;
         done
+    })
+}
+
+/// Runs `work`, which blocks, on a thread of its own. Gives what it gives; or the signal, if a person has had enough before,
+/// and then it is not waited for.
+///
+/// # Errors
+///
+/// [`Failure::Broken`]: there is no thread or no signal handler for it, or it panicked.
+pub fn until_signal<T: Send + 'static>(
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<Result<T, Signal>, Failure> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_io()
+        .build()
+        .map_err(|error| refused("an event loop", &error))?;
+    runtime.block_on(async {
+        let mut signals = Signals::new().map_err(|error| refused("signal handlers", &error))?;
+        let (done, given) = oneshot::channel();
+        let thread = std::thread::Builder::new();
+        thread.spawn(move || done.send(work())).map_err(|error| refused("a thread", &error))?;
+        tokio::select! {
+            given = given => given.map(Ok).map_err(|_| Failure::Broken("it panicked: a bug, please report it".into())),
+            signal = signals.next() => Ok(Err(signal)),
+        }
     })
 }
 

@@ -3,8 +3,10 @@
 use std::io;
 use std::time::Duration;
 
+use tokio::runtime::Handle;
+
 use super::{Failure, refused};
-use crate::config::Limits;
+use crate::config::Config;
 use crate::control::{self, Audience, Hello, Packer, Place, Served, Taken, Terms, Tracing, Unanswered, Unavailable};
 use crate::net::Stack;
 use crate::observe::Record;
@@ -42,16 +44,16 @@ pub(super) fn take(name: Option<&str>, tap: &str) -> Result<Option<Taken>, Failu
     }
 }
 
-/// Serves it, until what this gives is dropped.
+/// Serves it, until what this gives is dropped. Errands run on the runtime that this is called in.
 pub(super) fn serve(
     taken: Taken,
     stack: &Stack,
     audience: Audience,
-    (name, tap, limits): (Option<&str>, &str, Limits),
+    (name, tap, config): (Option<&str>, &str, Config),
 ) -> Result<Served, Failure> {
     let (name, interface) = (name.unwrap_or(tap).to_owned(), tap.to_owned());
-    let terms = Terms { name, interface, limits, patience: PATIENCE, pack };
-    control::serve(taken, stack.handle(), audience, terms).map_err(|error| refused("a thread", &error))
+    let terms = Terms { name, interface, config, patience: PATIENCE, pack, home: Handle::current() };
+    control::serve(taken, stack, audience, terms).map_err(|error| refused("a thread", &error))
 }
 
 /// How packets become a file for a client of the control socket.

@@ -28,7 +28,7 @@ use sd_notify::NotifyState;
 use tokio::task::JoinHandle;
 
 pub use crate::services::{Service, UnknownService};
-pub use attach::{Attachment, Interrupt, with_stack};
+pub use attach::{Attachment, Interrupt, until_signal, with_stack};
 pub use control::pack;
 pub use metrics::text as metrics;
 pub use signal::Signal;
@@ -164,7 +164,7 @@ async fn live(settings: Settings) -> Result<Ended, Failure> {
     };
     let (stack, engine) = builder.drive(device)?;
     let mut engine = Engine { task: tokio::spawn(engine), tap: tap.clone() };
-    let about = (name.as_deref(), tap.as_str(), config.limits.clone());
+    let about = (name.as_deref(), tap.as_str(), config.clone());
     let shown = metrics::of(&stack, &audience, &config.limits);
     let _served = taken.map(|taken| control::serve(taken, &stack, audience, about)).transpose()?;
 

@@ -13,7 +13,7 @@
 mod call;
 mod counters;
 mod event;
-mod notation;
+pub(crate) mod notation;
 #[cfg(test)]
 mod provoked;
 mod rule;

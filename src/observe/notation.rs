@@ -31,12 +31,12 @@ as_text! {
 }
 
 /// Bytes as hexadecimal digits.
-pub(super) mod hex {
+pub(crate) mod hex {
     use std::borrow::Cow;
 
     use serde::{Deserialize, Deserializer, Serializer, de};
 
-    pub(in crate::observe) fn serialize<S: Serializer>(bytes: &[u8], serializer: S) -> Result<S::Ok, S::Error> {
+    pub(crate) fn serialize<S: Serializer>(bytes: &[u8], serializer: S) -> Result<S::Ok, S::Error> {
         const DIGITS: &[u8; 16] = b"0123456789abcdef";
         let mut text = String::with_capacity(bytes.len() * 2);
         for byte in bytes {
@@ -46,9 +46,7 @@ pub(super) mod hex {
         serializer.serialize_str(&text)
     }
 
-    pub(in crate::observe) fn deserialize<'de, D: Deserializer<'de>>(
-        deserializer: D,
-    ) -> Result<Cow<'static, [u8]>, D::Error> {
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Cow<'static, [u8]>, D::Error> {
         let text = String::deserialize(deserializer)?;
         let digits = text.as_bytes();
         let bytes: Option<Vec<u8>> = digits
@@ -64,36 +62,31 @@ pub(super) mod hex {
 }
 
 /// A span as a whole number of microseconds.
-pub(super) mod micros {
+pub(crate) mod micros {
     use std::time::Duration;
 
     use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-    pub(in crate::observe) fn serialize<S: Serializer>(span: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
+    pub(crate) fn serialize<S: Serializer>(span: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
         u64::try_from(span.as_micros()).unwrap_or(u64::MAX).serialize(serializer)
     }
 
-    pub(in crate::observe) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
         u64::deserialize(deserializer).map(Duration::from_micros)
     }
 }
 
 /// The same, where there may be none.
-pub(super) mod micros_or_none {
+pub(crate) mod micros_or_none {
     use std::time::Duration;
 
     use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-    pub(in crate::observe) fn serialize<S: Serializer>(
-        span: &Option<Duration>,
-        serializer: S,
-    ) -> Result<S::Ok, S::Error> {
+    pub(crate) fn serialize<S: Serializer>(span: &Option<Duration>, serializer: S) -> Result<S::Ok, S::Error> {
         span.map(|span| u64::try_from(span.as_micros()).unwrap_or(u64::MAX)).serialize(serializer)
     }
 
-    pub(in crate::observe) fn deserialize<'de, D: Deserializer<'de>>(
-        deserializer: D,
-    ) -> Result<Option<Duration>, D::Error> {
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Duration>, D::Error> {
         Ok(Option::<u64>::deserialize(deserializer)?.map(Duration::from_micros))
     }
 }

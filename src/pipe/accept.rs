@@ -16,6 +16,8 @@ struct Queue<T> {
     closed: bool,
     /// The application has shut it down: it does not listen.
     shut: bool,
+    /// Those that waited then can still be accepted.
+    keeps: bool,
     /// The application's end is gone.
     dropped: bool,
 }
@@ -55,7 +57,8 @@ impl<T> Accepts<T> {
     /// An empty queue. How many may wait is the stack's business.
     pub fn new(bell: Bell) -> (Accepts<T>, AcceptEnd<T>) {
         let (witness, bell) = (bell.witness(), Arc::new(bell));
-        let queue = Mutex::new(Queue { waiting: VecDeque::new(), closed: false, shut: false, dropped: false });
+        let queue =
+            Mutex::new(Queue { waiting: VecDeque::new(), closed: false, shut: false, keeps: false, dropped: false });
         let shared = Arc::new(Shared {
             queue,
             acceptors: Waiters::default(),
@@ -73,8 +76,9 @@ impl<T> Accepts<T> {
     /// after the stack has stopped.
     pub fn try_accept(&self) -> Result<T> {
         let mut queue = lock(&self.shared.queue);
-        if queue.shut {
-            return Err(self.failed(Error::InvalidInput));
+        if queue.shut && (!queue.keeps || queue.waiting.is_empty()) {
+            // Of Unix sockets who does not wait is told something else, and the caller tells whoever looks.
+            return Err(if queue.keeps { Error::InvalidInput } else { self.failed(Error::InvalidInput) });
         }
         match queue.waiting.pop_front() {
             Some(connection) => {
@@ -95,10 +99,14 @@ impl<T> Accepts<T> {
         error
     }
 
-    /// Does not listen any more: whoever waits to accept is told, and so is the stack.
-    pub fn shut_down(&self) {
+    /// Does not listen any more: whoever waits to accept is told, and so is the stack. With `keeps`, connections that wait
+    /// already can still be accepted.
+    pub fn shut_down(&self, keeps: bool) {
         self.bell.note(Deed::ShutdownRead);
-        lock(&self.shared.queue).shut = true;
+        {
+            let mut queue = lock(&self.shared.queue);
+            (queue.shut, queue.keeps) = (true, keeps);
+        }
         self.shared.acceptors.wake(None);
         self.shared.connectors.wake(None);
         self.bell.ring();

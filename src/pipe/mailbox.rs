@@ -3,9 +3,10 @@ use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 
-use super::datagram::{COST, Queue, Received, gather, scatter};
+use super::budget::{Budget, Postage};
 use super::joined::{Carried, Tally};
 use super::lock;
+use super::queue::{MOST_DATAGRAMS, Queue, Received, gather};
 use super::waiters::Waiters;
 use crate::error::{Error, Result};
 use crate::memory::Memory;
@@ -13,21 +14,30 @@ use crate::memory::Memory;
 /// Everybody may send.
 const EVERYBODY: u64 = 0;
 
+/// Whom a message is from, and what it took of the sender's budget.
+type Sender<A> = (A, Postage);
+
 #[derive(Debug)]
 struct Shared<A> {
-    queue: Mutex<Queue<A>>,
+    /// The owner's number.
+    number: u64,
+    queue: Mutex<Queue<Sender<A>>>,
     /// The only one that may send, by its number.
     heard: AtomicU64,
     /// The errno that the receiver's next call is told; 0: none.
     error: AtomicI32,
     /// Nothing more will be received.
     shut: AtomicBool,
+    /// The owner sends nothing more.
+    sending_over: AtomicBool,
     /// The receiver is gone.
     gone: AtomicBool,
     /// The stack has stopped.
     stopped: AtomicBool,
     readers: Waiters,
     writers: Waiters,
+    /// What the owner has on its way, to whomever.
+    budget: Arc<Budget>,
     /// What the owner has sent, to whomever.
     sent: Mutex<Tally>,
 }
@@ -36,9 +46,23 @@ impl<A> Shared<A> {
     fn wake_all(&self) {
         self.readers.wake(None);
         self.writers.wake(None);
+        self.budget.writers.wake(None);
+    }
+
+    /// Whether `sender` has to wait until something is read. Who hears one sender only, or itself, is bounded by that
+    /// sender's budget alone, as on Linux. Others may go beyond the capacity by one message: the longest that can be sent
+    /// fits into a mailbox that is empty. So does one at the limit on memory.
+    fn is_full(&self, queue: &Queue<Sender<A>>, sender: u64) -> bool {
+        let is_short = !queue.datagrams.is_empty() && queue.charge.is_exhausted_for_program();
+        let is_crowded = queue.datagrams.len() >= MOST_DATAGRAMS || queue.used() >= queue.capacity;
+        let is_bounded = self.heard.load(Ordering::Acquire) != sender && self.number != sender;
+        is_short || (is_crowded && is_bounded)
     }
 
     fn take_error(&self) -> Result<()> {
+        if self.error.load(Ordering::Acquire) == 0 {
+            return Ok(());
+        }
         match self.error.swap(0, Ordering::AcqRel) {
             0 => Ok(()),
             errno => Err(Error::from_errno(errno).unwrap_or(Error::ConnectionReset)),
@@ -46,15 +70,17 @@ impl<A> Shared<A> {
     }
 }
 
-/// What a socket of messages receives, from anybody who has a [`MailSlot`] of it. The stack is not on the way.
+/// What a socket of messages receives, from anybody who has a [`MailSlot`] of it, and by what it sends to others. The
+/// stack is not on the way.
 ///
 /// ```
 /// use tapsock::{memory::Memory, pipe::Mailbox};
 /// use std::io::{IoSlice, IoSliceMut};
-/// let mailbox = Mailbox::new(4096, &Memory::new(1 << 20));
-/// mailbox.slot().try_send(&[IoSlice::new(b"hello")], "alice", 1)?;
+/// let memory = Memory::new(1 << 20);
+/// let [alice, bob] = [1, 2].map(|number| Mailbox::new(number, 4096, &memory));
+/// alice.try_send(&bob.slot(), &[IoSlice::new(b"hello")], "alice")?;
 /// let mut buffer = [0; 16];
-/// let message = mailbox.try_receive(&mut [IoSliceMut::new(&mut buffer)], false)?;
+/// let message = bob.try_receive(&mut [IoSliceMut::new(&mut buffer)], false)?;
 /// assert_eq!(message.map(|message| (message.count, message.addresses)), Some((5, "alice")));
 /// # Ok::<(), tapsock::error::Error>(())
 /// ```
@@ -76,17 +102,21 @@ impl<A> Clone for MailSlot<A> {
 }
 
 impl<A: Clone> Mailbox<A> {
-    /// An empty one, for `capacity` bytes with a little for each message besides. What waits counts in `memory`.
-    pub fn new(capacity: usize, memory: &Memory) -> Mailbox<A> {
+    /// An empty one of the socket of this number, for about `capacity` bytes, of which as many may be on their way from
+    /// it. What waits counts in `memory`.
+    pub fn new(number: u64, capacity: usize, memory: &Memory) -> Mailbox<A> {
         let shared = Shared {
+            number,
             queue: Queue::new(capacity, memory),
             heard: AtomicU64::new(EVERYBODY),
             error: AtomicI32::new(0),
             shut: AtomicBool::new(false),
+            sending_over: AtomicBool::new(false),
             gone: AtomicBool::new(false),
             stopped: AtomicBool::new(false),
             readers: Waiters::default(),
             writers: Waiters::default(),
+            budget: Budget::new(capacity),
             sent: Mutex::default(),
         };
         Mailbox { shared: Arc::new(shared) }
@@ -108,25 +138,15 @@ impl<A: Clone> Mailbox<A> {
         let shared = &*self.shared;
         shared.take_error()?;
         let is_over = shared.shut.load(Ordering::Acquire);
-        let mut queue = lock(&shared.queue);
-        let taken;
-        let next = if peek {
-            queue.datagrams.front()
-        } else {
-            taken = queue.receive();
-            taken.as_ref()
-        };
-        let Some((addresses, bytes)) = next else {
+        let read = lock(&shared.queue).read(buffers, peek, |(from, _)| from.clone());
+        let Some((received, taken)) = read else {
             return match is_over {
                 true if shared.stopped.load(Ordering::Acquire) => Err(Error::NetworkDown),
                 true => Ok(None),
                 false => Err(Error::WouldBlock),
             };
         };
-        let count = scatter(bytes, buffers);
-        let received = Received { count, length: bytes.len(), addresses: addresses.clone() };
-        drop(queue);
-        if !peek {
+        if taken.is_some() {
             shared.writers.wake(None);
         }
         Ok(Some(received))
@@ -151,9 +171,91 @@ impl<A: Clone> Mailbox<A> {
         self.shared.take_error()
     }
 
-    /// The owner has sent a message of so many bytes to somebody else's mailbox.
-    pub fn note_sent(&self, bytes: usize) {
-        lock(&self.shared.sent).add(bytes);
+    /// Whether the owner may send a message of so many bytes, to whomever.
+    ///
+    /// # Errors
+    ///
+    /// In this order, as on Linux: [`Error::MessageTooLong`] if it is longer than all that may be on its way; what the
+    /// socket is to be told, once; [`Error::BrokenPipe`] after [`Mailbox::shutdown_write`]; [`Error::WouldBlock`] while
+    /// too much is on its way; [`Error::NetworkDown`] after the stack has stopped.
+    pub fn try_room(&self, length: usize) -> Result<()> {
+        let shared = &*self.shared;
+        if !shared.budget.fits(length) {
+            return Err(Error::MessageTooLong);
+        }
+        shared.take_error()?;
+        if shared.stopped.load(Ordering::Acquire) {
+            return Err(Error::NetworkDown);
+        }
+        if shared.sending_over.load(Ordering::Acquire) {
+            return Err(Error::BrokenPipe);
+        }
+        if shared.budget.has_room() { Ok(()) } else { Err(Error::WouldBlock) }
+    }
+
+    /// [`Mailbox::try_room`], or wakes the task later: when three quarters of what may be on its way are free again.
+    pub fn poll_room(&self, context: &mut Context<'_>, length: usize) -> Poll<Result<()>> {
+        self.shared.budget.writers.poll(context, || self.try_room(length))
+    }
+
+    /// Sends the bytes of all buffers as one message of the owner, which is called `from`.
+    ///
+    /// # Errors
+    ///
+    /// As [`Mailbox::try_room`]; then [`Error::NotPermitted`] if the mailbox hears somebody else only;
+    /// [`Error::ConnectionRefused`] if its owner is gone; [`Error::BrokenPipe`] if it receives no more;
+    /// [`Error::WouldBlock`] while too many wait in it.
+    pub fn try_send(&self, to: &MailSlot<A>, buffers: &[IoSlice<'_>], from: A) -> Result<()> {
+        let length = buffers.iter().map(|buffer| buffer.len()).sum();
+        self.try_room(length)?;
+        to.put(buffers, length, (from, self.shared.number), &self.shared.budget)?;
+        lock(&self.shared.sent).add(length);
+        Ok(())
+    }
+
+    /// [`Mailbox::try_send`], or wakes the task later.
+    pub fn poll_send(
+        &self,
+        context: &mut Context<'_>,
+        to: &MailSlot<A>,
+        buffers: &[IoSlice<'_>],
+        from: &A,
+    ) -> Poll<Result<()>> {
+        let send = || self.try_send(to, buffers, from.clone());
+        match self.shared.budget.writers.poll(context, send) {
+            Poll::Pending => to.shared.writers.poll(context, send),
+            sent => sent,
+        }
+    }
+
+    /// How many bytes may be on their way, from here on (SO_SNDBUF).
+    pub fn set_send_capacity(&self, capacity: usize) {
+        self.shared.budget.set_most(capacity);
+    }
+
+    /// Whether sending to `peer`, or to nobody that is known, does not have to wait. As on Linux that is not yet so when
+    /// the first message has been read.
+    pub fn is_writable(&self, peer: Option<&MailSlot<A>>) -> bool {
+        self.shared.budget.is_mostly_free() && peer.is_none_or(|peer| peer.has_room_for(self.shared.number))
+    }
+
+    /// The next time that there is room to send to `peer`, or it ends, `waker` is woken.
+    pub fn watch_writable(&self, waker: &Waker, peer: Option<&MailSlot<A>>) {
+        self.shared.budget.writers.register(waker);
+        if let Some(peer) = peer {
+            peer.shared.writers.register(waker);
+        }
+    }
+
+    /// The owner sends nothing more.
+    pub fn shutdown_write(&self) {
+        self.shared.sending_over.store(true, Ordering::Release);
+        self.shared.wake_all();
+    }
+
+    /// Whether neither direction goes on.
+    pub fn is_over(&self) -> bool {
+        self.is_shut() && self.shared.sending_over.load(Ordering::Acquire)
     }
 
     /// Whether an error waits to be told; asking does not take it.
@@ -192,72 +294,47 @@ impl<A> Drop for Mailbox<A> {
     fn drop(&mut self) {
         self.shared.gone.store(true, Ordering::Release);
         // What nobody will read needs no memory, however long others keep their slots.
-        let mut queue = lock(&self.shared.queue);
-        while queue.pop().is_some() {}
-        drop(queue);
+        let unread = lock(&self.shared.queue).take_all();
+        drop(unread);
         self.shared.writers.wake(None);
     }
 }
 
 impl<A> MailSlot<A> {
-    /// Sends the bytes of all buffers as one message of `from`, whose number is `sender`.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::MessageTooLong`] if the mailbox cannot hold it; [`Error::NotPermitted`] if it hears somebody else only;
-    /// [`Error::ConnectionRefused`] if its owner is gone; [`Error::BrokenPipe`] if it receives no more;
-    /// [`Error::WouldBlock`] while too many wait; [`Error::NetworkDown`] after the stack has stopped.
-    pub fn try_send(&self, buffers: &[IoSlice<'_>], from: A, sender: u64) -> Result<()> {
+    fn put(
+        &self,
+        buffers: &[IoSlice<'_>],
+        length: usize,
+        (from, number): (A, u64),
+        budget: &Arc<Budget>,
+    ) -> Result<()> {
         let shared = &*self.shared;
-        let length = buffers.iter().map(|buffer| buffer.len()).sum();
         let mut queue = lock(&shared.queue);
-        if length + COST > queue.capacity {
-            return Err(Error::MessageTooLong);
-        }
         let heard = shared.heard.load(Ordering::Acquire);
         // Under the lock: the owner empties the queue after it has said that it is gone.
         if shared.gone.load(Ordering::Acquire) {
             return Err(Error::ConnectionRefused);
         }
-        if heard != EVERYBODY && heard != sender {
+        if heard != EVERYBODY && heard != number {
             return Err(Error::NotPermitted);
         }
         if shared.shut.load(Ordering::Acquire) {
             let is_stopped = shared.stopped.load(Ordering::Acquire);
             return Err(if is_stopped { Error::NetworkDown } else { Error::BrokenPipe });
         }
-        if !takes(&queue, length) {
+        if shared.is_full(&queue, number) {
             return Err(Error::WouldBlock);
         }
-        queue.push(from, gather(buffers, length));
+        queue.push((from, budget.pay(length)), gather(buffers, length));
         drop(queue);
         shared.readers.wake(None);
         Ok(())
     }
 
-    /// [`MailSlot::try_send`], or wakes the task later.
-    pub fn poll_send(
-        &self,
-        context: &mut Context<'_>,
-        buffers: &[IoSlice<'_>],
-        from: &A,
-        sender: u64,
-    ) -> Poll<Result<()>>
-    where
-        A: Clone,
-    {
-        self.shared.writers.poll(context, || self.try_send(buffers, from.clone(), sender))
-    }
-
-    /// Whether sending does not have to wait.
-    pub fn is_writable(&self) -> bool {
+    /// Whether the one of this number does not have to wait.
+    fn has_room_for(&self, sender: u64) -> bool {
         let is_over = self.is_gone() || self.shared.shut.load(Ordering::Acquire);
-        is_over || takes(&lock(&self.shared.queue), 0)
-    }
-
-    /// The next time that there is room or nobody to send to, `waker` is woken.
-    pub fn watch(&self, waker: &Waker) {
-        self.shared.writers.register(waker);
+        is_over || !self.shared.is_full(&lock(&self.shared.queue), sender)
     }
 
     /// Whether the owner of the mailbox is gone.
@@ -273,12 +350,9 @@ impl<A> MailSlot<A> {
 
     /// Throws away what waits; says whether anything did.
     pub fn clear(&self) -> bool {
-        let mut queue = lock(&self.shared.queue);
-        let had_some = !queue.datagrams.is_empty();
-        while queue.pop().is_some() {}
-        drop(queue);
+        let unread = lock(&self.shared.queue).take_all();
         self.shared.writers.wake(None);
-        had_some
+        !unread.is_empty()
     }
 
     /// The next call of the mailbox's owner is told this.
@@ -302,61 +376,5 @@ impl<A> MailSlot<A> {
     }
 }
 
-/// Whether there is room. At the limit on memory each mailbox may still have one message.
-fn takes<A>(queue: &Queue<A>, length: usize) -> bool {
-    queue.has_room(length) && (queue.datagrams.is_empty() || !queue.charge.is_exhausted_for_program())
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn send(slot: &MailSlot<u8>, bytes: &[u8], sender: u64) -> Result<()> {
-        slot.try_send(&[IoSlice::new(bytes)], 7, sender)
-    }
-
-    fn receive(mailbox: &Mailbox<u8>, room: usize) -> Result<Option<Received<u8>>> {
-        mailbox.try_receive(&mut [IoSliceMut::new(&mut vec![0; room])], false)
-    }
-
-    #[test]
-    fn messages_of_many_senders_come_in_order_and_whole() {
-        let mailbox = Mailbox::new(1024, &Memory::new(usize::MAX));
-        send(&mailbox.slot(), b"one", 1).unwrap();
-        send(&mailbox.slot(), b"", 2).unwrap();
-        assert_eq!(receive(&mailbox, 2), Ok(Some(Received { count: 2, length: 3, addresses: 7 })));
-        assert_eq!(receive(&mailbox, 2), Ok(Some(Received { count: 0, length: 0, addresses: 7 })));
-        assert_eq!(receive(&mailbox, 2), Err(Error::WouldBlock));
-    }
-
-    #[test]
-    fn who_is_not_heard_is_refused_and_who_is_gone_refuses() {
-        let mailbox = Mailbox::new(1024, &Memory::new(usize::MAX));
-        let slot = mailbox.slot();
-        slot.hear_only(Some(1));
-        assert_eq!(send(&slot, b"x", 1), Ok(()));
-        assert_eq!(send(&slot, b"x", 2), Err(Error::NotPermitted));
-        slot.hear_only(None);
-        assert_eq!(send(&slot, b"x", 2), Ok(()));
-        mailbox.shutdown_read();
-        assert_eq!(send(&slot, b"x", 1), Err(Error::BrokenPipe));
-        assert!(receive(&mailbox, 1).is_ok_and(|message| message.is_some()));
-        drop(mailbox);
-        assert_eq!(send(&slot, b"x", 1), Err(Error::ConnectionRefused));
-    }
-
-    #[test]
-    fn a_mailbox_is_bounded_and_its_messages_are_counted() {
-        let memory = Memory::new(10_000);
-        let mailbox = Mailbox::new(100_000, &memory);
-        let slot = mailbox.slot();
-        assert_eq!(send(&slot, &[0; 100_000 - COST + 1], 1), Err(Error::MessageTooLong));
-        assert_eq!(send(&slot, &[0; 20_000], 1), Ok(()), "the first may go beyond the limit");
-        assert_eq!(memory.used(), 20_000 + COST);
-        assert_eq!((send(&slot, b"", 1), slot.is_writable()), (Err(Error::WouldBlock), false));
-        assert!(slot.clear());
-        assert_eq!((memory.used(), send(&slot, &[0; 5], 1)), (0, Ok(())));
-        drop(mailbox);
-        assert_eq!(memory.used(), 0, "though a slot is left");
-    }
-}
+mod tests;

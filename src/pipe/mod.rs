@@ -17,6 +17,7 @@
 //! An application waits on a [`Waker`](std::task::Waker); [`wait`] lets a plain thread be one.
 
 mod accept;
+mod budget;
 mod datagram;
 mod deed;
 mod doorbell;
@@ -24,6 +25,7 @@ mod hold;
 mod joined;
 mod link;
 mod mailbox;
+mod queue;
 mod readiness;
 mod ring;
 mod stream;
@@ -31,13 +33,14 @@ pub mod wait;
 mod waiters;
 
 pub use accept::{AcceptEnd, Accepts, Vacancy};
-pub use datagram::{Addresses, DatagramEnd, Datagrams, HeaderFields, MOST_DATAGRAMS, Received};
+pub use datagram::{Addresses, DatagramEnd, Datagrams, HeaderFields};
 pub use deed::{Attempt, Deed};
 pub use doorbell::{Bell, Doorbell};
 pub use hold::{Hold, HoldEnd};
 pub use joined::{Carried, JoinedEnd, Tally};
 pub use link::Joint;
 pub use mailbox::{MailSlot, Mailbox};
+pub use queue::{MOST_DATAGRAMS, Received};
 pub use readiness::{Interest, Readiness};
 pub use stream::{Stream, StreamEnd};
 

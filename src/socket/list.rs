@@ -142,7 +142,9 @@ impl Sockets {
             State::Stream { slot, end, .. } => match transport.connection(*slot) {
                 None => row,
                 Some(connection) => {
-                    let info = connection.info(now);
+                    let mut info = connection.info(now);
+                    // What the stack has not even taken yet waits as well.
+                    info.sending.unsent += end.unsent();
                     SocketRow {
                         state: info.state,
                         local: shown(info.local),

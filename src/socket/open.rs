@@ -135,6 +135,8 @@ impl Sockets {
     ) -> Result<Outcome> {
         match &self.find(socket).ok_or(Error::BadDescriptor)?.state {
             State::Idle { end: None } => {}
+            // A try to connect that has failed, and somebody was told, has left nothing behind.
+            State::Idle { end: Some(end) } if !end.has_stood() && !end.has_untold_error() => {}
             State::Listener { end, .. } if end.is_shut() => {
                 self.unlisten(socket.descriptor, transport, below, rng);
                 return self.listen(socket, backlog, transport, below, rng);

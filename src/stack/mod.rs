@@ -4,6 +4,7 @@
 //! The engine drives it with a device and a clock; tests drive it in virtual time; both see the same machine.
 
 mod autoconf;
+mod calls;
 mod causes;
 mod follow;
 mod loopback;
@@ -178,6 +179,11 @@ impl Stack {
             self.begin(now, out);
             self.show_frames(now, sent, out, observer);
             self.take_link_notices(now, out, observer);
+        }
+        let mut frames = frames.into_iter().peekable();
+        if frames.peek().is_some() {
+            // Who has closed a listener and says so to a peer must not find that the peer has connected to it.
+            self.answer(now, observer);
         }
         for frame in frames {
             self.receive(now, frame, out, observer);

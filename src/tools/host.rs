@@ -2,7 +2,6 @@
 
 use std::net::{IpAddr, ToSocketAddrs};
 
-use crate::config::Config;
 use crate::daemon::Failure;
 
 /// Which addresses of a host are wanted.
@@ -18,41 +17,44 @@ pub enum Family {
 }
 
 impl Family {
-    fn fits(self, address: IpAddr, config: &Config) -> bool {
-        let has = |is_v4| match is_v4 {
-            true => config.dhcp || config.addresses.iter().any(|cidr| cidr.address().is_ipv4()),
-            false => config.slaac || config.addresses.iter().any(|cidr| cidr.address().is_ipv6()),
-        };
+    fn fits(self, address: IpAddr) -> bool {
         match self {
-            Family::Any => has(address.is_ipv4()),
+            Family::Any => true,
             Family::V4 => address.is_ipv4(),
             Family::V6 => address.is_ipv6(),
         }
     }
 }
 
-/// The first address of `host` that fits.
+/// So many addresses of one host are tried.
+const MOST: usize = 16;
+
+/// The addresses of `host` that are wanted. The stack takes the first that it has an address of its own for.
 ///
 /// # Errors
 ///
 /// [`Failure::Mistake`] if it has none.
-pub(super) fn resolve(host: &str, family: Family, config: &Config) -> Result<IpAddr, Failure> {
-    let mistake = |sentence: String| Err(Failure::Mistake(sentence));
-    let found: Vec<IpAddr> = match host.parse() {
+pub fn resolve(host: &str, family: Family) -> Result<Vec<IpAddr>, Failure> {
+    let mut found: Vec<IpAddr> = match host.parse() {
         Ok(address) => vec![address],
         // The port is of no interest; a name needs one to be asked for.
         Err(_) => match (host, 0).to_socket_addrs() {
             Ok(addresses) => addresses.map(|address| address.ip()).collect(),
-            Err(error) => return mistake(format!("'{host}' is no address, and the host knows no such name: {error}")),
+            Err(error) => {
+                return Err(Failure::Mistake(format!(
+                    "'{host}' is no address, and the host knows no such name: {error}"
+                )));
+            }
         },
     };
-    match found.iter().find(|address| family.fits(**address, config)) {
-        Some(address) => Ok(*address),
-        None if family == Family::Any => {
-            mistake(format!("{host} has no address of a family that the stack has one of; give another --addr"))
-        }
-        None => mistake(format!("{host} has no address of the family that was asked for")),
+    found.retain(|address| family.fits(*address));
+    // The same for each kind of socket.
+    found.dedup();
+    found.truncate(MOST);
+    if found.is_empty() {
+        return Err(Failure::Mistake(format!("{host} has no address of the family that was asked for")));
     }
+    Ok(found)
 }
 
 #[cfg(test)]
@@ -60,13 +62,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_address_stands_for_itself_if_the_stack_speaks_its_family() {
-        let four = Config { addresses: vec!["10.0.0.2/8".parse().unwrap()], ..Config::default() };
-        assert_eq!(resolve("10.0.0.1", Family::Any, &four), Ok("10.0.0.1".parse().unwrap()));
-        assert!(matches!(resolve("fd00::1", Family::Any, &four), Err(Failure::Mistake(_))));
-        assert!(matches!(resolve("10.0.0.1", Family::V6, &Config::default()), Err(Failure::Mistake(_))));
-        assert_eq!(resolve("fd00::1", Family::V6, &four), Ok("fd00::1".parse().unwrap()));
-        let slaac = Config { addresses: Vec::new(), slaac: true, ..Config::default() };
-        assert_eq!(resolve("fd00::1", Family::Any, &slaac), Ok("fd00::1".parse().unwrap()));
+    fn an_address_stands_for_itself_if_its_family_is_wanted() {
+        let address = |text: &str| text.parse::<IpAddr>().unwrap();
+        assert_eq!(resolve("10.0.0.1", Family::Any), Ok(vec![address("10.0.0.1")]));
+        assert_eq!(resolve("10.0.0.1", Family::V4), Ok(vec![address("10.0.0.1")]));
+        assert!(matches!(resolve("10.0.0.1", Family::V6), Err(Failure::Mistake(_))));
+        assert_eq!(resolve("fd00::1", Family::V6), Ok(vec![address("fd00::1")]));
     }
 }

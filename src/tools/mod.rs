@@ -1,8 +1,7 @@
 //! One file per subcommand that uses the stack as a program does, looks into a daemon's, or explains what came of it.
 //!
-//! - `ping`: echo requests, one a second, and what became of them.
-//! - `traceroute`: which routers a packet passes.
-//! - `nc`: a socket from a shell.
+//! - `errand`: ping and traceroute, by a stack of their own or by a daemon's.
+//! - `nc`: a socket from a shell, by either.
 //! - `ss`: the sockets of a running daemon.
 //! - `trace`: what happens in a running daemon.
 //! - `stats`: what a running daemon has counted.
@@ -11,22 +10,22 @@
 //! - `explain`: the packets of a capture, to the last bit.
 //! - `host`: whom a person means.
 //! - `replay`: a recording once more.
-//! - `report`: what an ICMP error says about a packet of ours.
+//! - `signals`: Ctrl-C.
 
 pub mod bench;
+pub mod errand;
 pub mod explain;
 mod host;
 pub mod nc;
-pub mod ping;
 pub mod replay;
-mod report;
+mod signals;
 pub mod ss;
 pub mod stats;
 pub mod trace;
-pub mod traceroute;
 pub mod why;
 
-pub use host::Family;
+pub use errand::Whose;
+pub use host::{Family, resolve};
 
 /// How a tool ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -26,15 +26,32 @@ pub fn explain(name: Option<&str>) -> Result<String, Failure> {
     if !family.is_empty() {
         return Ok(family.into_iter().map(entry).collect::<Vec<_>>().join("\n"));
     }
+    Err(Failure::Mistake(unknown(name)))
+}
+
+/// A rule or a family of rules, as a filter takes it: without the `.` or `*` that a person may write behind a family.
+///
+/// # Errors
+///
+/// There is none, and a sentence says which it may have been.
+pub fn named(name: &str) -> Result<String, String> {
+    let plain = name.trim_end_matches(['.', '*']);
+    match rules().any(|rule| rule.name() == plain || is_within(rule.name(), plain)) {
+        true => Ok(plain.to_owned()),
+        false => Err(unknown(name)),
+    }
+}
+
+fn unknown(name: &str) -> String {
     let words: Vec<&str> = name.split(['.', '-', ' ']).filter(|word| word.len() > 2).collect();
     let score = |rule: Rule| words.iter().filter(|word| rule.name().contains(**word)).count();
     let mut near: Vec<Rule> = rules().filter(|&rule| score(rule) > 0).collect();
     near.sort_by_key(|&rule| std::cmp::Reverse(score(rule)));
     let near: Vec<&str> = near.into_iter().map(Rule::name).take(8).collect();
-    Err(Failure::Mistake(match near.is_empty() {
+    match near.is_empty() {
         true => format!("there is no rule '{name}'; tapsock why lists all of them"),
         false => format!("there is no rule '{name}'; perhaps {}; tapsock why lists all of them", near.join(", ")),
-    }))
+    }
 }
 
 fn rules() -> impl Iterator<Item = Rule> {

@@ -26,3 +26,4 @@ mod replay;
 mod scripts;
 mod services;
 mod storm;
+mod through;

@@ -11,7 +11,7 @@ use crate::namespace::alone;
 
 const PATIENCE: Duration = Duration::from_secs(10);
 /// The host's side of the TAP.
-const HOST: [&str; 2] = ["192.168.69.100", "fd69::100"];
+pub(crate) const HOST: [&str; 2] = ["192.168.69.100", "fd69::100"];
 
 /// `tapsock nc` with these arguments, which asks nobody about its addresses.
 fn ours(args: &[&str]) -> Command {
@@ -33,7 +33,7 @@ fn waiting(args: &[&str], stdin: Stdio) -> Child {
 }
 
 /// A program that is told to end after a while, and must have ended before.
-fn ended(mut child: Child) -> Said {
+pub(crate) fn ended(mut child: Child) -> Said {
     let deadline = Instant::now() + PATIENCE;
     while child.try_wait().unwrap().is_none() {
         if Instant::now() > deadline {
@@ -45,7 +45,7 @@ fn ended(mut child: Child) -> Said {
     child.wait_with_output().unwrap().into()
 }
 
-fn bytes(seed: u32) -> Vec<u8> {
+pub(crate) fn bytes(seed: u32) -> Vec<u8> {
     (0..100_000_u32).flat_map(|i| (i ^ seed).to_be_bytes()).collect()
 }
 

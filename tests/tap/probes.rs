@@ -12,7 +12,7 @@ fn tapsock(line: &str) -> Said {
 const BY_THE_HOST: &str = "--gateway 192.168.69.100 --gateway fd69::100";
 
 /// Behind the host a router, 10.1.0.2 and fd01::2, and behind that a host, 10.2.0.2 and fd02::2.
-fn far_away() {
+pub(crate) fn far_away() {
     tap_up();
     for name in ["router", "far"] {
         run(&format!("ip netns add {name}")).well();

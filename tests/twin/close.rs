@@ -9,6 +9,7 @@ use super::world::World;
 use super::{Bodies, bodies};
 
 pub(crate) const BODIES: Bodies = bodies![
+    who_calls_after_a_listener_was_closed_is_refused,
     the_peer_reads_everything_and_then_the_end,
     the_peer_may_write_once_and_is_reset,
     unread_bytes_turn_the_close_into_a_reset,
@@ -174,5 +175,13 @@ fn everybody_closes_at_once(world: &World) {
             scope.spawn(move || drop(client));
             scope.spawn(move || drop(server));
         });
+    }
+}
+
+fn who_calls_after_a_listener_was_closed_is_refused(world: &World) {
+    for _ in 0..50 {
+        let (listener, address) = world.listener();
+        drop(listener);
+        fails(world.tcp_client().connect(address), Error::ConnectionRefused);
     }
 }

@@ -12,6 +12,7 @@ use super::{Bodies, bodies};
 pub(crate) const BODIES: Bodies = bodies![
     a_port_where_nobody_listens_refuses,
     a_refused_socket_may_try_again,
+    a_refused_socket_may_listen_once_it_was_told,
     a_network_that_no_route_leads_to_is_unreachable,
     nobody_connects_to_a_group,
     port_0_refuses,
@@ -271,4 +272,49 @@ fn a_socket_has_one_connection_in_its_life(world: &World) {
         // Until the last segment has come, and after that.
         std::thread::sleep(SILENCE);
     }
+}
+
+fn a_refused_socket_may_listen_once_it_was_told(world: &World) {
+    let nobody = || world.client_at(world.port());
+    let called = |listener: &super::sock::Sock| {
+        assert!(listener.is_listener().unwrap());
+        assert_eq!(listener.readiness(), tapsock::net::Readiness::default());
+        let client = world.tcp_client();
+        client.connect(world.server_at(listener.local_addr().unwrap().port())).unwrap();
+        let (server, _) = listener.accept().unwrap();
+        server.send_all(b"x").unwrap();
+        assert_eq!(client.recv_exact(1).unwrap(), b"x");
+        listener.set_nonblocking(true).unwrap();
+        fails(listener.accept(), Error::WouldBlock);
+    };
+    let socket = world.tcp_server();
+    fails(socket.connect(nobody()), Error::ConnectionRefused);
+    socket.listen(1).unwrap();
+    called(&socket);
+    // Where it was bound it stays.
+    let bound = world.tcp_server();
+    let address = world.server_at(world.port());
+    bound.bind(address).unwrap();
+    fails(bound.connect(nobody()), Error::ConnectionRefused);
+    bound.listen(1).unwrap();
+    assert_eq!(bound.local_addr().unwrap(), address);
+    called(&bound);
+    // SO_ERROR tells what came of it, and connect alone ends it.
+    let late = world.tcp_server();
+    late.set_nonblocking(true).unwrap();
+    fails(late.connect(nobody()), Error::InProgress);
+    eventually("an error", || {
+        fails(late.listen(1), Error::InvalidInput);
+        pending(late.take_error()).is_some()
+    });
+    fails(late.listen(1), Error::InvalidInput);
+    fails(late.connect(nobody()), Error::ConnectionAborted);
+    late.listen(1).unwrap();
+    late.set_nonblocking(false).unwrap();
+    called(&late);
+    let (client, server) = world.connected();
+    drop(client);
+    assert_eq!(server.recv_to_end().unwrap(), b"");
+    server.shutdown(Shutdown::Write).unwrap();
+    fails(server.listen(1), Error::InvalidInput);
 }

@@ -35,6 +35,7 @@ pub(crate) const BODIES: Bodies = bodies![
     a_network_that_no_route_leads_to_is_unreachable,
     an_address_of_the_other_family_is_refused,
     the_first_send_binds,
+    a_send_that_fails_binds_all_the_same,
     connect_chooses_the_local_address,
     buffers_are_gathered_and_scattered_as_one_message,
     a_dual_stack_socket_shows_mapped_addresses,
@@ -330,4 +331,20 @@ fn an_only_v6_socket_does_not_hear_ipv4(world: &World) {
 
 fn port_0_cannot_be_sent_to(world: &World) {
     fails(world.udp_client().send_to(b"x", world.server_at(0)), Error::InvalidInput);
+}
+
+fn a_send_that_fails_binds_all_the_same(world: &World) {
+    for side in [&world.server, &world.client] {
+        let socket = || side.socket(world.domain(), Type::Dgram);
+        let (aimless, nowhere, long) = (socket(), socket(), socket());
+        fails(aimless.send(b"x"), Error::DestinationRequired);
+        fails(nowhere.send_to(b"x", world.server_at(0)), Error::InvalidInput);
+        fails(long.send_to(&[0; 70_000], world.server_at(9)), Error::MessageTooLong);
+        for bound in [aimless, nowhere, long] {
+            let local = bound.local_addr().unwrap();
+            assert_eq!(local, world.wildcard(local.port()));
+            assert_ne!(local.port(), 0);
+            fails(bound.bind(world.wildcard(0)), Error::InvalidInput);
+        }
+    }
 }

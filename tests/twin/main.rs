@@ -19,6 +19,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod check;
+mod poll;
 mod sock;
 mod sockopt;
 mod watch;

@@ -5,7 +5,7 @@ use std::thread;
 use std::time::Duration;
 
 use tapsock::error::Error;
-use tapsock::net::Type;
+use tapsock::net::{Flags, Readiness, Type};
 
 use super::check::{eventually, fails, pending};
 use super::world::{SILENCE, World};
@@ -25,8 +25,10 @@ pub(crate) const BODIES: Bodies = bodies![
     shutdown_of_both_is_both,
     shutdown_twice_is_harmless,
     an_unconnected_socket_has_nothing_to_shut_down,
+    a_shutdown_that_failed_is_remembered_by_linux_and_not_by_us,
     shutting_down_a_listener_ends_it,
     shutting_down_a_listener_wakes_who_accepts,
+    a_listener_that_is_shut_down_is_like_a_fresh_socket,
 ];
 
 fn the_peer_reads_what_was_written_and_then_the_end(world: &World) {
@@ -185,4 +187,50 @@ fn shutting_down_a_listener_wakes_who_accepts(world: &World) {
         listener.shutdown(Shutdown::Both).unwrap();
         fails(accepts.join().unwrap(), Error::InvalidInput);
     });
+}
+
+fn a_shutdown_that_failed_is_remembered_by_linux_and_not_by_us(world: &World) {
+    for how in [Shutdown::Read, Shutdown::Write, Shutdown::Both] {
+        let (listener, address) = world.listener();
+        let client = world.tcp_client();
+        fails(client.shutdown(how), Error::NotConnected);
+        // A call that has failed has done nothing. Linux has done something: for the connection that comes as well, and
+        // the peer is told nothing of it.
+        let remembers = client.is_kernel();
+        let [reading, writing] = [how != Shutdown::Write, how != Shutdown::Read].map(|shuts| shuts && remembers);
+        let fresh = Readiness { readable: reading, writable: true, hang_up: true, error: false };
+        assert_eq!(client.readiness(), fresh);
+        match reading {
+            true => assert_eq!(client.recv(&mut [0; 1]).unwrap(), 0),
+            false => fails(client.recv(&mut [0; 1]), Error::NotConnected),
+        }
+        client.connect(address).unwrap();
+        let (server, _) = listener.accept().unwrap();
+        assert_eq!(client.readiness(), Readiness { hang_up: reading && writing, ..fresh });
+        match client.recv_with_flags(&mut [0; 1], Flags::DONTWAIT) {
+            Ok(count) => assert_eq!((count, reading), (0, true)),
+            Err(error) => assert_eq!((error.kind(), reading), (std::io::ErrorKind::WouldBlock, false)),
+        }
+        match client.send(b"x") {
+            Ok(_) => assert_eq!((server.recv_exact(1).unwrap(), writing), (b"x".to_vec(), false)),
+            Err(error) => assert_eq!((error.kind(), writing), (std::io::ErrorKind::BrokenPipe, true)),
+        }
+    }
+}
+
+fn a_listener_that_is_shut_down_is_like_a_fresh_socket(world: &World) {
+    for how in [Shutdown::Read, Shutdown::Both] {
+        let (listener, _) = world.listener();
+        listener.shutdown(Shutdown::Write).unwrap();
+        assert_eq!(listener.readiness(), Readiness::default(), "writing means nothing to it");
+        listener.shutdown(how).unwrap();
+        let fresh = Readiness { readable: false, writable: true, hang_up: true, error: false };
+        assert_eq!(listener.readiness(), fresh);
+        fails(listener.accept(), Error::InvalidInput);
+        fails(listener.recv(&mut [0; 1]), Error::NotConnected);
+        fails(listener.send(b"x"), Error::BrokenPipe);
+        fails(listener.shutdown(how), Error::NotConnected);
+        listener.listen(1).unwrap();
+        assert_eq!(listener.readiness(), Readiness::default());
+    }
 }

@@ -16,6 +16,7 @@ pub(crate) const BODIES: Bodies = bodies![
     a_short_buffer_leaves_the_rest,
     a_read_waits_for_the_first_byte,
     nothing_to_read_would_block,
+    reading_nothing_waits_on_linux_and_never_with_us,
     a_read_gives_up_after_its_time,
     a_write_that_nobody_reads_fills_up_and_would_block,
     a_write_gives_up_after_its_time,
@@ -277,4 +278,23 @@ fn peek_with_wait_all_waits_for_the_whole_buffer(world: &World) {
     server.set_read_timeout(Some(PATIENCE)).unwrap();
     assert_eq!(server.recv_with_flags(&mut [0; 10], flags).unwrap(), 4, "the end");
     assert_eq!(server.recv_to_end().unwrap(), b"abcd");
+}
+
+fn reading_nothing_waits_on_linux_and_never_with_us(world: &World) {
+    let (client, server) = world.connected();
+    for (socket, other) in [(&client, &server), (&server, &client)] {
+        for flags in [Flags::DONTWAIT, Flags::DONTWAIT | Flags::PEEK] {
+            let read = socket.recv_with_flags(&mut [], flags);
+            if socket.is_kernel() {
+                fails(read, Error::WouldBlock);
+            } else {
+                // `std::io::Read` and tokio's `AsyncRead` know no read of nothing that waits.
+                assert_eq!(read.unwrap(), 0);
+            }
+        }
+        other.send_all(b"x").unwrap();
+        assert_eq!(socket.recv_with_flags(&mut [], Flags::PEEK).unwrap(), 0);
+        assert_eq!(socket.recv(&mut []).unwrap(), 0);
+        assert_eq!(socket.recv_exact(1).unwrap(), b"x", "none is lost");
+    }
 }

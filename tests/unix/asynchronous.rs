@@ -66,6 +66,27 @@ async fn messages_go_to_a_name_and_back() {
 }
 
 #[tokio::test]
+async fn a_sender_whose_buffer_is_full_waits_and_who_gives_up_leaves_no_trace() {
+    let stack = stack();
+    let (left, right) = UnixDatagram::pair(&stack).await.unwrap();
+    let patience = std::time::Duration::from_millis(30);
+    let mut sent = 0;
+    while tokio::time::timeout(patience, left.send(b"x")).await.is_ok() {
+        sent += 1;
+        assert!(sent < 1000, "there is a bound");
+    }
+    let late = tokio::spawn(async move {
+        left.send(b"late").await.unwrap();
+        left
+    });
+    for _ in 0..sent {
+        assert_eq!(right.recv(&mut [0; 9]).await.unwrap(), 1);
+    }
+    assert_eq!(right.recv(&mut [0; 9]).await.unwrap(), 4, "and not what was given up");
+    late.await.unwrap();
+}
+
+#[tokio::test]
 async fn whoever_gives_up_connecting_leaves_the_queue_as_it_was() {
     let stack = stack();
     let listener = net::UnixListener::bind(&stack, "/server").unwrap();

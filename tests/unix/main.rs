@@ -10,15 +10,19 @@
 #[allow(dead_code)]
 #[path = "../twin/check.rs"]
 mod check;
+#[path = "../twin/poll.rs"]
+mod poll;
 #[allow(dead_code)]
 #[path = "../twin/sock.rs"]
 mod sock;
 mod world;
 
 mod asynchronous;
+mod budget;
 mod connection;
 mod message;
 mod name;
+mod shutdown;
 
 /// Makes two tests of each body.
 macro_rules! twins {

@@ -131,7 +131,7 @@ fn whoever_writes_too_slowly_misses_packets_and_is_told_how_many_and_where_while
     }
     // Where there is room again, there are packets again.
     daemon.chatter(10);
-    client.stopper().unwrap().stop();
+    client.speaker().unwrap().stop();
     let (rest, _, more) = file(&mut client);
     let (packets, missing) = (packets(&[begun, rest].concat()), missing + more);
     assert_eq!(packets.len() as u64 + missing, 4020);
@@ -148,7 +148,7 @@ fn what_has_happened_before_a_trace_is_ended_is_told_however_much_it_is() {
     let daemon = Daemon::new();
     let mut client = daemon.tracing(depth(Depth::Call));
     daemon.chatter(500);
-    client.stopper().unwrap().stop();
+    client.speaker().unwrap().stop();
     let read = |record: &&Record<'_>| matches!(record.event, Event::Call { call: CallKind::Write { .. }, .. });
     assert_eq!(records(&mut client).iter().filter(read).count(), 500);
 }
@@ -165,7 +165,7 @@ fn a_client_that_has_enough_is_heard_while_there_is_always_more_to_tell() {
         for _ in 0..1000 {
             client.next().unwrap().unwrap();
         }
-        client.stopper().unwrap().stop();
+        client.speaker().unwrap().stop();
         while client.next().unwrap().unwrap() != Message::End {}
         let is_heard = !traffic.is_finished();
         is_over.store(true, Ordering::Relaxed);

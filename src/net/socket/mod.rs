@@ -1,5 +1,8 @@
 //! One handle for every domain, type and protocol, shaped like the `socket2` crate.
 
+mod close;
+mod connect;
+mod listen;
 mod message;
 mod options;
 mod ready;
@@ -10,18 +13,17 @@ mod unix;
 pub use message::Message;
 pub use transfer::Flags;
 
-use std::future::poll_fn;
 use std::io;
-use std::net::{IpAddr, Ipv6Addr, Shutdown, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
-use std::task::{Context, Poll, Waker};
-use std::time::{Duration, Instant};
+use std::task::Waker;
+use std::time::Duration;
 
 use super::timeout::Timeout;
 use super::{SockAddr, Stack};
 use crate::error::{Error, Result};
-use crate::pipe::wait::{Spin, block_on, block_on_with};
+use crate::pipe::wait::{Spin, block_on};
 use crate::pipe::{Accepts, Datagrams, Stream};
 use crate::socket::{
     DatagramSocket, Domain, Handle, Kind, ListenerSocket, Outcome, Protocol, StreamSocket, Type, UnixSocket, Verb,
@@ -108,8 +110,10 @@ pub(super) struct Inner {
     pub(super) handle: Handle,
     domain: Domain,
     kind: Kind,
-    /// A TCP socket gets it when it listens or connects.
+    /// A TCP socket gets it when it connects, a Unix socket also when it listens.
     pipe: OnceLock<Pipe>,
+    /// A TCP socket gets it when it listens, which it may do after a try to connect has failed.
+    accepts: OnceLock<Accepts<StreamSocket>>,
     /// Those who wait for something to happen to it, until there is a pipe that they can watch.
     watchers: Mutex<Vec<Waker>>,
     addresses: Mutex<Addresses>,
@@ -133,7 +137,6 @@ pub(super) struct Inner {
 #[derive(Debug)]
 enum Pipe {
     Stream(Stream),
-    Accepts(Accepts<StreamSocket>),
     Datagrams(Datagrams),
     UnixAccepts(Accepts<UnixSocket>),
     SeqPacket(Datagrams<()>),
@@ -176,6 +179,7 @@ impl Socket {
             domain,
             kind,
             pipe: pipe.map_or_else(OnceLock::new, OnceLock::from),
+            accepts: OnceLock::new(),
             watchers: Mutex::default(),
             addresses: Mutex::new(addresses),
             is_nonblocking: AtomicBool::new(false),
@@ -200,7 +204,10 @@ impl Socket {
     pub(super) fn of_listener(stack: &Stack, socket: ListenerSocket) -> Socket {
         let ListenerSocket { handle, local, queue } = socket;
         let addresses = Addresses { local: Some(local), peer: None };
-        Socket::made(stack, handle, (domain_of(local), Kind::Tcp), Some(Pipe::Accepts(queue)), addresses)
+        let socket = Socket::made(stack, handle, (domain_of(local), Kind::Tcp), None, addresses);
+        // It is new: there is none yet.
+        let _ = socket.inner.accepts.set(queue);
+        socket
     }
 
     pub(super) fn of_datagram(stack: &Stack, socket: DatagramSocket) -> Socket {
@@ -273,254 +280,6 @@ impl Socket {
             lock(&self.inner.addresses).local = Some(local);
         }
         Ok(())
-    }
-
-    /// `listen(2)`. A negative backlog stands for the largest.
-    ///
-    /// # Errors
-    ///
-    /// `AddrInUse` if another socket listens there; `InvalidInput` if it is connected; errno EOPNOTSUPP if it is not
-    /// TCP.
-    pub fn listen(&self, backlog: i32) -> io::Result<()> {
-        let backlog = usize::try_from(backlog).unwrap_or(usize::MAX);
-        block_on(self.listen_async(backlog), None).unwrap_or(Err(Error::Interrupted.into()))
-    }
-
-    pub(super) async fn listen_async(&self, backlog: usize) -> io::Result<()> {
-        match self.inner.stack.call(Verb::Listen { socket: self.inner.handle, backlog }).await? {
-            Outcome::Listener(ListenerSocket { local, queue, .. }) => {
-                lock(&self.inner.addresses).local = Some(local);
-                self.set_pipe(Pipe::Accepts(queue))?;
-            }
-            Outcome::UnixListener(queue) => {
-                self.set_pipe(Pipe::UnixAccepts(queue))?;
-            }
-            _ => {}
-        }
-        Ok(())
-    }
-
-    fn queue(&self) -> Result<&Accepts<StreamSocket>> {
-        match self.inner.pipe.get() {
-            Some(Pipe::Accepts(queue)) => Ok(queue),
-            Some(Pipe::Datagrams(_) | Pipe::Letters(_)) => Err(Error::NotSupported),
-            _ => Err(Error::InvalidInput),
-        }
-    }
-
-    /// `accept(2)`: waits for a connection; gives it with the peer's address.
-    ///
-    /// # Errors
-    ///
-    /// `WouldBlock` if it is non-blocking or the read timeout has passed; `InvalidInput` if it does not listen;
-    /// `NetworkDown` when the stack stops.
-    pub fn accept(&self) -> io::Result<(Socket, SockAddr)> {
-        if let Some(Pipe::UnixAccepts(queue)) = self.inner.pipe.get() {
-            let socket = self.wait_read(|context| queue.poll_accept(context))?;
-            return Ok(self.accepted_unix(socket));
-        }
-        let queue = self.queue()?;
-        let socket = self.wait_read(|context| queue.poll_accept(context))?;
-        Ok(self.accepted(socket))
-    }
-
-    /// [`Socket::accept`] for those who poll by hand.
-    pub fn poll_accept(&self, context: &mut Context<'_>) -> Poll<io::Result<(Socket, SockAddr)>> {
-        if let Some(Pipe::UnixAccepts(queue)) = self.inner.pipe.get() {
-            return queue.poll_accept(context).map(|socket| Ok(self.accepted_unix(socket?)));
-        }
-        let accepted = self.queue().map_or_else(|error| Poll::Ready(Err(error)), |queue| queue.poll_accept(context));
-        accepted.map(|socket| Ok(self.accepted(socket?)))
-    }
-
-    fn accepted(&self, socket: StreamSocket) -> (Socket, SockAddr) {
-        let remote = socket.remote;
-        let accepted = Socket::of_stream(&self.inner.stack, socket);
-        // What Linux keeps in the socket, and we at its handle, is inherited as well.
-        *lock(&accepted.inner.linger) = *lock(&self.inner.linger);
-        (accepted, remote.into())
-    }
-
-    /// `connect(2)`. For UDP only the peer is heard from here on, and its ICMP errors are reported.
-    ///
-    /// # Errors
-    ///
-    /// `ConnectionRefused`, `TimedOut`, `HostUnreachable`, `NetworkUnreachable`, `AddrNotAvailable`; errno EISCONN;
-    /// errno EINPROGRESS if it is non-blocking (then [`Socket::take_error`] says how it ended, once it is writable, and so
-    /// does the next call of this), and EALREADY while it goes on.
-    ///
-    /// Of a Unix socket, also: `NotFound` if nobody has this path; errno EPROTOTYPE if a socket of another type has it,
-    /// EPERM if it is a socket of messages that is connected to another; `WouldBlock` if it is non-blocking and the
-    /// queue is full.
-    pub fn connect(&self, address: &SockAddr) -> io::Result<()> {
-        if self.inner.unix.is_some() {
-            let deadline = self.inner.write_timeout.deadline();
-            return self.connect_unix_until(address, !self.nonblocking()?, deadline, Error::WouldBlock);
-        }
-        if let Some(earlier) = self.earlier_connect() {
-            return earlier;
-        }
-        self.begin_connect(address)?;
-        if self.inner.kind != Kind::Tcp {
-            return Ok(());
-        }
-        if self.nonblocking()? {
-            return Err(Error::InProgress.into());
-        }
-        let deadline = self.inner.write_timeout.deadline();
-        self.end_connect(deadline, Error::InProgress)
-    }
-
-    /// What came of a connection that was begun, if it has come and no call of `connect` was told: this one is, whatever
-    /// address it names, as on Linux (`inet_stream_connect`).
-    fn earlier_connect(&self) -> Option<io::Result<()>> {
-        let Some(Pipe::Stream(pipe)) = self.inner.pipe.get() else { return None };
-        if pipe.is_connecting() || !self.inner.is_begun.swap(false, Ordering::AcqRel) {
-            return None;
-        }
-        Some(self.told(match pipe.try_connected() {
-            // It failed, and somebody has asked for the error already.
-            Ok(()) if pipe.is_over() => Err(Error::ConnectionAborted),
-            ended => ended,
-        }))
-    }
-
-    /// [`Socket::connect`], and gives up after `timeout`.
-    ///
-    /// # Errors
-    ///
-    /// As [`Socket::connect`]; `TimedOut`.
-    pub fn connect_timeout(&self, address: &SockAddr, timeout: Duration) -> io::Result<()> {
-        if self.inner.unix.is_some() {
-            let deadline = Instant::now().checked_add(timeout);
-            return self.connect_unix_until(address, true, deadline, Error::TimedOut);
-        }
-        if let Some(earlier) = self.earlier_connect() {
-            return earlier;
-        }
-        self.begin_connect(address)?;
-        if self.inner.kind != Kind::Tcp {
-            return Ok(());
-        }
-        self.end_connect(Instant::now().checked_add(timeout), Error::TimedOut)
-    }
-
-    fn begin_connect(&self, address: &SockAddr) -> io::Result<()> {
-        let remote = address.inet()?;
-        let outcome = self.call(Verb::Connect { socket: self.inner.handle, remote: remote.into() })?;
-        if let Outcome::Connecting(Some(pipe)) = outcome {
-            self.set_pipe(Pipe::Stream(pipe))?;
-        }
-        self.inner.is_begun.store(true, Ordering::Release);
-        self.inner.has_failed.store(false, Ordering::Release);
-        // Which address it got is known to the engine, and asked of it when somebody wants to know.
-        *lock(&self.inner.addresses) = Addresses { local: None, peer: Some(remote) };
-        if remote.ip().to_canonical().is_unspecified() {
-            // This host: by IPv4 it is reached at the very address that it is reached from.
-            let ip = match remote.ip() {
-                IpAddr::V6(address) if address.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
-                _ => self.local_addr()?.inet()?.ip(),
-            };
-            lock(&self.inner.addresses).peer = Some(SocketAddr::new(ip, remote.port()));
-        }
-        Ok(())
-    }
-
-    fn end_connect(&self, deadline: Option<Instant>, late: Error) -> io::Result<()> {
-        let Some(Pipe::Stream(pipe)) = self.inner.pipe.get() else { return Err(Error::NotConnected.into()) };
-        let connected = poll_fn(|context| pipe.poll_connected(context));
-        let Some(ended) = block_on_with(self.spin(), connected, deadline) else {
-            return Err(late.into());
-        };
-        self.inner.is_begun.store(false, Ordering::Release);
-        self.told(ended)
-    }
-
-    /// A call of `connect` is told how it ended.
-    fn told(&self, ended: Result<()>) -> io::Result<()> {
-        self.inner.has_failed.store(ended.is_err(), Ordering::Release);
-        Ok(ended?)
-    }
-
-    /// Whether there is no connection because the last try has failed.
-    fn has_failed(&self) -> bool {
-        self.inner.has_failed.load(Ordering::Acquire)
-    }
-
-    /// How a connection that was begun has ended.
-    pub(super) fn poll_connected(&self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self.inner.pipe.get() {
-            Some(Pipe::Stream(pipe)) => pipe.poll_connected(context).map_err(Into::into),
-            _ => Poll::Ready(Err(Error::NotConnected.into())),
-        }
-    }
-
-    /// [`Socket::connect`] of a socket of messages, for async programs.
-    pub(super) async fn connect_datagram(&self, peer: SocketAddr) -> io::Result<()> {
-        self.inner.stack.call(Verb::Connect { socket: self.inner.handle, remote: peer.into() }).await?;
-        *lock(&self.inner.addresses) = Addresses { local: None, peer: Some(peer) };
-        Ok(())
-    }
-
-    /// `connect(2)` with AF_UNSPEC: a socket of messages hears everybody again.
-    ///
-    /// # Errors
-    ///
-    /// Errno EOPNOTSUPP if it is no socket of messages.
-    pub fn disconnect(&self) -> io::Result<()> {
-        self.call(Verb::Disconnect { socket: self.inner.handle })?;
-        if let Some(Pipe::Letters(letters)) = self.inner.pipe.get() {
-            letters.forget_peer();
-        }
-        lock(&self.inner.addresses).peer = None;
-        Ok(())
-    }
-
-    /// `shutdown(2)`: closes one direction or both. A listener stops to listen when its reading is shut down.
-    ///
-    /// # Errors
-    ///
-    /// `NotConnected`, also once both directions are over.
-    pub fn shutdown(&self, how: Shutdown) -> io::Result<()> {
-        let (read, write) = (how != Shutdown::Write, how != Shutdown::Read);
-        match self.inner.pipe.get() {
-            Some(Pipe::Stream(pipe)) if self.inner.kind == Kind::Tcp && pipe.is_over() => {
-                Err(Error::NotConnected.into())
-            }
-            Some(Pipe::Stream(pipe)) => {
-                if read {
-                    pipe.shutdown_read();
-                }
-                // Where nobody has answered yet, either of the two gives the connection up (Linux: inet_shutdown).
-                if write || pipe.is_connecting() {
-                    pipe.shutdown_write();
-                }
-                Ok(())
-            }
-            Some(Pipe::Datagrams(pipe)) => {
-                if read {
-                    pipe.shutdown_read();
-                }
-                if write {
-                    pipe.shutdown_write();
-                }
-                // Whoever waits is woken all the same (Linux: inet_shutdown).
-                let peer = lock(&self.inner.addresses).peer;
-                Ok(peer.map(|_| ()).ok_or(Error::NotConnected)?)
-            }
-            // It does not listen any more, whoever waits to accept is told, and it may listen again.
-            Some(Pipe::Accepts(queue)) if queue.is_shut() => Err(Error::NotConnected.into()),
-            Some(Pipe::Accepts(queue)) if read => {
-                queue.shut_down();
-                Ok(())
-            }
-            Some(Pipe::Accepts(_)) => Ok(()),
-            _ if self.inner.unix.is_some() => {
-                self.shut_unix(how);
-                Ok(())
-            }
-            _ => Err(Error::NotConnected.into()),
-        }
     }
 
     /// `getsockname(2)`: our end.
@@ -653,19 +412,6 @@ impl Socket {
         Ok(Some(protocol).filter(|protocol| *protocol != Protocol::UNSPECIFIED))
     }
 
-    /// Whether it listens (SO_ACCEPTCONN).
-    ///
-    /// # Errors
-    ///
-    /// None; socket2's signature.
-    pub fn is_listener(&self) -> io::Result<bool> {
-        Ok(match self.inner.pipe.get() {
-            Some(Pipe::Accepts(queue)) => !queue.is_shut(),
-            Some(Pipe::UnixAccepts(_)) => true,
-            _ => false,
-        })
-    }
-
     /// The stack it belongs to.
     pub fn stack(&self) -> &Stack {
         &self.inner.stack
@@ -680,26 +426,4 @@ impl AsRef<Socket> for Socket {
 
 fn domain_of(address: SocketAddr) -> Domain {
     if address.is_ipv4() { Domain::Inet } else { Domain::Inet6 }
-}
-
-impl Drop for Inner {
-    /// `close(2)`. With SO_LINGER it waits until everything has arrived, but not on the thread that runs the stack.
-    fn drop(&mut self) {
-        let linger = *self.linger.get_mut().unwrap_or_else(PoisonError::into_inner);
-        match self.pipe.get() {
-            Some(Pipe::Stream(pipe)) => {
-                // The engine's own thread would wait in vain, and everybody with it.
-                if let Some(span) = linger.filter(|span| !span.is_zero() && !self.stack.is_on_its_thread()) {
-                    pipe.shutdown_write();
-                    let arrived = self.stack.call(Verb::Linger { socket: self.handle });
-                    // Whether it has arrived or the time is over: a drop cannot say it.
-                    let _ = block_on(arrived, Instant::now().checked_add(span));
-                }
-            }
-            // The other ends ring when they are dropped.
-            Some(_) => {}
-            None if self.unix.is_some() => {}
-            None => self.stack.tell(Verb::Close { socket: self.handle }),
-        }
-    }
 }

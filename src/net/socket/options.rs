@@ -76,7 +76,9 @@ options! {
     /// (`unix(7)`).
     set_recv_buffer_size, recv_buffer_size: ReceiveBuffer(usize);
     /// SO_SNDBUF: how many bytes may wait to be sent. Twice as many are read back, as on Linux. Within the limits
-    /// `send-buffer` or `datagram-buffer`.
+    /// `send-buffer` or `datagram-buffer`. Of Unix sockets of messages it bounds what they have sent to all whom they
+    /// send to and what nobody has read yet, 576 bytes for each message besides; a message cannot be longer. It is
+    /// writable again when three quarters are free.
     set_send_buffer_size, send_buffer_size: SendBuffer(usize);
     /// TCP_MAXSEG: no larger segments than this, in either direction, options included; 88 to 32 767, before it
     /// connects. What is read back is the payload of a full segment of the connection, and 536 before there is one.
@@ -120,18 +122,18 @@ options! {
 impl Socket {
     fn set(&self, option: SocketOption) -> io::Result<()> {
         self.call(Verb::SetOption { socket: self.inner.handle, option })?;
+        if !matches!(option, SocketOption::ReceiveBuffer(_) | SocketOption::SendBuffer(_)) {
+            return Ok(());
+        }
         // The queues of a socket of messages are at this end.
-        if let Some(Pipe::Datagrams(pipe)) = self.inner.pipe.get() {
-            match (option, self.get(option.name())?) {
-                (SocketOption::ReceiveBuffer(_), SocketOption::ReceiveBuffer(bytes)) => {
-                    // As much again may wait in the stack.
-                    pipe.set_receive_capacity(bytes / 2);
-                }
-                (SocketOption::SendBuffer(_), SocketOption::SendBuffer(bytes)) => {
-                    pipe.set_send_capacity(bytes);
-                }
-                _ => {}
+        match (self.inner.pipe.get(), self.get(option.name())?) {
+            (Some(Pipe::Datagrams(pipe)), SocketOption::ReceiveBuffer(bytes)) => {
+                // As much again may wait in the stack.
+                pipe.set_receive_capacity(bytes / 2);
             }
+            (Some(Pipe::Datagrams(pipe)), SocketOption::SendBuffer(bytes)) => pipe.set_send_capacity(bytes),
+            (Some(Pipe::Letters(letters)), SocketOption::SendBuffer(bytes)) => letters.mailbox.set_send_capacity(bytes),
+            _ => {}
         }
         Ok(())
     }
@@ -406,7 +408,7 @@ impl Socket {
             Some(Pipe::Letters(letters)) => {
                 letters.mailbox.take_error().map_err(|error| self.failed(Attempt::Error, error))
             }
-            Some(Pipe::Accepts(_) | Pipe::UnixAccepts(_)) | None => Ok(()),
+            Some(Pipe::UnixAccepts(_)) | None => Ok(()),
         };
         Ok(error.err().map(io::Error::from))
     }

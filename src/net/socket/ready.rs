@@ -24,16 +24,25 @@ impl Socket {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn readiness(&self) -> Readiness {
+        match self.inner.accepts.get() {
+            Some(queue) if queue.is_shut() => return UNCONNECTED,
+            Some(queue) => return Readiness { readable: queue.is_ready(), ..Readiness::default() },
+            None => {}
+        }
         match self.inner.pipe.get() {
             Some(Pipe::Stream(_)) if self.has_failed() => UNCONNECTED,
             Some(Pipe::Stream(pipe)) => pipe.readiness(),
             Some(Pipe::Datagrams(pipe)) => pipe.readiness(),
-            Some(Pipe::Accepts(queue)) if queue.is_shut() => UNCONNECTED,
-            Some(Pipe::Accepts(queue)) => Readiness { readable: queue.is_ready(), ..Readiness::default() },
-            Some(Pipe::UnixAccepts(queue)) => Readiness { readable: queue.is_ready(), ..Readiness::default() },
+            Some(Pipe::UnixAccepts(queue)) => {
+                let readable = queue.is_ready();
+                self.inner.unix.as_ref().map(|unix| unix.listening(readable)).unwrap_or_default()
+            }
             Some(Pipe::SeqPacket(pipe)) => pipe.readiness(),
             Some(Pipe::Letters(letters)) => letters.readiness(),
-            None => UNCONNECTED,
+            None => {
+                let is_shut = self.inner.unix.as_ref().is_some_and(|unix| unix.is_reading_shut());
+                Readiness { readable: is_shut, ..UNCONNECTED }
+            }
         }
     }
 
@@ -56,6 +65,9 @@ impl Socket {
 
     /// The next time that something happens to what `interest` names, `waker` is woken.
     pub(in crate::net) fn watch(&self, waker: &Waker, interest: Interest) {
+        if let Some(queue) = self.inner.accepts.get() {
+            return queue.watch(waker);
+        }
         if self.inner.pipe.get().is_none() {
             let mut watchers = lock(&self.inner.watchers);
             if !watchers.iter().any(|watcher| watcher.will_wake(waker)) {
@@ -65,7 +77,6 @@ impl Socket {
         match self.inner.pipe.get() {
             Some(Pipe::Stream(pipe)) => pipe.watch(waker, interest),
             Some(Pipe::Datagrams(pipe)) => pipe.watch(waker, interest),
-            Some(Pipe::Accepts(queue)) => queue.watch(waker),
             Some(Pipe::UnixAccepts(queue)) => queue.watch(waker),
             Some(Pipe::SeqPacket(pipe)) => pipe.watch(waker, interest),
             Some(Pipe::Letters(letters)) => letters.watch(waker, interest),
@@ -76,9 +87,13 @@ impl Socket {
     /// It listens or connects: those who watch it look again.
     pub(super) fn set_pipe(&self, pipe: Pipe) -> io::Result<()> {
         self.inner.pipe.set(pipe).map_err(|_| crate::error::Error::InvalidInput)?;
+        self.wake_watchers();
+        Ok(())
+    }
+
+    pub(super) fn wake_watchers(&self) {
         let watchers = std::mem::take(&mut *lock(&self.inner.watchers));
         watchers.into_iter().for_each(Waker::wake);
-        Ok(())
     }
 }
 

@@ -304,7 +304,7 @@ impl Socket {
         }
         match self.inner.pipe.get() {
             Some(Pipe::Datagrams(_)) => {
-                let peer = lock(&self.inner.addresses).peer.ok_or(Error::DestinationRequired)?;
+                let peer = lock(&self.inner.addresses).peer.ok_or(Error::DestinationRequired);
                 Ok(self.send_message(buffers, peer, None, is_nonblocking)?)
             }
             Some(Pipe::Stream(pipe)) => Ok(self.send_stream(pipe, buffers, is_nonblocking)?),
@@ -373,13 +373,34 @@ impl Socket {
             Some(Pipe::Stream(_)) if self.inner.unix.is_some() => Err(Error::AlreadyConnected.into()),
             _ if self.inner.unix.is_some() => Err(Error::NotSupported.into()),
             Some(Pipe::Datagrams(_)) => {
-                Ok(self.send_message(buffers, address.inet()?, local, self.is_nonblocking())?)
+                Ok(self.send_message(buffers, Ok(address.inet()?), local, self.is_nonblocking())?)
             }
             _ => self.send_buffers(buffers, Flags::NONE),
         }
     }
 
+    /// [`Socket::try_send_message`]. Whoever sends is bound, whatever comes of it (Linux: inet_send_prepare).
     fn send_message(
+        &self,
+        buffers: &[IoSlice<'_>],
+        peer: Result<SocketAddr>,
+        local: Option<IpAddr>,
+        is_nonblocking: bool,
+    ) -> Result<usize> {
+        let sent = peer.and_then(|peer| self.try_send_message(buffers, peer, local, is_nonblocking));
+        let is_refused = matches!(sent, Err(Error::DestinationRequired | Error::InvalidInput | Error::MessageTooLong));
+        if is_refused
+            && self.inner.kind == Kind::Udp
+            && let Ok(local) = self.local_addr()
+            && local.inet().is_ok_and(|local| local.port() == 0)
+        {
+            // What the call is told is what was wrong with the message.
+            let _ = self.bind(&local);
+        }
+        sent
+    }
+
+    fn try_send_message(
         &self,
         buffers: &[IoSlice<'_>],
         peer: SocketAddr,

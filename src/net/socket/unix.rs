@@ -22,15 +22,36 @@ use crate::socket::{
 pub(in crate::net) struct UnixSide {
     name: UnixName,
     peer: Mutex<Option<UnixName>>,
-    /// Its number, by which a mailbox knows it.
-    number: u64,
+    /// What was shut down, which may be before there is anything to be read or written.
+    shut: Shut,
     /// Dropping it closes the socket.
     hold: Hold,
+}
+
+/// The directions that a socket has shut down. As on Linux they stay so when it listens or connects.
+#[derive(Debug, Default)]
+struct Shut {
+    reading: AtomicBool,
+    writing: AtomicBool,
 }
 
 impl UnixSide {
     pub(super) fn name(&self) -> UnixAddress {
         self.name.get()
+    }
+
+    pub(super) fn is_reading_shut(&self) -> bool {
+        self.shut.reading.load(Ordering::Acquire)
+    }
+
+    fn is_writing_shut(&self) -> bool {
+        self.shut.writing.load(Ordering::Acquire)
+    }
+
+    /// Of a listener (Linux: unix_poll).
+    pub(super) fn listening(&self, is_ready: bool) -> Readiness {
+        let hang_up = self.is_reading_shut() && self.is_writing_shut();
+        Readiness { readable: is_ready, hang_up, ..Readiness::default() }
     }
 }
 
@@ -38,7 +59,6 @@ impl UnixSide {
 #[derive(Debug)]
 pub(super) struct Letters {
     pub(super) mailbox: Mailbox<UnixName>,
-    is_sending_over: AtomicBool,
     /// Whom it is connected to.
     peer: Mutex<Option<Recipient>>,
     /// To whom it sent last without being connected: who sends again need not ask again.
@@ -47,7 +67,7 @@ pub(super) struct Letters {
 
 impl Letters {
     fn new(mailbox: Mailbox<UnixName>, peer: Option<Recipient>) -> Letters {
-        Letters { mailbox, is_sending_over: AtomicBool::new(false), peer: Mutex::new(peer), recent: Mutex::new(None) }
+        Letters { mailbox, peer: Mutex::new(peer), recent: Mutex::new(None) }
     }
 
     pub(super) fn forget_peer(&self) {
@@ -58,8 +78,8 @@ impl Letters {
     pub(super) fn readiness(&self) -> Readiness {
         Readiness {
             readable: self.mailbox.is_readable(),
-            writable: lock(&self.peer).as_ref().is_none_or(|peer| peer.slot.is_writable()),
-            hang_up: self.mailbox.is_shut() && self.is_sending_over.load(Ordering::Acquire),
+            writable: self.mailbox.is_writable(lock(&self.peer).as_ref().map(|peer| &peer.slot)),
+            hang_up: self.mailbox.is_over(),
             error: self.mailbox.has_error(),
         }
     }
@@ -68,10 +88,8 @@ impl Letters {
     pub(super) fn watch(&self, waker: &Waker, interest: Interest) {
         // Ends and errors, which are for everybody, come to who waits to receive.
         self.mailbox.watch(waker);
-        if interest != Interest::Readable
-            && let Some(peer) = lock(&self.peer).as_ref()
-        {
-            peer.slot.watch(waker);
+        if interest != Interest::Readable {
+            self.mailbox.watch_writable(waker, lock(&self.peer).as_ref().map(|peer| &peer.slot));
         }
     }
 
@@ -93,9 +111,8 @@ impl Pipe {
 
 impl Socket {
     pub(super) fn of_unix(stack: &Stack, socket: UnixSocket) -> Socket {
-        let number = socket.number();
         let UnixSocket { handle, kind, name, peer, pipe, hold } = socket;
-        let unix = UnixSide { name, peer: Mutex::new(peer), number, hold };
+        let unix = UnixSide { name, peer: Mutex::new(peer), shut: Shut::default(), hold };
         let pipe = pipe.map(Pipe::of_unix);
         Socket::made_with(stack, handle, (Domain::Unix, kind), pipe, Addresses::default(), Some(Box::new(unix)))
     }
@@ -168,7 +185,9 @@ impl Socket {
             match self.inner.stack.call(verb).await? {
                 Outcome::UnixConnected(pipe, peer) => {
                     *lock(&self.unix()?.peer) = Some(peer);
-                    return self.set_pipe(Pipe::of_unix(pipe)).map_err(|_| Error::AlreadyConnected);
+                    self.set_pipe(Pipe::of_unix(pipe)).map_err(|_| Error::AlreadyConnected)?;
+                    self.shut_what_was_shut();
+                    return Ok(());
                 }
                 Outcome::Recipient(peer) => {
                     if let Some(Pipe::Letters(letters)) = self.inner.pipe.get() {
@@ -202,10 +221,27 @@ impl Socket {
         name.ok_or(Error::NotConnected)
     }
 
-    /// `shutdown(2)` where there is no stream; without a connection it does nothing.
+    /// `shutdown(2)`; without a connection it is for the one that comes.
     pub(super) fn shut_unix(&self, how: Shutdown) {
-        let [reading, writing] = [how != Shutdown::Write, how != Shutdown::Read];
+        let Some(unix) = &self.inner.unix else { return };
+        unix.shut.reading.fetch_or(how != Shutdown::Write, Ordering::AcqRel);
+        unix.shut.writing.fetch_or(how != Shutdown::Read, Ordering::AcqRel);
+        self.shut_what_was_shut();
+    }
+
+    /// There is something to be read or written: what was shut down before it was there is.
+    pub(super) fn shut_what_was_shut(&self) {
+        let Some(unix) = &self.inner.unix else { return };
+        let (reading, writing) = (unix.is_reading_shut(), unix.is_writing_shut());
         match self.inner.pipe.get() {
+            Some(Pipe::Stream(pipe)) => {
+                if reading {
+                    pipe.shutdown_read();
+                }
+                if writing {
+                    pipe.shutdown_write();
+                }
+            }
             Some(Pipe::SeqPacket(pipe)) => {
                 if reading {
                     pipe.shutdown_read();
@@ -219,11 +255,13 @@ impl Socket {
                     letters.mailbox.shutdown_read();
                 }
                 if writing {
-                    letters.is_sending_over.store(true, Ordering::Release);
+                    letters.mailbox.shutdown_write();
                 }
             }
             // Who waits to accept is told, and who connects is refused.
-            Some(Pipe::UnixAccepts(queue)) if reading => queue.shut_down(),
+            Some(Pipe::UnixAccepts(queue)) if reading => queue.shut_down(true),
+            // Who watches it looks again.
+            None => self.wake_watchers(),
             _ => {}
         }
     }
@@ -348,20 +386,23 @@ impl Socket {
             Some(SockAddr::Inet(_)) => return Err(Error::InvalidInput),
             None => None,
         };
+        let (unix, mailbox) = (self.unix()?, &letters.mailbox);
+        let length = buffers.iter().map(|buffer| buffer.len()).sum();
         loop {
-            if letters.is_sending_over.load(Ordering::Acquire) {
-                return Err(Error::BrokenPipe);
+            // Before anybody asks who it is for (Linux: unix_dgram_sendmsg).
+            if waits {
+                poll_fn(|context| mailbox.poll_room(context, length)).await?;
+            } else {
+                mailbox.try_room(length)?;
             }
             let to = match name {
                 Some(name) => self.find(letters, name).await?,
                 None => lock(&letters.peer).clone().ok_or(Error::NotConnected)?,
             };
-            letters.mailbox.take_error()?;
-            let unix = self.unix()?;
             let sent = if waits {
-                poll_fn(|context| to.slot.poll_send(context, buffers, &unix.name, unix.number)).await
+                poll_fn(|context| mailbox.poll_send(context, &to.slot, buffers, &unix.name)).await
             } else {
-                to.slot.try_send(buffers, unix.name.clone(), unix.number)
+                mailbox.try_send(&to.slot, buffers, unix.name.clone())
             };
             match sent {
                 // Somebody else may have the name by now; if not, the search says so.
@@ -373,8 +414,6 @@ impl Socket {
                 }
                 sent => {
                     if sent.is_ok() {
-                        let length = buffers.iter().map(|buffer| buffer.len()).sum();
-                        letters.mailbox.note_sent(length);
                         unix.hold.note(Deed::Write(length));
                     }
                     return sent;

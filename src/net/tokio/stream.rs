@@ -120,6 +120,19 @@ impl TcpStream {
         Ok(())
     }
 
+    /// SO_LINGER: zero as [`TcpStream::set_zero_linger`], nothing takes that back. It waits for the stack: from then on
+    /// it holds, however soon the stream is dropped. A longer time is refused, because no drop waits here.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidInput` for a time that is not zero; `NetworkDown` if the stack has stopped.
+    pub async fn set_linger(&self, linger: Option<Duration>) -> io::Result<()> {
+        if linger.is_some_and(|span| !span.is_zero()) {
+            return Err(Error::InvalidInput.into());
+        }
+        self.0.0.set_option(SocketOption::Linger(linger)).await
+    }
+
     /// As [`net::TcpStream::take_error`].
     ///
     /// # Errors

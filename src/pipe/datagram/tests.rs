@@ -1,4 +1,4 @@
-use super::super::Doorbell;
+use super::super::{Doorbell, MOST_DATAGRAMS};
 use super::*;
 
 fn memory() -> Memory {

@@ -61,13 +61,6 @@ pub struct UnixSocket {
     pub hold: Hold,
 }
 
-impl UnixSocket {
-    /// Its number among all sockets of the stack, never used again.
-    pub fn number(&self) -> u64 {
-        self.handle.number
-    }
-}
-
 /// What a program reads and writes.
 #[derive(Debug)]
 pub enum UnixPipe {
@@ -215,15 +208,14 @@ impl Sockets {
             return Err(Error::TooManySockets);
         }
         let (hold, end) = Hold::new(self.doorbell.bell(self.table.vacant_key()));
-        let name = UnixName::default();
+        let (id, name) = (transport.new_id(kind.spoken()), UnixName::default());
         let (role, pipe) = match kind {
             Kind::UnixDatagram => {
-                let mailbox = Mailbox::new(self.limits.datagram_buffer, &self.memory);
+                let mailbox = Mailbox::new(id.number, self.limits.datagram_buffer, &self.memory);
                 (Role::Datagram { slot: mailbox.slot(), peer: None }, Some(UnixPipe::Datagram(mailbox, None)))
             }
             _ => (Role::Idle, None),
         };
-        let id = transport.new_id(kind.spoken());
         let state = State::Unix(Box::new(Unix { name: name.clone(), hold: end, role, created: now }));
         let handle = self.insert_as(id, Domain::Unix, kind, Arc::clone(&self.defaults), state, self.caller.clone());
         let holder = Holder { descriptor: handle.descriptor, id };

@@ -6,7 +6,7 @@ use std::collections::HashMap;
 
 use smoltcp::wire::TcpControl;
 
-use super::wire::{Bench, segment};
+use super::wire::{Bench, frame, segment};
 use super::*;
 use crate::config::Loopback;
 use crate::device::fault::Wire;
@@ -630,4 +630,22 @@ fn a_delayed_ack_is_the_work_of_a_timer() {
     assert_eq!(story.chain(timer), "DelayedAck < segment in 1+3 < frame in");
     let ack = story.last(|event| is_segment(event, Direction::Out, 0));
     assert_eq!(ack.cause, Some(timer.id));
+}
+
+#[test]
+fn a_segment_that_is_dropped_is_not_the_cause_of_what_the_one_before_it_caused() {
+    let mut bench = Bench::new();
+    bench.net.a.seen.records = Some(Vec::new());
+    let theirs = bench.establish(1000);
+    let mut data = segment(TcpControl::Psh, 1001, Some(theirs.wrapping_add(1)));
+    data.payload = b"once";
+    let (frame, now) = (frame(&data), bench.net.now);
+    let host = &mut bench.net.a;
+    let twice = [frame.as_slice(), frame.as_slice()];
+    host.stack.step(now, twice, &mut host.calls, &mut Frames::new(), &mut host.seen);
+    assert_eq!(host.stack.counters().of(Rule::TcpOldData), 1);
+    let story = Story::of(&bench.net.a);
+    let delivered = story.last(|event| matches!(event, Event::Delivered { .. }));
+    let cause = story.by_id(delivered.cause.unwrap());
+    assert!(matches!(cause.event, Event::Segment { rule: None, length: 4, .. }), "{cause:?}");
 }

@@ -121,6 +121,8 @@ fn queues_hold_what_is_unread_and_what_is_not_acknowledged() {
     let row = rows.iter().find(|row| row.state == TcpState::Established).unwrap();
     assert_eq!(row.recv_q, 3000);
     assert!(row.send_q > 10_000, "{row:?}");
+    let sending = &row.info.as_ref().unwrap().sending;
+    assert_eq!(sending.on_its_way + sending.unsent, row.send_q, "{row:?}");
     assert_eq!((row.summary.bytes_in, row.summary.bytes_out > 10_000), (3000, true));
     let (one, other) = (net.bind_a(at(A, 7)), net.bind_b(at(B, 9)));
     net.call_a(Verb::Connect { socket: one.handle, remote: at(B, 9).into() }).unwrap();
@@ -242,7 +244,8 @@ fn a_unix_socket_of_messages_shows_what_waits_and_whom_it_is_connected_to() {
     let sender = unix(&mut net, Kind::UnixDatagram);
     let remote = UnixAddress::path("/log").unwrap().into();
     let Ok(Outcome::Recipient(to)) = net.call_a(Verb::Connect { socket: sender.handle, remote }) else { panic!() };
-    to.slot.try_send(&[IoSlice::new(b"seven b")], sender.name.clone(), sender.number()).unwrap();
+    let Some(UnixPipe::Datagram(mailbox, _)) = &sender.pipe else { panic!() };
+    mailbox.try_send(&to.slot, &[IoSlice::new(b"seven b")], sender.name.clone()).unwrap();
     assert_eq!(shorts(&mut net), ["unix#1 CLOSED 7 0 /log -", "unix#2 ESTABLISHED 0 0 * /log"]);
 }
 

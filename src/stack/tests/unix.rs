@@ -73,7 +73,8 @@ fn what_is_closed_leaves_no_name_no_descriptor_and_no_memory() {
     let Ok(Outcome::UnixPair(pair)) = net.call_a(Verb::OpenPair { kind: Kind::UnixDatagram }) else { panic!() };
     let find = Verb::Find { socket: pair[0].handle, name: path("/receiver") };
     let Ok(Outcome::Recipient(to)) = net.call_a(find) else { panic!() };
-    to.slot.try_send(&[IoSlice::new(&[7; 1000])], pair[0].name.clone(), pair[0].number()).unwrap();
+    let Some(UnixPipe::Datagram(mailbox, _)) = &pair[0].pipe else { panic!() };
+    mailbox.try_send(&to.slot, &[IoSlice::new(&[7; 1000])], pair[0].name.clone()).unwrap();
     drop((receiver, pair));
     net.settle();
     assert_nothing_is_left(&net);
@@ -129,11 +130,12 @@ fn at_the_limit_on_memory_a_receiver_still_gets_one_message_at_a_time() {
     config.limits.memory = 10_000;
     let mut net = Net::with(FaultConfig::default(), config, config_b());
     let Ok(Outcome::UnixPair(pair)) = net.call_a(Verb::OpenPair { kind: Kind::UnixDatagram }) else { panic!() };
-    let [Some(UnixPipe::Datagram(_, Some(to))), Some(UnixPipe::Datagram(mailbox, _))] = [&pair[0].pipe, &pair[1].pipe]
+    let [Some(UnixPipe::Datagram(own, Some(to))), Some(UnixPipe::Datagram(mailbox, _))] =
+        [&pair[0].pipe, &pair[1].pipe]
     else {
         panic!()
     };
-    let send = || to.slot.try_send(&[IoSlice::new(&[7; 20_000])], pair[0].name.clone(), pair[0].number());
+    let send = || own.try_send(&to.slot, &[IoSlice::new(&[7; 20_000])], pair[0].name.clone());
     for _ in 0..3 {
         assert_eq!(send(), Ok(()));
         assert_eq!(send(), Err(Error::WouldBlock));
@@ -235,8 +237,7 @@ fn a_socket_of_messages_is_closed_with_what_it_sent_and_what_was_read_of_it() {
         panic!()
     };
     for _ in 0..3 {
-        to.slot.try_send(&[IoSlice::new(b"four")], pair[0].name.clone(), pair[0].number()).unwrap();
-        own.note_sent(4);
+        own.try_send(&to.slot, &[IoSlice::new(b"four")], pair[0].name.clone()).unwrap();
     }
     for peek in [true, false, false] {
         mailbox.try_receive(&mut [IoSliceMut::new(&mut [0; 2])], peek).unwrap();

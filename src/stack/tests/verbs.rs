@@ -133,7 +133,23 @@ fn what_a_program_closes_is_closed_for_its_next_call() {
         drop(net.bind_a(at("0.0.0.0", 80)));
     }
     let listener = net.listen_a(at("0.0.0.0", 80), 16);
-    listener.queue.shut_down();
+    listener.queue.shut_down(false);
     let connect = net.call_a(Verb::OpenStream { local: None, remote: at("127.0.0.1", 80) });
     assert_eq!(connect.map(|_| ()), Err(Error::ConnectionRefused));
+}
+
+#[test]
+fn a_syn_that_comes_after_its_listener_was_closed_is_refused() {
+    let mut net = Net::new();
+    // The neighbours know each other.
+    drop(net.connected());
+    let listener = net.listen_a(at("0.0.0.0", 81), 16);
+    net.settle();
+    let ticket = net.b.begin(Verb::OpenStream { local: None, remote: at(A, 81) });
+    net.b.round(net.now);
+    // The SYN is on its way, and `a` has not run since.
+    drop(listener);
+    net.settle();
+    let connected = net.b.finished(ticket).map(|result| result.map(|_| ()));
+    assert_eq!(connected, Some(Err(Error::ConnectionRefused)));
 }

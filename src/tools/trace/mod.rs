@@ -2,14 +2,12 @@
 //!
 //! - `picture`: lines, JSON, a tree of causes, a sequence diagram.
 //! - `file`: a pcapng file beside it.
-//! - `signals`: Ctrl-C.
 
 mod file;
 mod picture;
-mod signals;
 
 use std::io::{self, BufWriter, ErrorKind, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 pub use crate::control::{Filter, Kind, Tracing};
@@ -47,6 +45,10 @@ pub struct Trace {
 ///
 /// [`Failure`]: there is no daemon, the file cannot be written, or the conversation breaks.
 pub fn run(trace: Trace, out: &mut dyn Write) -> Result<(), Failure> {
+    if trace.form.is_some() && trace.file.as_deref() == Some(Path::new("-")) {
+        let why = "-w - is for the packets alone: what is drawn goes to stdout too; write them into a file";
+        return Err(Failure::Mistake(why.into()));
+    }
     let mut client = Client::connect(trace.name.as_deref())?;
     let opened = trace.file.as_deref().map(File::open).transpose()?;
     let mut picture = Picture::new(trace.form, trace.colour, trace.tracing.depth);
@@ -58,8 +60,7 @@ pub fn run(trace: Trace, out: &mut dyn Write) -> Result<(), Failure> {
     let encoding = client.trace(tracing)?;
     let file = trace.file.zip(opened);
     let mut file = file.map(|file| File::begin(file, encoding, client.hello(), trace.synthesise)).transpose()?;
-    let no_thread = |error| Failure::Broken(format!("no thread to listen on: {error}"));
-    signals::listen(client.stopper()?).map_err(no_thread)?;
+    super::signals::listen(client.speaker()?)?;
     // Who types a command in another terminal next must know that it is seen. Nobody may be there to be told.
     let _ = writeln!(io::stderr().lock(), "watching {}; Ctrl-C ends it", client.hello().name);
     // A line at a time would be a write at a time.
@@ -108,5 +109,24 @@ fn is_over(written: io::Result<()>) -> Result<bool, Failure> {
         Ok(()) => Ok(false),
         Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(true),
         Err(error) => Err(Failure::Broken(format!("the trace cannot be written: {error}"))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn packets_and_a_picture_do_not_both_go_to_stdout() {
+        let trace = Trace {
+            name: None,
+            tracing: Tracing::default(),
+            form: Some(Form::Json),
+            colour: false,
+            file: Some("-".into()),
+            synthesise: false,
+        };
+        let refused = run(trace, &mut Vec::new()).unwrap_err();
+        assert!(matches!(&refused, Failure::Mistake(why) if why.contains("-w -")), "{refused}");
     }
 }

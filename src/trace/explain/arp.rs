@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use super::decode::Decoder;
 use super::link::ether_type;
-use super::reader::{Reader, decimal};
+use super::reader::{Reader, decimal, octets};
 
 pub(super) fn decode(decoder: &mut Decoder<'_>, span: Range<usize>) {
     let mut reader = decoder.reader("ARP", span);
@@ -67,7 +67,7 @@ fn fields(reader: &mut Reader<'_>) -> Option<()> {
         ] {
             for (size, name) in [(size, hardware), (length, protocol)] {
                 if size > 0 {
-                    reader.bytes(size as usize, "", name, |bytes| format!("{bytes:02x?}"))?;
+                    reader.bytes(size as usize, "", name, octets)?;
                 }
             }
         }

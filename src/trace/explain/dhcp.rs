@@ -4,7 +4,7 @@ use std::net::Ipv4Addr;
 use std::ops::Range;
 
 use super::decode::Decoder;
-use super::reader::{Reader, decimal};
+use super::reader::{Reader, decimal, octets};
 
 pub(super) fn decode(decoder: &mut Decoder<'_>, span: Range<usize>) {
     let mut reader = decoder.reader("DHCP", span);
@@ -46,7 +46,7 @@ fn fields(reader: &mut Reader<'_>) -> Option<()> {
         reader.station("dhcp.hw.mac_addr", "client's hardware address")?;
         reader.bytes(10, "dhcp.hw.addr_padding", "padding", |_| "10 bytes".into())?;
     } else {
-        reader.bytes(16, "", "client's hardware address", |bytes| format!("{bytes:02x?}"))?;
+        reader.bytes(16, "", "client's hardware address", octets)?;
     }
     reader.bytes(64, "", "server's name", text)?;
     reader.bytes(128, "", "boot file", text)?;

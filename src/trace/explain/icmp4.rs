@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::decode::{Carrier, Decoder, check};
-use super::reader::{Reader, decimal, hex16};
+use super::reader::{Reader, decimal, hex16, octets};
 
 pub(super) fn decode(decoder: &mut Decoder<'_>, span: Range<usize>, carrier: &Carrier) {
     let mut reader = decoder.reader("ICMP", span);
@@ -83,10 +83,10 @@ fn fields(reader: &mut Reader<'_>, carrier: &Carrier) -> Option<u64> {
         }
         (12, 0) => {
             reader.uint(1, "icmp.pointer", "pointer", decimal)?;
-            reader.bytes(3, "", "unused", |bytes| format!("{bytes:02x?}"))?;
+            reader.bytes(3, "", "unused", octets)?;
         }
         _ => {
-            reader.bytes(4, "", "unused", |bytes| format!("{bytes:02x?}"))?;
+            reader.bytes(4, "", "unused", octets)?;
         }
     }
     Some(kind)

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::decode::{Carrier, Decoder, check};
-use super::reader::{Reader, decimal, hex16};
+use super::reader::{Reader, decimal, hex16, octets};
 
 /// What follows the message.
 enum Rest {
@@ -77,10 +77,9 @@ fn fields(reader: &mut Reader<'_>, carrier: &Carrier) -> Option<Rest> {
     reader.uint(2, "icmpv6.checksum", "checksum", hex16)?;
     let working = check(reader, over, carrier, true, 2, ["the message before the checksum", "the message after it"]);
     reader.layer().checksum = working;
-    let reserved = |bytes: &[u8]| format!("{bytes:02x?}");
     match kind {
         1 | 3 => {
-            reader.bytes(4, "", "unused", reserved)?;
+            reader.bytes(4, "", "unused", octets)?;
             return Some(Rest::Quotation);
         }
         2 => {
@@ -98,7 +97,7 @@ fn fields(reader: &mut Reader<'_>, carrier: &Carrier) -> Option<Rest> {
         }
         130..=132 => {
             reader.uint(2, "icmpv6.mld.maximum_response_delay", "maximum response delay", decimal)?;
-            reader.bytes(2, "", "reserved", reserved)?;
+            reader.bytes(2, "", "reserved", octets)?;
             reader.ip6("icmpv6.mld.multicast_address", "multicast address")?;
             if kind == 130 && reader.left() >= 4 {
                 query2(reader)?;
@@ -110,7 +109,7 @@ fn fields(reader: &mut Reader<'_>, carrier: &Carrier) -> Option<Rest> {
             return Some(Rest::Nothing);
         }
         133 => {
-            reader.bytes(4, "", "reserved", reserved)?;
+            reader.bytes(4, "", "reserved", octets)?;
         }
         134 => {
             reader.uint(1, "icmpv6.nd.ra.cur_hop_limit", "hop limit", decimal)?;
@@ -123,7 +122,7 @@ fn fields(reader: &mut Reader<'_>, carrier: &Carrier) -> Option<Rest> {
             reader.uint(4, "icmpv6.nd.ra.retrans_timer", "retransmission timer", milliseconds)?;
         }
         135 => {
-            reader.bytes(4, "", "reserved", reserved)?;
+            reader.bytes(4, "", "reserved", octets)?;
             reader.ip6("icmpv6.nd.ns.target_address", "target")?;
         }
         136 => {
@@ -135,7 +134,7 @@ fn fields(reader: &mut Reader<'_>, carrier: &Carrier) -> Option<Rest> {
             reader.ip6("icmpv6.nd.na.target_address", "target")?;
         }
         137 => {
-            reader.bytes(4, "", "reserved", reserved)?;
+            reader.bytes(4, "", "reserved", octets)?;
             reader.ip6("icmpv6.nd.rd.target_address", "target")?;
             reader.ip6("icmpv6.rd.na.destination_address", "destination")?;
         }
@@ -187,18 +186,18 @@ fn option(reader: &mut Reader<'_>) -> Option<()> {
             reader.skip(1)?;
             reader.uint(4, "icmpv6.opt.prefix.valid_lifetime", "valid lifetime", seconds)?;
             reader.uint(4, "icmpv6.opt.prefix.preferred_lifetime", "preferred lifetime", seconds)?;
-            reader.bytes(4, "", "reserved", |bytes| format!("{bytes:02x?}"))?;
+            reader.bytes(4, "", "reserved", octets)?;
             reader.ip6("icmpv6.opt.prefix", "prefix")?;
         }
         (5, 1) => {
-            reader.bytes(2, "", "reserved", |bytes| format!("{bytes:02x?}"))?;
+            reader.bytes(2, "", "reserved", octets)?;
             reader.uint(4, "icmpv6.opt.mtu", "MTU", decimal)?;
         }
         (14, 1) => {
-            reader.bytes(6, "icmpv6.opt.nonce", "nonce", |bytes| format!("{bytes:02x?}"))?;
+            reader.bytes(6, "icmpv6.opt.nonce", "nonce", octets)?;
         }
         (25, 3..) => {
-            reader.bytes(2, "", "reserved", |bytes| format!("{bytes:02x?}"))?;
+            reader.bytes(2, "", "reserved", octets)?;
             reader.uint(4, "icmpv6.opt.rdnss.lifetime", "lifetime", seconds)?;
             while reader.at + 16 <= end {
                 reader.ip6("icmpv6.opt.rdnss", "server")?;
@@ -228,7 +227,7 @@ fn query2(reader: &mut Reader<'_>) -> Option<()> {
 
 /// A report of version 2 (RFC 3810 §5.2).
 fn records(reader: &mut Reader<'_>) -> Option<()> {
-    reader.bytes(2, "", "reserved", |bytes| format!("{bytes:02x?}"))?;
+    reader.bytes(2, "", "reserved", octets)?;
     let records = reader.uint(2, "icmpv6.mldr.nb_mcast_records", "number of records", decimal)?;
     for _ in 0..records {
         reader.uint(1, "icmpv6.mldr.mar.record_type", "record type", super::igmp::record_name)?;

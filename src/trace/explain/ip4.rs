@@ -1,5 +1,6 @@
 //! IPv4 (RFC 791) and its options.
 
+use std::net::Ipv4Addr;
 use std::ops::Range;
 
 use etherparse::IpNumber;
@@ -82,7 +83,7 @@ fn fields(reader: &mut Reader<'_>) -> Option<Header> {
     let protocol = reader.uint(1, "ip.proto", "protocol", protocol)? as u8;
     reader.uint(2, "ip.checksum", "header checksum", hex16)?;
     let source = reader.ip4("ip.src", "source")?;
-    let destination = reader.ip4("ip.dst", "destination")?;
+    let mut destination = reader.ip4("ip.dst", "destination")?;
 
     if is_evil {
         reader.remark("the reserved flag is set, which must be zero (RFC 791 §3.1)".into());
@@ -94,7 +95,7 @@ fn fields(reader: &mut Reader<'_>) -> Option<Header> {
     if length > HEADER {
         let end = begin + length;
         reader.peek(end - reader.at)?;
-        options(reader, end);
+        options(reader, end, &mut destination);
         reader.at = end;
     }
     let packet = reader.packet();
@@ -143,18 +144,19 @@ fn option_name(kind: u8) -> &'static str {
     }
 }
 
-/// What is wrong with options is told, and ends them.
-fn options(reader: &mut Reader<'_>, end: usize) {
+/// What is wrong with options is told, and ends them. A source route that is not used up tells the last destination,
+/// which is the one of the pseudo-header (RFC 1122 §4.2.3.8).
+fn options(reader: &mut Reader<'_>, end: usize, destination: &mut Ipv4Addr) {
     let behind = std::mem::replace(&mut reader.end, end);
     while reader.left() > 0 {
-        if option(reader).is_none() {
+        if option(reader, destination).is_none() {
             break;
         }
     }
     reader.end = behind;
 }
 
-fn option(reader: &mut Reader<'_>) -> Option<()> {
+fn option(reader: &mut Reader<'_>, destination: &mut Ipv4Addr) -> Option<()> {
     let kind = reader.peek(1)?[0];
     reader.uint(1, "ip.opt.type", "option", |kind| format!("{kind} {}", option_name(kind as u8)))?;
     match kind {
@@ -177,7 +179,10 @@ fn option(reader: &mut Reader<'_>) -> Option<()> {
             let mut at = 4;
             while end - reader.at >= 4 {
                 let name = if at < pointer { "address, recorded" } else { "address" };
-                reader.ip4("", name)?;
+                let address = reader.ip4("", name)?;
+                if kind != 7 && at >= pointer {
+                    *destination = address;
+                }
                 at += 4;
             }
         }

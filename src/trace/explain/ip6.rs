@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use super::decode::{Carrier, Decoder};
 use super::ip4::{code_point, congestion, protocol};
-use super::reader::{Reader, decimal};
+use super::reader::{Reader, decimal, octets};
 
 const HEADER: usize = 40;
 /// Extension headers that are followed.
@@ -72,6 +72,10 @@ fn fields(reader: &mut Reader<'_>) -> Option<(Carrier, Range<usize>)> {
     let destination = reader.ip6("ipv6.dst", "destination")?;
     reader.remark("IPv6 has no header checksum".into());
     let there = behind - begin - HEADER;
+    let length = match length {
+        0 if next == 0 => jumbo(reader.packet(), begin + HEADER).unwrap_or(0),
+        _ => length,
+    };
     if !reader.is_quoted() {
         let bits = first + 32..first + 48;
         if length > there {
@@ -100,6 +104,14 @@ fn beginning(reader: &mut Reader<'_>, keys: [&'static str; 2]) -> Option<(u8, us
         return None;
     }
     Some((next, begin + length))
+}
+
+/// The length of a packet whose own field cannot tell it, from the first of the options that `at` begins (RFC 2675 §3).
+fn jumbo(packet: &[u8], at: usize) -> Option<usize> {
+    let option = packet.get(at + 2..at + 8)?;
+    let (kind, value) = option.split_first_chunk::<2>()?;
+    let length = u32::from_be_bytes(*value.first_chunk()?);
+    (*kind == [0xc2, 4] && length > u16::MAX.into()).then_some(length as usize)
 }
 
 fn option_name(kind: u64) -> &'static str {
@@ -132,6 +144,9 @@ fn options(reader: &mut Reader<'_>, keys: [&'static str; 2]) -> Option<u8> {
                     if value == 0 { "0 multicast listener discovery".into() } else { value.to_string() }
                 })?;
             }
+            (0xc2, 4) => {
+                reader.uint(4, "ipv6.opt.jumbo", "payload length", decimal)?;
+            }
             (1, _) => {
                 reader.bytes(length, "ipv6.opt.padn", "padding", |bytes| format!("{} bytes", bytes.len()))?;
             }
@@ -147,15 +162,19 @@ fn routing(reader: &mut Reader<'_>, carrier: &mut Carrier) -> Option<u8> {
     let (next, end) = beginning(reader, ["ipv6.routing.nxt", "ipv6.routing.len"])?;
     let kind = reader.uint(1, "ipv6.routing.type", "routing type", decimal)?;
     let left = reader.uint(1, "ipv6.routing.segleft", "segments left", decimal)?;
-    reader.bytes(4, "", "type-specific data", |bytes| format!("{bytes:02x?}"))?;
-    if matches!(kind, 0 | 2) {
-        let mut last = None;
-        while reader.at + 16 <= end {
+    let last_entry = reader.bytes(4, "", "type-specific data", octets)?[0];
+    if matches!(kind, 0 | 2 | 4) {
+        // What follows the segments of type 4 are its own options (RFC 8754 §2).
+        let behind = if kind == 4 { end.min(reader.at + (usize::from(last_entry) + 1) * 16) } else { end };
+        let (mut first, mut last) = (None, None);
+        while reader.at + 16 <= behind {
             last = Some(reader.ip6("", "address")?);
+            first = first.or(last);
         }
-        // RFC 8200 §8.1: the pseudo-header has the final destination.
-        if let (Some(last), true) = (last, left > 0) {
-            carrier.between.1 = Ipv6Addr::into(last);
+        // The pseudo-header has the final destination (RFC 8200 §8.1): type 4 lists it first.
+        let is_final = if kind == 4 { first } else { last };
+        if let (Some(destination), true) = (is_final, left > 0) {
+            carrier.between.1 = Ipv6Addr::into(destination);
         }
     }
     if reader.at < end {

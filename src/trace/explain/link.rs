@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::decode::{Decoder, Link};
-use super::reader::{Reader, decimal, hex16};
+use super::reader::{Reader, decimal, hex16, octets};
 
 /// Tags that are followed; more are a sign that something is wrong.
 const TAGS: usize = 8;
@@ -157,7 +157,7 @@ fn cooked(decoder: &mut Decoder<'_>, span: Range<usize>) {
         reader.uint(2, "sll.pkttype", "packet type", packet_type)?;
         reader.uint(2, "sll.hatype", "device type", decimal)?;
         reader.uint(2, "sll.halen", "address length", decimal)?;
-        reader.bytes(8, "", "source address", |bytes| format!("{bytes:02x?}"))?;
+        reader.bytes(8, "", "source address", octets)?;
         reader.uint(2, "sll.etype", "protocol", ether_type)
     };
     let kind = fields();
@@ -178,7 +178,7 @@ fn cooked2(decoder: &mut Decoder<'_>, span: Range<usize>) {
         reader.uint(2, "sll.hatype", "device type", decimal)?;
         reader.uint(1, "sll.pkttype", "packet type", packet_type)?;
         reader.uint(1, "sll.halen", "address length", decimal)?;
-        reader.bytes(8, "", "source address", |bytes| format!("{bytes:02x?}"))?;
+        reader.bytes(8, "", "source address", octets)?;
         Some(kind)
     };
     let kind = fields();

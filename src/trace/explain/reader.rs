@@ -26,6 +26,11 @@ pub(super) fn hex16(value: u64) -> String {
     format!("{value:#06x}")
 }
 
+/// Bytes that are no number, as the column beside them has them.
+pub(super) fn octets(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().join(" ")
+}
+
 impl<'a> Reader<'a> {
     pub(super) fn new(packet: &'a [u8], name: &'static str, span: Range<usize>, is_quoted: bool) -> Reader<'a> {
         let layer = Layer {

@@ -27,9 +27,9 @@ impl Part {
         Part { what, at, words: words.collect() }
     }
 
-    /// All of its words together. A packet has fewer than 65 536 words, so 32 bits are enough.
-    pub fn sum(&self) -> u32 {
-        self.words.iter().fold(0, |sum, &word| sum.wrapping_add(word.into()))
+    /// All of its words together. A jumbogram has more words than 32 bits are enough for.
+    pub fn sum(&self) -> u64 {
+        self.words.iter().map(|&word| u64::from(word)).sum()
     }
 }
 
@@ -67,7 +67,7 @@ pub struct Working {
 }
 
 /// Adds what is carried beyond 16 bits, until nothing is.
-pub fn fold(sum: u32) -> u16 {
+pub fn fold(sum: u64) -> u16 {
     let mut sum = sum;
     while sum > 0xffff {
         sum = (sum & 0xffff) + (sum >> 16);
@@ -146,8 +146,8 @@ impl Working {
     }
 
     /// All words together.
-    pub fn sum(&self) -> u32 {
-        self.parts.iter().fold(0, |sum, part| sum.wrapping_add(part.sum()))
+    pub fn sum(&self) -> u64 {
+        self.parts.iter().map(Part::sum).sum()
     }
 
     /// The sum of the pseudo-header, folded.

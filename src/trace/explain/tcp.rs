@@ -114,6 +114,9 @@ fn option(reader: &mut Reader<'_>) -> Option<()> {
         let text = format!("the option {} has {right} bytes, not {length}", option_name(kind));
         reader.problem_in((begin + 1) * 8..(begin + 2) * 8, right as u64, text);
     }
+    if kind == 5 && (count == 0 || !count.is_multiple_of(8)) {
+        reader.problem(format!("the option {} has 8 bytes for each block, not {count}", option_name(kind)));
+    }
     match (kind, count) {
         (2, 2) => {
             reader.uint(2, "tcp.options.mss_val", "maximum segment size", decimal)?;

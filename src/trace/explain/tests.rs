@@ -55,6 +55,53 @@ fn first_repair(bytes: &[u8]) -> String {
     repairs.lines().next().unwrap_or_default().trim().to_owned()
 }
 
+/// A packet as another program has made it.
+fn foreign(hex: &str) -> Vec<u8> {
+    hex.as_bytes().chunks(2).map(|pair| u8::from_str_radix(str::from_utf8(pair).unwrap(), 16).unwrap()).collect()
+}
+
+#[test]
+fn the_pseudo_header_has_the_last_destination_of_a_route() {
+    // By scapy, and right for tshark: a loose source route of two addresses, and a segment routing header.
+    for packet in [
+        "4800002a000100004011c8a40a0000010a000002830b0401020304050607080000050006000a81576869",
+        "6000000000332b40fe800000000000000000000000000001fe800000000000000000000000000002\
+         1104040101000000fe800000000000000000000000000003fe800000000000000000000000000002000100\
+         02000b3e6d616263",
+    ] {
+        let bytes = foreign(packet);
+        let packet = explain(Link::Ip, &bytes, bytes.len());
+        assert!(!packet.is_damaged(), "{}", shown(&bytes));
+        assert!(packet.layers.iter().any(|layer| layer.name == "UDP" && layer.checksum.is_some()));
+    }
+}
+
+#[test]
+fn a_jumbogram_is_no_damaged_packet() {
+    let length = 70_011_u32;
+    let mut bytes = foreign("6000000000000040fe800000000000000000000000000001fe8000000000000000000000000000021100c204");
+    bytes.extend(length.to_be_bytes());
+    bytes.extend([0, 1, 0, 2, 0, 0, 0, 0]);
+    bytes.resize(40 + length as usize, 0xff);
+    // 69 995 bytes of 0xff are 34 997 words that are zero in one's complement, and 0xff00.
+    let sum = 2 * 0xfe80 + 1 + 2 + ((length - 8) >> 16) + ((length - 8) & 0xffff) + 17 + 1 + 2 + 0xff00;
+    let sum = (sum & 0xffff) + (sum >> 16);
+    bytes[54..56].copy_from_slice(&(!(sum as u16)).to_be_bytes());
+    let packet = explain(Link::Ip, &bytes, bytes.len());
+    assert!(!packet.is_damaged(), "{}", shown(&bytes));
+    assert_eq!(packet.layers[2].checksum.as_ref().unwrap().verdict, Verdict::Right);
+    assert!(shown(&bytes).contains("payload length               70011\n"));
+    let short = explain(Link::Ip, &bytes[..1000], 1000);
+    assert!(short.is_damaged());
+}
+
+#[test]
+fn an_acknowledgment_of_half_a_block_is_damage() {
+    let bytes =
+        foreign("4500003000010000400666c50a0000010a000002000100020000000000000000701020004dba00000507010203040500");
+    assert!(shown(&bytes).contains("DAMAGED: the option selective acknowledgment has 8 bytes for each block, not 5"));
+}
+
 #[test]
 fn its_line_is_that_of_the_trace() {
     let said = "tcp 192.168.69.100:43210 > 192.168.69.1:80 [P.] seq 1:6 (absolute) ack 2 (absolute) win 64240 len 5";
@@ -145,7 +192,7 @@ fn mistakes_of_a_sender_are_told_by_the_value() {
     assert!(with(!right).contains("the complement was forgotten"));
     let packet = explain(Link::Ip, &sound, sound.len());
     let pseudo = packet.layers[1].checksum.as_ref().unwrap().pseudo_sum();
-    let without = !fold(u32::from(!right) + u32::from(!pseudo));
+    let without = !fold(u64::from(!right) + u64::from(!pseudo));
     assert!(with(without).contains("right without the pseudo-header"));
 }
 

@@ -28,7 +28,8 @@ fn fields(reader: &mut Reader<'_>, carrier: &Carrier) -> Option<(u64, u64)> {
     let there = behind - begin;
     let is_six = carrier.between.0.is_ipv6();
     if !carrier.is_fragment && !reader.is_quoted() {
-        if length != there {
+        // The length of a jumbogram is that of IP alone (RFC 2675 §4).
+        if length != there && (length != 0 || there <= u16::MAX.into()) {
             let text = format!("a length of {length}, where IP carries {there} bytes");
             reader.problem_in(first + 32..first + 48, there as u64, text);
         }

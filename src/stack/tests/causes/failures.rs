@@ -158,3 +158,72 @@ fn a_connection_that_nobody_has_accepted_is_reset_by_the_close_of_its_listener()
     let reset = story.last(|event| matches!(event, Event::Frame { direction: Direction::Out, .. }));
     assert_eq!(story.chain(reset), "frame out < segment out 1+0 < CLOSED < Close");
 }
+
+#[test]
+fn unix_sockets_are_bound_and_connected_by_name_and_refused_by_it() {
+    use crate::socket::{Domain, Kind, UnixAddress};
+    let mut net = net();
+    let open = |net: &mut Net| match net.call_a(Verb::Open { domain: Domain::Unix, kind: Kind::UnixStream }) {
+        Ok(Outcome::Unix(socket)) => *socket,
+        other => panic!("{other:?}"),
+    };
+    let name = || UnixAddress::path("/log").unwrap();
+    let (server, client) = (open(&mut net), open(&mut net));
+    net.call_a(Verb::Bind { socket: server.handle, local: name().into() }).unwrap();
+    let refused = net.call_a(Verb::Connect { socket: client.handle, remote: name().into() });
+    assert_eq!(refused.unwrap_err(), Error::ConnectionRefused, "nobody listens");
+    let story = Story::of(&net.a);
+    let way = r#"UnixConnect { name: "/log" }"#;
+    assert_eq!(told(&story, "connect"), format!("connect = ECONNREFUSED < {way}"));
+    let bind = CallKind::UnixBind { name: "/log".into() };
+    story.first(|event| matches!(event, Event::Call { socket: Some(_), call } if *call == bind));
+}
+
+#[test]
+fn what_a_unix_listener_has_not_accepted_ends_by_its_close() {
+    use crate::socket::{Domain, Kind, UnixAddress, UnixPipe};
+    let mut net = net();
+    let open = |net: &mut Net| match net.call_a(Verb::Open { domain: Domain::Unix, kind: Kind::UnixStream }) {
+        Ok(Outcome::Unix(socket)) => *socket,
+        other => panic!("{other:?}"),
+    };
+    let name = || UnixAddress::path("/log").unwrap();
+    let (server, client) = (open(&mut net), open(&mut net));
+    net.call_a(Verb::Bind { socket: server.handle, local: name().into() }).unwrap();
+    let queue = net.call_a(Verb::Listen { socket: server.handle, backlog: 4 }).unwrap();
+    let connected = net.call_a(Verb::Connect { socket: client.handle, remote: name().into() });
+    let Ok(Outcome::UnixConnected(UnixPipe::Stream(stream), _)) = connected else { panic!("{connected:?}") };
+    drop((queue, server));
+    net.settle();
+    assert_eq!(stream.try_read(&mut [0; 8]), Err(Error::ConnectionReset));
+    net.settle();
+    let story = Story::of(&net.a);
+    let ends: Vec<_> = (story.0.iter())
+        .filter(|record| matches!(record.event, Event::Closed { .. }))
+        .map(|record| story.chain(record))
+        .collect();
+    assert_eq!(ends, ["closed < Close", "closed < Close"]);
+    assert_eq!(told(&story, "read"), "read = ECONNRESET < closed < Close");
+}
+
+#[test]
+fn more_deeds_than_may_wait_are_not_told_and_what_is_sent_names_no_wrong_write() {
+    use crate::config::Limits;
+    let limits = Limits { traced_deeds: 2, ..Limits::default() };
+    let mut net = watched(Net::with(FaultConfig::default(), config_a(), Config { limits, ..config_b() }));
+    let (_a, b, _listener) = net.connected();
+    for _ in 0..5 {
+        b.pipe.try_write(b"x").unwrap();
+    }
+    net.settle();
+    let is_write = |record: &&Record<'_>| matches!(record.event, Event::Call { call: CallKind::Write { .. }, .. });
+    assert_eq!(Story::of(&net.b).0.iter().filter(is_write).count(), 2);
+    // Nagle: what is small waits for the acknowledgment of what went before.
+    net.run(Duration::from_secs(1));
+    b.pipe.try_write(b"later!").unwrap();
+    net.settle();
+    let story = Story::of(&net.b);
+    let later = story.last(|event| is_segment(event, Direction::Out, 6));
+    // Which byte is which is not known any more; that a program has written last is.
+    assert_eq!(story.chain(later), "segment out 6+6 < write 6");
+}

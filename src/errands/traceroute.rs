@@ -1,21 +1,25 @@
-//! `tapsock traceroute`: which routers a packet passes, found by packets that may pass one, two, three of them.
+//! Which routers a packet passes, found by packets that may pass one, two, three of them.
 //!
 //! Probes are UDP datagrams to ports where nobody listens, made whole by a raw socket, or echo requests. What routers and
 //! the host say about them is heard by another raw socket.
 
-use std::io::{self, Write};
+use std::fmt::Write;
+use std::future::Future;
+use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::pin::pin;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
 use tokio::time::{Instant, sleep_until};
 
-use super::Outcome;
-use super::host::{Family, resolve};
 use super::report::{self, Heard};
-use crate::daemon::{Attachment, Failure, Interrupt, with_stack};
+use super::{Outcome, Voice, check, check_span, host};
+use crate::config::Config;
 use crate::ip::transport_checksum;
-use crate::net::tokio::{IcmpSocket, RawSocket};
+use crate::net::tokio::{IcmpSocket, RawSocket, UdpSocket};
 use crate::net::{Domain, Message, Protocol, Stack};
+use crate::observe::notation::micros;
 
 /// Where the first probe goes; every other one to the next port.
 const FIRST_PORT: u16 = 33_434;
@@ -27,57 +31,98 @@ const DATA: usize = 32;
 const LONGEST: usize = 2048;
 
 /// What the probes are.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Probe {
     /// UDP datagrams.
+    #[default]
     Udp,
     /// ICMP echo requests.
     Icmp,
 }
 
 /// What a person wants to know.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Traceroute {
-    /// An address or a name.
+    /// What the person calls the host; if it is empty, its address stands for it.
+    #[serde(default)]
     pub host: String,
-    /// Which addresses of it.
-    pub family: Family,
+    /// Its addresses: the first of a family that the stack has one of is meant.
+    pub addresses: Vec<IpAddr>,
     /// What to send.
+    #[serde(default)]
     pub probe: Probe,
     /// How many probes for each hop.
+    #[serde(default = "Traceroute::queries")]
     pub queries: u16,
     /// How many hops at most.
+    #[serde(default = "Traceroute::max_hops")]
     pub max_hops: u16,
     /// How long to wait for answers to the probes of a hop.
+    #[serde(default = "Traceroute::wait", with = "micros")]
     pub wait: Duration,
 }
 
-/// Finds the way, a line for each hop.
-///
-/// # Errors
-///
-/// [`Failure`].
-pub fn run(traceroute: &Traceroute, attachment: &Attachment, out: &mut dyn Write) -> Result<Outcome, Failure> {
-    let peer = resolve(&traceroute.host, traceroute.family, &attachment.config)?;
-    with_stack(attachment, async |stack, interrupt| {
-        let begun = Run::begin(&stack, traceroute, peer, out).await;
-        let mut run = begun.map_err(|error| refused(peer, &error))?;
-        run.until_done(interrupt).await.map_err(|error| Failure::Broken(format!("traceroute ends: {error}")))
-    })
+impl Traceroute {
+    fn queries() -> u16 {
+        3
+    }
+
+    fn max_hops() -> u16 {
+        30
+    }
+
+    fn wait() -> Duration {
+        Duration::from_secs(5)
+    }
+
+    /// To one of these addresses, as `traceroute` does it when it is told nothing else.
+    pub fn new(host: impl Into<String>, addresses: Vec<IpAddr>) -> Traceroute {
+        let (queries, max_hops) = (Traceroute::queries(), Traceroute::max_hops());
+        Traceroute { host: host.into(), addresses, probe: Probe::Udp, queries, max_hops, wait: Traceroute::wait() }
+    }
+
+    pub(super) fn validate(&self) -> Result<(), String> {
+        host::validate(&self.host, &self.addresses)?;
+        check("queries of", self.queries, 1..=10)?;
+        check("hops of", self.max_hops, 1..=255)?;
+        check_span("wait", Some(self.wait))
+    }
+
+    /// Finds the way, a line for each hop.
+    pub(super) async fn run(
+        &self,
+        stack: &Stack,
+        config: &Config,
+        enough: impl Future<Output = ()> + Send,
+        voice: Voice,
+    ) -> Outcome {
+        let peer = match host::choose(&self.addresses, config) {
+            Ok(peer) => peer,
+            Err(mistake) => return mistake,
+        };
+        let mut run = match Run::begin(stack, self, peer, voice).await {
+            Ok(run) => run,
+            Err(error) => return Outcome::mistake(refused(peer, &error)),
+        };
+        run.until_done(enough).await.unwrap_or_else(|error| Outcome::broken(format!("traceroute ends: {error}")))
+    }
 }
 
-fn refused(peer: IpAddr, error: &io::Error) -> Failure {
-    Failure::Mistake(match error.kind() {
-        io::ErrorKind::NetworkUnreachable => format!("no route leads to {peer}; give a --gateway, or another --addr"),
+fn refused(peer: IpAddr, error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::NetworkUnreachable => {
+            format!("no route leads to {peer}; the stack needs a --gateway, or another --addr")
+        }
         io::ErrorKind::PermissionDenied => format!("{peer} is a broadcast address, and not one host"),
         _ => format!("no way to {peer} can be looked for: {error}"),
-    })
+    }
 }
 
 /// Who sends the probes.
 enum Sender {
-    /// From this port.
-    Udp(RawSocket, u16),
+    /// From the port of a socket that hears nothing: nobody else has it meanwhile.
+    Udp(RawSocket, UdpSocket),
     Icmp(IcmpSocket, u16),
 }
 
@@ -96,16 +141,11 @@ struct Run<'a> {
     local: IpAddr,
     sender: Sender,
     errors: RawSocket,
-    out: &'a mut dyn Write,
+    voice: Voice,
 }
 
 impl<'a> Run<'a> {
-    async fn begin(
-        stack: &Stack,
-        traceroute: &'a Traceroute,
-        peer: IpAddr,
-        out: &'a mut dyn Write,
-    ) -> io::Result<Run<'a>> {
+    async fn begin(stack: &Stack, traceroute: &'a Traceroute, peer: IpAddr, voice: Voice) -> io::Result<Run<'a>> {
         let errors = report::listen(stack, peer, &[]).await?;
         let (sender, local) = match traceroute.probe {
             Probe::Icmp => {
@@ -122,24 +162,25 @@ impl<'a> Run<'a> {
                 socket.connect(peer).await?;
                 socket.set_receive_errors(true)?;
                 let local = socket.local_addr().await?.ip();
-                // Like traceroute, from a port that tells two of them apart.
-                (Sender::Udp(socket, std::process::id() as u16 | 0x8000), local)
+                let port = UdpSocket::bind(stack, SocketAddr::new(local, 0)).await?;
+                (Sender::Udp(socket, port), local)
             }
         };
-        Ok(Run { traceroute, peer, local, sender, errors, out })
+        Ok(Run { traceroute, peer, local, sender, errors, voice })
     }
 
-    async fn until_done(&mut self, mut interrupt: Interrupt) -> io::Result<Outcome> {
-        let Traceroute { host, max_hops, .. } = self.traceroute;
+    async fn until_done(&mut self, enough: impl Future<Output = ()> + Send) -> io::Result<Outcome> {
+        let mut enough = pin!(enough);
+        let (host, max_hops) = (host::shown(&self.traceroute.host, self.peer), self.traceroute.max_hops);
         let length = DATA + UDP_HEADER + if self.peer.is_ipv4() { 20 } else { 40 };
-        writeln!(self.out, "traceroute to {host} ({}), {max_hops} hops max, {length} byte packets", self.peer)?;
-        self.out.flush()?;
-        for hop in 1..=*max_hops {
+        let headline = format!("traceroute to {host} ({}), {max_hops} hops max, {length} byte packets", self.peer);
+        self.voice.line(headline).await?;
+        for hop in 1..=max_hops {
             let answers = tokio::select! {
                 answers = self.ask(hop) => answers?,
-                _ = interrupt.wait() => break,
+                () = &mut enough => break,
             };
-            write_hop(self.out, hop, &answers)?;
+            self.voice.line(line_of(hop, &answers)).await?;
             if answers.iter().flatten().any(|answer| answer.is_end) {
                 let is_reached = answers.iter().flatten().any(|answer| answer.from == self.peer);
                 return Ok(if is_reached { Outcome::Reached } else { Outcome::NotReached });
@@ -224,7 +265,7 @@ impl<'a> Run<'a> {
             }
             Sender::Udp(socket, port) => {
                 let mut datagram = [0; UDP_HEADER + DATA];
-                datagram[..2].copy_from_slice(&port.to_be_bytes());
+                datagram[..2].copy_from_slice(&port.local_addr()?.port().to_be_bytes());
                 datagram[2..4].copy_from_slice(&FIRST_PORT.wrapping_add(number).to_be_bytes());
                 datagram[5] = (UDP_HEADER + DATA) as u8;
                 let sum = transport_checksum(self.local, self.peer, Protocol::UDP.number(), &datagram);
@@ -243,9 +284,9 @@ impl<'a> Run<'a> {
             return None;
         }
         let (protocol, &[a, b, c, d, e, f, g, h, ..]) = heard.quoted(self.peer)? else { return None };
-        match self.sender {
+        match &self.sender {
             Sender::Udp(_, port) => {
-                let is_ours = protocol == 17 && [a, b] == port.to_be_bytes();
+                let is_ours = protocol == 17 && [a, b] == port.local_addr().ok()?.port().to_be_bytes();
                 is_ours.then(|| u16::from_be_bytes([c, d]).wrapping_sub(FIRST_PORT))
             }
             Sender::Icmp(_, identifier) => {
@@ -281,26 +322,24 @@ impl Sender {
 }
 
 /// As traceroute does: the address where it changes, and a star for a probe of which nothing was heard.
-fn write_hop(out: &mut dyn Write, hop: u16, answers: &[Option<Answer>]) -> io::Result<()> {
-    write!(out, "{hop:2} ")?;
+fn line_of(hop: u16, answers: &[Option<Answer>]) -> String {
+    let mut line = format!("{hop:2} ");
     let mut last = None;
     for answer in answers {
-        match answer {
-            None => write!(out, " *")?,
-            Some(Answer { from, after, mark, .. }) => {
-                if last != Some(*from) {
-                    write!(out, " {from}")?;
-                    last = Some(*from);
-                }
-                write!(out, "  {:.3} ms", after.as_secs_f64() * 1000.0)?;
-                if let Some(mark) = mark {
-                    write!(out, " {mark}")?;
-                }
-            }
+        let Some(Answer { from, after, mark, .. }) = answer else {
+            line.push_str(" *");
+            continue;
+        };
+        if last != Some(*from) {
+            let _ = write!(line, " {from}");
+            last = Some(*from);
+        }
+        let _ = write!(line, "  {:.3} ms", after.as_secs_f64() * 1000.0);
+        if let Some(mark) = mark {
+            let _ = write!(line, " {mark}");
         }
     }
-    writeln!(out)?;
-    out.flush()
+    line
 }
 
 #[cfg(test)]
@@ -314,16 +353,14 @@ mod tests {
             Some(Answer { from, after: Duration::from_micros(microseconds), mark, is_end: false })
         };
         for (answers, line) in [
-            (vec![answer("10.0.0.1", 1234, None); 3], " 1  10.0.0.1  1.234 ms  1.234 ms  1.234 ms\n"),
-            (vec![None, None, None], " 1  * * *\n"),
+            (vec![answer("10.0.0.1", 1234, None); 3], " 1  10.0.0.1  1.234 ms  1.234 ms  1.234 ms"),
+            (vec![None, None, None], " 1  * * *"),
             (
                 vec![answer("10.0.0.1", 10, None), None, answer("fd00::2", 20, Some("!H"))],
-                " 1  10.0.0.1  0.010 ms * fd00::2  0.020 ms !H\n",
+                " 1  10.0.0.1  0.010 ms * fd00::2  0.020 ms !H",
             ),
         ] {
-            let mut out = Vec::new();
-            write_hop(&mut out, 1, &answers).unwrap();
-            assert_eq!(String::from_utf8(out).unwrap(), line);
+            assert_eq!(line_of(1, &answers), line);
         }
     }
 }

@@ -1,6 +1,6 @@
 //! What a ping has counted, and the lines at its end.
 
-use std::io::{self, Write};
+use std::fmt::Write;
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -49,30 +49,28 @@ impl Tally {
         self.times.map(|times| Duration::from_secs_f64(times.most / 1000.0))
     }
 
-    pub(super) fn write(&self, host: &str, out: &mut dyn Write) -> io::Result<()> {
+    /// The lines at the end.
+    pub(super) fn lines(&self, host: &str) -> [String; 4] {
         let Tally { sent, received, duplicates, errors, .. } = *self;
-        write!(out, "\n--- {host} ping statistics ---\n{sent} packets transmitted, {received} received")?;
+        let mut counts = format!("{sent} packets transmitted, {received} received");
         if duplicates > 0 {
-            write!(out, ", +{duplicates} duplicates")?;
+            let _ = write!(counts, ", +{duplicates} duplicates");
         }
         if errors > 0 {
-            write!(out, ", +{errors} errors")?;
+            let _ = write!(counts, ", +{errors} errors");
         }
         if sent > 0 {
             let lost = (sent.saturating_sub(received)) as f64 * 100.0 / sent as f64;
             let lost = (lost * 1e4).round() / 1e4;
-            write!(out, ", {lost}% packet loss, time {}ms", self.began.elapsed().as_millis())?;
+            let _ = write!(counts, ", {lost}% packet loss, time {}ms", self.began.elapsed().as_millis());
         }
-        writeln!(out)?;
-        if let Some(Times { least, most, sum, squares }) = self.times {
+        let times = self.times.map(|Times { least, most, sum, squares }| {
             let count = received as f64;
             let average = sum / count;
             let deviation = (squares / count - average * average).max(0.0).sqrt();
-            writeln!(out, "rtt min/avg/max/mdev = {least:.3}/{average:.3}/{most:.3}/{deviation:.3} ms")?;
-        } else {
-            writeln!(out)?;
-        }
-        out.flush()
+            format!("rtt min/avg/max/mdev = {least:.3}/{average:.3}/{most:.3}/{deviation:.3} ms")
+        });
+        [String::new(), format!("--- {host} ping statistics ---"), counts, times.unwrap_or_default()]
     }
 }
 
@@ -93,9 +91,7 @@ mod tests {
     use super::*;
 
     fn lines(tally: &Tally) -> String {
-        let mut out = Vec::new();
-        tally.write("host", &mut out).unwrap();
-        String::from_utf8(out).unwrap()
+        tally.lines("host").join("\n")
     }
 
     #[test]
@@ -108,7 +104,7 @@ mod tests {
         tally.errors = 1;
         let said = lines(&tally);
         assert!(said.starts_with("\n--- host ping statistics ---\n3 packets transmitted, 2 received, +1 errors, 33.3333% packet loss, time "), "{said}");
-        assert!(said.ends_with("\nrtt min/avg/max/mdev = 1.000/2.000/3.000/1.000 ms\n"), "{said}");
+        assert!(said.ends_with("\nrtt min/avg/max/mdev = 1.000/2.000/3.000/1.000 ms"), "{said}");
         assert_eq!(tally.slowest(), Some(Duration::from_millis(3)));
     }
 

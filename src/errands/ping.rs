@@ -1,4 +1,4 @@
-//! `tapsock ping`: echo requests, one after the other, and what became of each.
+//! Echo requests, one after the other, and what became of each.
 //!
 //! The requests go through an echo socket. What routers say about them is heard by a raw socket; a neighbour that does
 //! not answer is told by the echo socket itself.
@@ -6,69 +6,113 @@
 mod tally;
 
 use std::collections::BTreeMap;
-use std::io::{self, Write};
+use std::fmt::Write;
+use std::future::Future;
+use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::pin::pin;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
 use tokio::time::{Instant, sleep_until};
 
-use super::Outcome;
-use super::host::{Family, resolve};
 use super::report::{self, Heard};
-use crate::daemon::{Attachment, Failure, Interrupt, with_stack};
+use super::{Outcome, Voice, check, check_span, host};
+use crate::config::Config;
 use crate::net::tokio::{IcmpSocket, RawSocket};
 use crate::net::{Message, Stack};
+use crate::observe::notation::{micros, micros_or_none};
 use tally::Tally;
 
 /// How long the last answers may take when nobody has answered yet and the person did not say.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// The header of an echo message.
 const HEADER: usize = 8;
+/// The most that an IPv4 packet holds beside its header and that of the message.
+const MOST: usize = 65_507;
 const REQUEST_4: u8 = 8;
 const REQUEST_6: u8 = 128;
 /// Requests without an answer that are still remembered.
 const REMEMBERED: usize = 1024;
 
 /// What a person wants to know.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Ping {
-    /// An address or a name.
+    /// What the person calls the host; if it is empty, its address stands for it.
+    #[serde(default)]
     pub host: String,
-    /// Which addresses of it.
-    pub family: Family,
-    /// After how many requests to stop.
+    /// Its addresses: the first of a family that the stack has one of is asked.
+    pub addresses: Vec<IpAddr>,
+    /// After how many requests to stop. `None`: when it is enough.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub count: Option<u64>,
     /// How long to wait between two requests.
+    #[serde(default = "Ping::interval", with = "micros")]
     pub interval: Duration,
     /// Bytes of data in each.
+    #[serde(default = "Ping::size")]
     pub size: usize,
-    /// How many routers they may pass.
+    /// How many routers they may pass. `None`: as many as usual.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ttl: Option<u32>,
-    /// How long to wait for the last answers.
+    /// How long to wait for the last answers. `None`: as long as it seems worthwhile.
+    #[serde(default, with = "micros_or_none", skip_serializing_if = "Option::is_none")]
     pub timeout: Option<Duration>,
 }
 
-/// Pings until it is done or interrupted.
-///
-/// # Errors
-///
-/// [`Failure`].
-pub fn run(ping: &Ping, attachment: &Attachment, out: &mut dyn Write) -> Result<Outcome, Failure> {
-    let peer = resolve(&ping.host, ping.family, &attachment.config)?;
-    with_stack(attachment, async |stack, interrupt| {
-        let begun = Run::begin(&stack, ping, peer, out).await;
-        let mut run = begun.map_err(|error| refused(peer, &error))?;
-        run.until_done(interrupt).await.map_err(|error| Failure::Broken(format!("ping ends: {error}")))
-    })
+impl Ping {
+    fn interval() -> Duration {
+        Duration::from_secs(1)
+    }
+
+    fn size() -> usize {
+        56
+    }
+
+    /// To one of these addresses, as `ping` does it when it is told nothing else.
+    pub fn new(host: impl Into<String>, addresses: Vec<IpAddr>) -> Ping {
+        let (interval, size) = (Ping::interval(), Ping::size());
+        Ping { host: host.into(), addresses, count: None, interval, size, ttl: None, timeout: None }
+    }
+
+    pub(super) fn validate(&self) -> Result<(), String> {
+        host::validate(&self.host, &self.addresses)?;
+        check("a count of", self.count.unwrap_or(1), 1..=u64::MAX)?;
+        check("a size of", self.size, 0..=MOST)?;
+        check("a ttl of", self.ttl.unwrap_or(1), 1..=255)?;
+        check_span("interval", Some(self.interval))?;
+        check_span("timeout", self.timeout)
+    }
+
+    /// Pings until it is done or it is enough.
+    pub(super) async fn run(
+        &self,
+        stack: &Stack,
+        config: &Config,
+        enough: impl Future<Output = ()> + Send,
+        voice: Voice,
+    ) -> Outcome {
+        let peer = match host::choose(&self.addresses, config) {
+            Ok(peer) => peer,
+            Err(mistake) => return mistake,
+        };
+        let mut run = match Run::begin(stack, self, peer, voice).await {
+            Ok(run) => run,
+            Err(error) => return Outcome::mistake(refused(peer, &error)),
+        };
+        run.until_done(enough).await.unwrap_or_else(|error| Outcome::broken(format!("ping ends: {error}")))
+    }
 }
 
-fn refused(peer: IpAddr, error: &io::Error) -> Failure {
-    Failure::Mistake(match error.kind() {
-        io::ErrorKind::NetworkUnreachable => format!("no route leads to {peer}; give a --gateway, or another --addr"),
+fn refused(peer: IpAddr, error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::NetworkUnreachable => {
+            format!("no route leads to {peer}; the stack needs a --gateway, or another --addr")
+        }
         io::ErrorKind::PermissionDenied => format!("{peer} is a broadcast address, and not one host"),
         io::ErrorKind::InvalidInput => format!("the options cannot be: {error}"),
         _ => format!("{peer} cannot be pinged: {error}"),
-    })
+    }
 }
 
 struct Run<'a> {
@@ -78,7 +122,7 @@ struct Run<'a> {
     local: SocketAddr,
     echo: IcmpSocket,
     errors: RawSocket,
-    out: &'a mut dyn Write,
+    voice: Voice,
     tally: Tally,
     /// When each request left that has no answer.
     open: BTreeMap<u16, Instant>,
@@ -86,7 +130,7 @@ struct Run<'a> {
 }
 
 impl<'a> Run<'a> {
-    async fn begin(stack: &Stack, ping: &'a Ping, peer: IpAddr, out: &'a mut dyn Write) -> io::Result<Run<'a>> {
+    async fn begin(stack: &Stack, ping: &'a Ping, peer: IpAddr, voice: Voice) -> io::Result<Run<'a>> {
         let wildcard = if peer.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
         let echo = IcmpSocket::bind(stack, SocketAddr::new(wildcard, 0)).await?;
         if let Some(ttl) = ping.ttl {
@@ -96,11 +140,12 @@ impl<'a> Run<'a> {
         echo.set_receive_errors(true)?;
         let errors = report::listen(stack, peer, &[]).await?;
         let local = echo.local_addr().await?;
-        Ok(Run { ping, peer, local, echo, errors, out, tally: Tally::new(), open: BTreeMap::new(), next: 1 })
+        Ok(Run { ping, peer, local, echo, errors, voice, tally: Tally::new(), open: BTreeMap::new(), next: 1 })
     }
 
-    async fn until_done(&mut self, mut interrupt: Interrupt) -> io::Result<Outcome> {
-        self.headline()?;
+    async fn until_done(&mut self, enough: impl Future<Output = ()> + Send) -> io::Result<Outcome> {
+        let mut enough = pin!(enough);
+        self.headline().await?;
         let (mut reply, mut error) = (vec![0; 65_536], vec![0; 65_536]);
         let mut due = Instant::now();
         loop {
@@ -110,11 +155,11 @@ impl<'a> Run<'a> {
             }
             tokio::select! {
                 biased;
-                _ = interrupt.wait() => break,
-                heard = self.errors.recv_message(&mut error) => self.hear(&heard?, &error)?,
+                () = &mut enough => break,
+                heard = self.errors.recv_message(&mut error) => self.hear(&heard?, &error).await?,
                 came = self.echo.recv_message(&mut reply) => match came {
-                    Ok(message) => self.answer(&message, &reply)?,
-                    Err(told) => self.fail(&told)?,
+                    Ok(message) => self.answer(&message, &reply).await?,
+                    Err(told) => self.fail(&told).await?,
                 },
                 () = sleep_until(due) => {
                     if !is_sending {
@@ -126,8 +171,9 @@ impl<'a> Run<'a> {
                 }
             }
         }
-        let name = self.ping.host.clone();
-        self.tally.write(&name, self.out)?;
+        for line in self.tally.lines(&host::shown(&self.ping.host, self.peer)) {
+            self.voice.line(line).await?;
+        }
         Ok(if self.tally.received > 0 { Outcome::Reached } else { Outcome::NotReached })
     }
 
@@ -140,15 +186,13 @@ impl<'a> Run<'a> {
         }
     }
 
-    fn headline(&mut self) -> io::Result<()> {
-        let Ping { host, size, .. } = self.ping;
-        match self.peer {
-            IpAddr::V4(peer) => {
-                writeln!(self.out, "PING {host} ({peer}) {size}({}) bytes of data.", size + HEADER + 20)
-            }
-            IpAddr::V6(peer) => writeln!(self.out, "PING {host} ({peer}) {size} data bytes"),
-        }?;
-        self.out.flush()
+    async fn headline(&mut self) -> io::Result<()> {
+        let (host, size) = (host::shown(&self.ping.host, self.peer), self.ping.size);
+        let line = match self.peer {
+            IpAddr::V4(peer) => format!("PING {host} ({peer}) {size}({}) bytes of data.", size + HEADER + 20),
+            IpAddr::V6(peer) => format!("PING {host} ({peer}) {size} data bytes"),
+        };
+        self.voice.line(line).await
     }
 
     async fn ask(&mut self) -> io::Result<()> {
@@ -158,7 +202,7 @@ impl<'a> Run<'a> {
         request.extend((0..self.ping.size).map(pattern));
         // What an earlier request was told comes out of the next call, and this one is sent all the same.
         if let Err(told) = self.echo.send(&request).await {
-            self.fail(&told)?;
+            self.fail(&told).await?;
             self.echo.send(&request).await?;
         }
         self.open.insert(self.next, Instant::now());
@@ -170,37 +214,37 @@ impl<'a> Run<'a> {
         Ok(())
     }
 
-    fn answer(&mut self, message: &Message, bytes: &[u8]) -> io::Result<()> {
+    async fn answer(&mut self, message: &Message, bytes: &[u8]) -> io::Result<()> {
         let bytes = &bytes[..message.count];
         let &[_, _, _, _, _, _, high, low, ref data @ ..] = bytes else { return Ok(()) };
         let sequence = u16::from_be_bytes([high, low]);
-        write!(self.out, "{} bytes from {}: icmp_seq={sequence}", bytes.len(), message.peer.ip())?;
+        let mut line = format!("{} bytes from {}: icmp_seq={sequence}", bytes.len(), message.peer.ip());
         if let Some(hop_limit) = message.hop_limit {
-            write!(self.out, " ttl={hop_limit}")?;
+            let _ = write!(line, " ttl={hop_limit}");
         }
         match self.open.remove(&sequence) {
             Some(sent) => {
                 let time = sent.elapsed();
                 self.tally.answer(time);
-                write!(self.out, " time={} ms", tally::milliseconds(time))?;
+                let _ = write!(line, " time={} ms", tally::milliseconds(time));
             }
             None => {
                 self.tally.duplicates += 1;
-                write!(self.out, " (DUP!)")?;
+                line.push_str(" (DUP!)");
             }
         }
         let wrong = data.iter().enumerate().find(|&(at, &byte)| byte != pattern(at));
         if let Some((at, byte)) = wrong {
-            write!(self.out, "\nwrong data byte #{at} should be {:#x} but was {byte:#x}", pattern(at))?;
+            self.voice.line(line).await?;
+            line = format!("wrong data byte #{at} should be {:#x} but was {byte:#x}", pattern(at));
         } else if data.len() != self.ping.size {
-            write!(self.out, " (truncated)")?;
+            line.push_str(" (truncated)");
         }
-        writeln!(self.out)?;
-        self.out.flush()
+        self.voice.line(line).await
     }
 
     /// A router or the host says that a request went no further.
-    fn hear(&mut self, message: &Message, bytes: &[u8]) -> io::Result<()> {
+    async fn hear(&mut self, message: &Message, bytes: &[u8]) -> io::Result<()> {
         let Some(heard) = Heard::read(message, &bytes[..message.count]) else { return Ok(()) };
         let request = if self.peer.is_ipv4() { REQUEST_4 } else { REQUEST_6 };
         let Some((1 | 58, &[kind, _, _, _, a, b, high, low, ..])) = heard.quoted(self.peer) else { return Ok(()) };
@@ -209,7 +253,7 @@ impl<'a> Run<'a> {
         }
         let sequence = u16::from_be_bytes([high, low]);
         if self.open.remove(&sequence).is_some() {
-            self.complain(heard.from, sequence, heard.sentence())?;
+            self.complain(heard.from, sequence, heard.sentence()).await?;
         }
         // The echo socket was told too.
         let _ = self.echo.take_error();
@@ -217,20 +261,19 @@ impl<'a> Run<'a> {
     }
 
     /// The stack itself says that nothing it has sent arrives: the neighbour does not answer.
-    fn fail(&mut self, told: &io::Error) -> io::Result<()> {
+    async fn fail(&mut self, told: &io::Error) -> io::Result<()> {
         if told.kind() != io::ErrorKind::HostUnreachable {
-            return writeln!(self.out, "ping: {told}").and_then(|()| self.out.flush());
+            return self.voice.line(format!("ping: {told}")).await;
         }
         for (sequence, _) in std::mem::take(&mut self.open) {
-            self.complain(self.local.ip(), sequence, "Destination Host Unreachable")?;
+            self.complain(self.local.ip(), sequence, "Destination Host Unreachable").await?;
         }
         Ok(())
     }
 
-    fn complain(&mut self, from: IpAddr, sequence: u16, sentence: &str) -> io::Result<()> {
+    async fn complain(&mut self, from: IpAddr, sequence: u16, sentence: &str) -> io::Result<()> {
         self.tally.errors += 1;
-        writeln!(self.out, "From {from} icmp_seq={sequence} {sentence}")?;
-        self.out.flush()
+        self.voice.line(format!("From {from} icmp_seq={sequence} {sentence}")).await
     }
 }
 

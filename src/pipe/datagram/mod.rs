@@ -1,27 +1,25 @@
-use std::collections::VecDeque;
+mod end;
+#[cfg(test)]
+mod tests;
+
+pub use end::DatagramEnd;
+
 use std::fmt;
 use std::io::{IoSlice, IoSliceMut};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 
-use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::deed::{Attempt, Deed};
-use super::joined::{Carrier, JoinedEnd, Tally};
-use super::link::{Joint, Link, Side};
+use super::joined::JoinedEnd;
+use super::link::{Link, Side};
+use super::queue::{COST, Queue, Received, gather};
 use super::readiness::{Interest, Readiness};
 use super::{Bell, lock};
 use crate::error::{Error, Result};
-use crate::memory::{Charge, Memory};
-use crate::tape::{Question, Witness};
-
-/// How many datagrams wait at most, however small they are.
-pub const MOST_DATAGRAMS: usize = 256;
-
-/// What a waiting datagram costs besides its bytes.
-pub(super) const COST: usize = 64;
+use crate::memory::Memory;
 
 /// The longest payload that IP can carry behind a UDP header: an IPv4 packet counts its own header, an IPv6 packet
 /// does not (RFC 768, RFC 8200 §3).
@@ -49,108 +47,6 @@ pub struct HeaderFields {
     pub traffic_class: u8,
 }
 
-/// A datagram that was received.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Received<A = Addresses> {
-    /// How many bytes of it are in the buffer.
-    pub count: usize,
-    /// How many it had (MSG_TRUNC). The rest is lost.
-    pub length: usize,
-    /// Who sent it, and to whom.
-    pub addresses: A,
-}
-
-/// Datagrams in order. Each has memory of its own, so that a socket through which one large datagram went keeps
-/// nothing of it.
-#[derive(Debug)]
-pub(super) struct Queue<A> {
-    pub(super) datagrams: VecDeque<(A, Box<[u8]>)>,
-    bytes: usize,
-    /// What was put in.
-    pub(super) given: Tally,
-    /// What a program has received.
-    pub(super) taken: Tally,
-    pub(super) capacity: usize,
-    /// `bytes`, where all that buffers use is counted.
-    pub(super) charge: Charge,
-}
-
-impl<A> Queue<A> {
-    pub(super) fn new(capacity: usize, memory: &Memory) -> Mutex<Queue<A>> {
-        Mutex::new(Queue {
-            datagrams: VecDeque::new(),
-            bytes: 0,
-            given: Tally::default(),
-            taken: Tally::default(),
-            capacity,
-            charge: memory.account(),
-        })
-    }
-
-    pub(super) fn has_room(&self, length: usize) -> bool {
-        self.datagrams.len() < MOST_DATAGRAMS && self.bytes + length + COST <= self.capacity
-    }
-
-    /// Whether a message of so many bytes that has come may wait: as on Linux one may always, however long it is.
-    fn admits(&self, length: usize) -> bool {
-        self.datagrams.is_empty() || self.has_room(length)
-    }
-
-    pub(super) fn push(&mut self, addresses: A, bytes: Box<[u8]>) {
-        self.count(self.bytes + bytes.len() + COST);
-        self.given.add(bytes.len());
-        self.datagrams.push_back((addresses, bytes));
-    }
-
-    pub(super) fn pop(&mut self) -> Option<(A, Box<[u8]>)> {
-        let (addresses, bytes) = self.datagrams.pop_front()?;
-        self.count(self.bytes - (bytes.len() + COST));
-        Some((addresses, bytes))
-    }
-
-    /// Takes one for a program that receives it.
-    pub(super) fn receive(&mut self) -> Option<(A, Box<[u8]>)> {
-        let next = self.pop()?;
-        self.taken.add(next.1.len());
-        Some(next)
-    }
-
-    /// Bytes of payload that wait.
-    pub(super) fn waiting(&self) -> usize {
-        self.bytes - self.datagrams.len() * COST
-    }
-
-    fn count(&mut self, bytes: usize) {
-        self.bytes = bytes;
-        self.charge.set(bytes);
-    }
-}
-
-impl<A: fmt::Debug + Send> Carrier for Mutex<Queue<A>> {
-    fn given(&self) -> Tally {
-        lock(self).given
-    }
-
-    fn taken(&self) -> Tally {
-        lock(self).taken
-    }
-
-    fn waiting(&self) -> usize {
-        lock(self).waiting()
-    }
-
-    fn set_most(&self, bytes: usize) {
-        lock(self).capacity = bytes;
-    }
-
-    /// Each message has its own, which goes with it.
-    fn holds_memory(&self) -> bool {
-        false
-    }
-
-    fn rest(&self) {}
-}
-
 type Shared<A> = Arc<Link<Mutex<Queue<A>>>>;
 
 /// The application's end of a socket whose messages keep their boundaries: UDP, and with other addresses whatever else
@@ -163,23 +59,13 @@ pub struct Datagrams<A = Addresses> {
     is_behind_udp: bool,
 }
 
-/// The stack's end of such a socket.
-#[derive(Debug)]
-pub struct DatagramEnd<A = Addresses> {
-    link: Shared<A>,
-    witness: Witness,
-}
-
-/// What is on the other side.
-const APPLICATION: Side = Side::Left;
-
 impl<A: Clone> Datagrams<A> {
     /// Two queues of `capacity` bytes, with a little for each datagram besides its payload. None of it is taken
     /// before datagrams come; what is taken counts in `memory`.
     pub fn new(capacity: usize, memory: &Memory, bell: Bell) -> (Datagrams<A>, DatagramEnd<A>) {
         let witness = bell.witness();
         let link = Arc::new(Link::new([Queue::new(capacity, memory), Queue::new(capacity, memory)], bell));
-        let end = DatagramEnd { link: Arc::clone(&link), witness };
+        let end = DatagramEnd::new(Arc::clone(&link), witness);
         (Datagrams { link, side: Side::Left, is_behind_udp: true }, end)
     }
 
@@ -224,15 +110,7 @@ impl<A: Clone> Datagrams<A> {
         self.link.take_error(self.side).map_err(failed)?;
         let is_over = self.link.is_reading_over(self.side);
         let incoming = self.link.incoming(self.side);
-        let mut queue = lock(&incoming.queue);
-        let taken;
-        let next = if peek {
-            queue.datagrams.front()
-        } else {
-            taken = queue.receive();
-            taken.as_ref()
-        };
-        let Some((addresses, bytes)) = next else {
+        let Some((received, taken)) = lock(&incoming.queue).read(buffers, peek, A::clone) else {
             return match is_over {
                 false => Err(Error::WouldBlock),
                 true if self.is_stopped() => Err(failed(Error::NetworkDown)),
@@ -244,11 +122,8 @@ impl<A: Clone> Datagrams<A> {
                 }
             };
         };
-        let count = scatter(bytes, buffers);
-        let received = Received { count, length: bytes.len(), addresses: addresses.clone() };
-        drop(queue);
-        if !peek {
-            self.link.note(self.side, Deed::Read(count));
+        if taken.is_some() {
+            self.link.note(self.side, Deed::Read(received.count));
             incoming.writers.wake(self.link.bell(self.side));
         }
         Ok(Some(received))
@@ -459,167 +334,9 @@ impl Datagrams {
     }
 }
 
-/// Copies as much of `bytes` as fits.
-pub(super) fn scatter(mut bytes: &[u8], buffers: &mut [IoSliceMut<'_>]) -> usize {
-    let before = bytes.len();
-    for buffer in buffers {
-        let (here, rest) = bytes.split_at(bytes.len().min(buffer.len()));
-        buffer[..here.len()].copy_from_slice(here);
-        bytes = rest;
-    }
-    before - bytes.len()
-}
-
-pub(super) fn gather(buffers: &[IoSlice<'_>], length: usize) -> Box<[u8]> {
-    match buffers {
-        [one] => one[..].into(),
-        _ => {
-            let mut bytes = Vec::with_capacity(length);
-            buffers.iter().for_each(|buffer| bytes.extend_from_slice(buffer));
-            bytes.into()
-        }
-    }
-}
-
 impl<A> Drop for Datagrams<A> {
     fn drop(&mut self) {
         self.link.note(self.side, Deed::Close);
         self.link.drop_end(self.side, || lock(&self.link.incoming(self.side).queue).datagrams.is_empty());
     }
 }
-
-impl<A> DatagramEnd<A> {
-    /// Looks after the socket: what the application does from here on rings again.
-    pub fn answer(&self) {
-        if let Some(bell) = self.link.bell(APPLICATION) {
-            bell.reset();
-        }
-    }
-
-    /// Makes this end another application's, as [`Datagrams::joined`] does. What waits stays.
-    pub fn join(self, bell: Bell) -> Datagrams<A> {
-        self.link.join(Joint::Unix, bell);
-        Datagrams { link: self.link, side: Side::Right, is_behind_udp: true }
-    }
-
-    /// Queues a received message, whose memory goes with it. If there is no room, it comes back, and the bell rings when
-    /// there is.
-    ///
-    /// # Errors
-    ///
-    /// The message.
-    pub fn deliver_owned(&self, bytes: Box<[u8]>, addresses: A) -> std::result::Result<(), Box<[u8]>> {
-        let mut message = Some((addresses, bytes));
-        let has_room = self.witness.ask_or(Question::Deliver, true, || {
-            let incoming = self.link.incoming(APPLICATION);
-            let mut queue = lock(&incoming.queue);
-            if !message.as_ref().is_some_and(|(_, bytes)| queue.admits(bytes.len())) {
-                incoming.writers.register_bell();
-                return false;
-            }
-            message.take().into_iter().for_each(|(addresses, bytes)| queue.push(addresses, bytes));
-            drop(queue);
-            incoming.readers.wake(None);
-            true
-        });
-        match message {
-            Some((_, bytes)) if !has_room => Err(bytes),
-            _ => Ok(()),
-        }
-    }
-
-    /// Takes a message that the application sent, with its memory; `None` if there is none.
-    pub fn take_owned(&self) -> Option<(Box<[u8]>, A)>
-    where
-        A: Serialize + DeserializeOwned,
-    {
-        self.witness.ask_message(|| {
-            let outgoing = self.link.outgoing(APPLICATION);
-            let (addresses, bytes) = lock(&outgoing.queue).pop()?;
-            outgoing.writers.wake(None);
-            Some((bytes, addresses))
-        })
-    }
-
-    /// Puts a message that was taken last back in front of the others: it cannot go yet.
-    pub fn give_back(&self, bytes: Box<[u8]>, addresses: A)
-    where
-        A: Serialize,
-    {
-        self.witness.give_back((bytes, addresses), |(bytes, addresses)| {
-            let mut queue = lock(&self.link.outgoing(APPLICATION).queue);
-            let total = queue.bytes + bytes.len() + COST;
-            queue.count(total);
-            queue.datagrams.push_front((addresses, bytes));
-        });
-    }
-
-    /// Bytes that wait to be received by the application.
-    pub fn unread(&self) -> usize {
-        self.witness.ask_or(Question::Unread, 0, || lock(&self.link.incoming(APPLICATION).queue).waiting())
-    }
-
-    /// Bytes that the application has sent and the stack has not taken.
-    pub fn unsent(&self) -> usize {
-        self.witness.ask_unsent(|| lock(&self.link.outgoing(APPLICATION).queue).waiting())
-    }
-
-    /// Whether the application has sent what the stack has not taken.
-    pub fn has_unsent(&self) -> bool {
-        self.witness.ask_unsent(|| lock(&self.link.outgoing(APPLICATION).queue).datagrams.len()) > 0
-    }
-
-    /// Asks the engine to come back in its next round.
-    pub fn ring(&self) {
-        self.link.ring(APPLICATION);
-    }
-
-    /// The next call of the application is told this.
-    pub fn fail(&self, error: Error) {
-        self.link.set_error(APPLICATION, error);
-        self.link.incoming(APPLICATION).readers.wake(None);
-        self.link.outgoing(APPLICATION).writers.wake(None);
-    }
-
-    /// The stack stops.
-    pub fn finish(&self) {
-        self.link.stop();
-    }
-
-    /// Whether the application receives nothing more.
-    pub fn is_reading_over(&self) -> bool {
-        self.witness.ask(Question::ReadingOver, || self.link.is_reading_over(APPLICATION))
-    }
-
-    /// Whether the application has dropped its end.
-    pub fn is_dropped(&self) -> bool {
-        self.witness.ask(Question::Dropped, || self.link.is_gone(APPLICATION))
-    }
-}
-
-impl DatagramEnd {
-    /// Queues a received datagram, which the limit on memory has let in; `false` if there is no room, and then the bell rings when there is.
-    pub fn deliver(&self, bytes: &[u8], peer: SocketAddr, local: IpAddr) -> bool {
-        self.witness.ask_or(Question::Deliver, true, || {
-            let incoming = self.link.incoming(APPLICATION);
-            let mut queue = lock(&incoming.queue);
-            if !queue.admits(bytes.len()) {
-                incoming.writers.register_bell();
-                return false;
-            }
-            queue.push(Addresses { peer, local: Some(local), header: None }, bytes.into());
-            drop(queue);
-            incoming.readers.wake(None);
-            true
-        })
-    }
-
-    /// Takes a datagram that the application sent and gives it to `send`; `None` if there is none.
-    pub fn take<R>(&self, send: impl FnOnce(&[u8], SocketAddr, Option<IpAddr>) -> R) -> Option<R> {
-        let (bytes, addresses) = self.take_owned()?;
-        Some(send(&bytes, addresses.peer, addresses.local))
-    }
-}
-
-#[cfg(test)]
-mod tests;
