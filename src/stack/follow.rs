@@ -326,7 +326,12 @@ impl super::causes::Track {
 
 /// Whether a segment that came is used, by this rule.
 fn is_used(rule: Option<Rule>) -> bool {
-    matches!(rule, None | Some(Rule::TcpCookieAccepted | Rule::TcpTimeWait | Rule::TcpRemnantAck | Rule::TcpAfterFin))
+    matches!(
+        rule,
+        None | Some(
+            Rule::TcpCookieAccepted | Rule::TcpTimeWait | Rule::TcpRemnantAck | Rule::TcpAfterFin | Rule::TcpWindowEdge
+        )
+    )
 }
 
 /// Whether a segment with this rule is sent because a timer went off, or because something came that said as much.

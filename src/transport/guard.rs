@@ -19,8 +19,8 @@ const FAR: i32 = 1 << 30;
 pub(super) enum Admission {
     /// smoltcp may see it.
     Admit,
-    /// smoltcp may see its first `keep` bytes of payload, without a FIN.
-    Cut { keep: usize },
+    /// smoltcp may see its first `keep` bytes of payload, without a FIN. The rest is dropped by this rule.
+    Cut { keep: usize, rule: Option<Rule> },
     /// Answer with our own ACK (rate-limited), and drop it.
     Challenge(Rule),
     /// Drop it.
@@ -83,7 +83,8 @@ pub(super) fn admit(connection: &Connection, segment: &Segment<'_>, now: Time) -
     let last = TcpSeqNumber(rcv_nxt.0.wrapping_sub(1));
     let has_more = !repr.payload.is_empty() || repr.control == TcpControl::Fin;
     if has_ended(connection.state()) && has_more && is_after(end, last) {
-        return Admission::Cut { keep: 0 };
+        let rule = (!repr.payload.is_empty()).then_some(Rule::TcpAfterFin);
+        return Admission::Cut { keep: 0, rule };
     }
     // smoltcp would give the program what has come behind the gap, and the end after that.
     if repr.control == TcpControl::Fin && connection.has_received_behind(end) {
@@ -100,7 +101,9 @@ pub(super) fn admit(connection: &Connection, segment: &Segment<'_>, now: Time) -
         return match span(repr.seq_number, edge) {
             // Nothing of it fits: a probe of a closed window, or data beyond it. Both are answered with an ACK.
             0 => Admission::Challenge(Rule::TcpOutsideWindow),
-            keep if is_after(add(repr.seq_number, keep), rcv_nxt) => Admission::Cut { keep },
+            keep if is_after(add(repr.seq_number, keep), rcv_nxt) => {
+                Admission::Cut { keep, rule: Some(Rule::TcpWindowEdge) }
+            }
             _ => Admission::Challenge(Rule::TcpOutsideWindow),
         };
     }
@@ -138,6 +141,6 @@ fn admit_unsynchronized(connection: &Connection, segment: &Segment<'_>) -> Admis
 }
 
 /// Whether the peer's FIN has come.
-pub(super) fn has_ended(state: TcpState) -> bool {
+fn has_ended(state: TcpState) -> bool {
     matches!(state, TcpState::CloseWait | TcpState::LastAck | TcpState::Closing | TcpState::TimeWait)
 }

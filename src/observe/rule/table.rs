@@ -371,6 +371,8 @@ rules! {
         "somebody forges a thousand of them in one second";
     TcpOutsideWindow "tcp.drop.outside-window" "RFC 9293 §3.10.7.4" "the payload lies beyond the window that we advertised: answered with our own ACK"
         "a peer that ignores that our window is closed";
+    TcpWindowEdge "tcp.drop.window-edge" "RFC 9293 §3.10.7.4" "the end of it lies beyond the window that we advertised: what fits is taken, the rest must come again, and a FIN behind it too"
+        "a peer that sends three bytes more than our window has room for";
     TcpFinInside "tcp.drop.fin-inside" "RFC 9293 §3.10.7.4" "its FIN stands before bytes that have arrived already, and one of the two is false: answered with our own ACK"
         "somebody forges a FIN in the middle of a download of which a segment is missing";
     TcpKeepaliveAnswer "tcp.keepalive.answer" "RFC 9293 §3.8.4" "the peer asks whether we are still there: answered with our own ACK"

@@ -136,9 +136,9 @@ impl Transport {
             return self.receive_closed(now, segment, out);
         }
         connection.summary.packets_in += 1;
-        let keep = match guard::admit(connection, segment, now) {
-            Admission::Admit => None,
-            Admission::Cut { keep } => Some(keep),
+        let (keep, cut) = match guard::admit(connection, segment, now) {
+            Admission::Admit => (None, None),
+            Admission::Cut { keep, rule } => (Some(keep), rule),
             Admission::Challenge(rule) => {
                 if rule == Rule::TcpOldData {
                     connection.note_duplicate(segment);
@@ -168,12 +168,7 @@ impl Transport {
         let una = connection.snd_una();
         let what = (packet, segment, keep);
         let rule = connection.feed(now, &mut self.interface, what, &mut self.scratch, out);
-        let is_behind_fin = keep == Some(0) && guard::has_ended(before) && !segment.repr.payload.is_empty();
-        let rule = match (is_short, is_behind_fin) {
-            (true, _) => Some(Rule::TcpMemoryLimit),
-            (_, true) => Some(Rule::TcpAfterFin),
-            _ => rule,
-        };
+        let rule = if is_short { Some(Rule::TcpMemoryLimit) } else { rule.or(cut) };
         connection.note_received(segment, before);
         connection.note_heard(now, connection.snd_una() != una);
         let fate = Fate { rule, ..connection.fate() };
