@@ -67,6 +67,8 @@ struct Given {
 async fn hear(lines: &mut Lines, mut to: Given) -> io::Result<()> {
     loop {
         let complaint = match lines.next().await? {
+            // Whoever has gone breaks it off; the peer is told no end.
+            Line::Over if lines.is_closed() => return Ok(()),
             Line::Over => break,
             Line::TooLong => lines::too_long(),
             Line::Text(line) => match line.parse() {
