@@ -286,7 +286,8 @@ fn a_client_that_is_killed_leaves_no_socket_behind_and_its_peer_is_told() {
         let call = begin("nc 192.168.69.100 4950");
         let (mut called, _) = listener.accept().unwrap();
         shell(&format!("kill -INT {}", call.id())).well();
-        assert_eq!(ended(call).code, Some(130));
+        let said = ended(call);
+        assert_eq!(said.code, Some(130), "{said:?}");
         called.set_read_timeout(Some(PATIENCE)).unwrap();
         assert_eq!(called.read(&mut [0; 8]).unwrap_err().kind(), ErrorKind::ConnectionReset);
         until_only(&before);
