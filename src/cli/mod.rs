@@ -87,8 +87,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         }),
         Command::Why { rule } => explained(Verbosity::Warnings, || {
             let text = crate::tools::why::explain(rule.as_deref())?;
-            let _ = io::stdout().lock().write_all(text.as_bytes());
-            Ok(Ended::Asked)
+            print(|out| out.write_all(text.as_bytes()))
         }),
         Command::Explain(arguments) => {
             exit::of_tool(&crate::tools::explain::run(&arguments.into(), &mut BufWriter::new(io::stdout().lock())))
@@ -96,23 +95,15 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Replay(arguments) => {
             let mut out = BufWriter::new(io::stdout());
             let outcome = crate::tools::replay::run(&arguments.into(), &mut out);
-            // Whoever reads no more does not want to know.
-            let _ = out.flush();
-            exit::of_tool(&outcome)
+            let printed = written(out.flush());
+            exit::of_tool(&outcome.and_then(|outcome| printed.map(|()| outcome)))
         }
-        Command::Limits => {
-            let _ = io::stdout().lock().write_all(list_of_limits().as_bytes());
-            ExitCode::SUCCESS
-        }
+        Command::Limits => explained(Verbosity::Warnings, || print(|out| out.write_all(list_of_limits().as_bytes()))),
         Command::Completions(arguments) => {
-            let _ = manual::write_completions(arguments.shell, &mut io::stdout().lock());
-            ExitCode::SUCCESS
+            explained(Verbosity::Warnings, || print(|out| manual::write_completions(arguments.shell, out)))
         }
         Command::Manual(arguments) => match arguments.dir {
-            None => {
-                let _ = manual::write_page(&mut io::stdout().lock());
-                ExitCode::SUCCESS
-            }
+            None => explained(Verbosity::Warnings, || print(manual::write_page)),
             Some(dir) => explained(Verbosity::Warnings, || match manual::write_pages(&dir) {
                 Ok(()) => Ok(Ended::Asked),
                 Err(error) => Err(Failure::Mistake(format!(
@@ -121,6 +112,22 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
                 ))),
             }),
         },
+    }
+}
+
+/// Writes what was asked for to stdout.
+fn print(write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<Ended, Failure> {
+    let mut out = BufWriter::new(io::stdout().lock());
+    written(write(&mut out).and_then(|()| out.flush())).map(|()| Ended::Asked)
+}
+
+/// What became of stdout. Whoever reads no more does not want to know.
+fn written(outcome: io::Result<()>) -> Result<(), Failure> {
+    match outcome {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            Err(Failure::Broken(format!("stdout cannot be written: {error}")))
+        }
+        _ => Ok(()),
     }
 }
 
@@ -146,4 +153,16 @@ fn explained(verbosity: Verbosity, run: impl FnOnce() -> Result<Ended, Failure>)
         patient.finish(LAST_WORDS);
     }
     exit::of_daemon(&ended)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_full_disk_is_told_and_a_reader_who_has_gone_is_not() {
+        let of = |kind: io::ErrorKind| print(|_| Err(kind.into()));
+        assert!(matches!(of(io::ErrorKind::StorageFull), Err(Failure::Broken(_))));
+        assert!(matches!(of(io::ErrorKind::BrokenPipe), Ok(Ended::Asked)));
+    }
 }

@@ -10,7 +10,8 @@ use crate::engine::{self, Handle, Page};
 use crate::observe::{Counters, Rule, TcpState, Time};
 
 /// The rules by which a segment is sent again.
-const RETRANSMISSIONS: [Rule; 3] = [Rule::TcpRetransmitFast, Rule::TcpRetransmitTimeout, Rule::TcpSynAckTimeout];
+const RETRANSMISSIONS: [Rule; 4] =
+    [Rule::TcpRetransmitFast, Rule::TcpRetransmitPathMtu, Rule::TcpRetransmitTimeout, Rule::TcpSynAckTimeout];
 
 /// What a stack has counted, and how it is.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]

@@ -213,7 +213,7 @@ impl Conversation {
         teller.finish(&mut self.out).await?;
         self.out.flush().await?;
         let (mut batch, mut is_enough) = (Batch::default(), false);
-        loop {
+        while !teller.is_done() {
             let is_more = tokio::select! {
                 biased;
                 is_closed = self.lines.wait(), if !is_enough => {
@@ -221,7 +221,8 @@ impl Conversation {
                         return Ok(());
                     }
                     // What has happened before is told.
-                    (is_enough, _) = (true, queue.close());
+                    is_enough = true;
+                    queue.close();
                     continue;
                 }
                 is_more = queue.take(&mut batch) => is_more,
@@ -234,9 +235,6 @@ impl Conversation {
             }
             teller.finish(&mut self.out).await?;
             self.out.flush().await?;
-            if teller.is_done() {
-                break;
-            }
             if !is_enough {
                 sleep(GATHER).await;
             }

@@ -184,7 +184,8 @@ impl Stack {
                     }
                     _ => timer,
                 };
-                timer.or(fate.cause).or(track.came)
+                // A closed window is asked about at once when there is something to send.
+                timer.or(fate.cause).or(track.came).or(track.call)
             }
             _ if shape.length > 0 => {
                 let written = track.written.find(shape.seq.wrapping_sub(numbers.local));
@@ -325,7 +326,7 @@ impl super::causes::Track {
 
 /// Whether a segment that came is used, by this rule.
 fn is_used(rule: Option<Rule>) -> bool {
-    matches!(rule, None | Some(Rule::TcpCookieAccepted | Rule::TcpTimeWait | Rule::TcpRemnantAck))
+    matches!(rule, None | Some(Rule::TcpCookieAccepted | Rule::TcpTimeWait | Rule::TcpRemnantAck | Rule::TcpAfterFin))
 }
 
 /// Whether a segment with this rule is sent because a timer went off, or because something came that said as much.
@@ -334,6 +335,7 @@ fn is_by_timer(rule: Rule) -> bool {
         rule,
         Rule::TcpRetransmitTimeout
             | Rule::TcpRetransmitFast
+            | Rule::TcpRetransmitPathMtu
             | Rule::TcpProbeTail
             | Rule::TcpProbeZeroWindow
             | Rule::TcpKeepalive

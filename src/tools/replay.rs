@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io::{self, BufReader, BufWriter, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::Outcome;
 use crate::daemon::Failure;
@@ -33,6 +33,9 @@ pub struct Replay {
 /// [`Failure`]: a file cannot be read or written, or is none.
 pub fn run(replay: &Replay, out: &mut (dyn Write + Send)) -> Result<Outcome, Failure> {
     let name = replay.file.display();
+    if replay.capture.as_deref() == Some(Path::new("-")) {
+        return Err(Failure::Mistake("-w -: stdout is for what happened; name a file".into()));
+    }
     let file = File::open(&replay.file).map_err(|error| {
         Failure::Mistake(format!("{name}: {error}; name a file that 'tapsock daemon --record' made"))
     })?;
@@ -196,5 +199,13 @@ mod tests {
             let Err(Failure::Mistake(said)) = run_on(bytes) else { panic!("{bytes:?}") };
             assert!(said.contains(sentence), "{said}");
         }
+    }
+
+    #[test]
+    fn packets_do_not_go_where_what_happened_is_written() {
+        let capture = Some("-".into());
+        let replay = Replay { file: "none".into(), depth: Depth::Nothing, capture, changes: Changes::default() };
+        let refused = run(&replay, &mut io::sink()).unwrap_err().to_string();
+        assert!(refused.contains("name a file"), "{refused}");
     }
 }

@@ -134,8 +134,9 @@ impl fmt::Display for Arrow<'_> {
 #[derive(Debug, Default)]
 struct Peer {
     state: Option<TcpState>,
-    /// What acknowledges its FIN.
+    /// What acknowledges its FIN, and what ours.
     fin_acked_by: Option<u32>,
+    ours_acked_by: Option<u32>,
 }
 
 impl Peer {
@@ -153,8 +154,12 @@ impl Peer {
                 if tcp.fin() {
                     let length = u32::try_from(tcp.payload().len()).unwrap_or(0);
                     self.fin_acked_by = Some(tcp.sequence_number().wrapping_add(length).wrapping_add(1));
+                    // A FIN that does not acknowledge ours was sent before ours came: both have closed at once.
+                    let has_ours =
+                        !tcp.ack() || self.ours_acked_by.is_none_or(|ack| ack == tcp.acknowledgment_number());
                     self.state = match self.state {
-                        Some(CloseWait) => Some(LastAck),
+                        Some(CloseWait) if has_ours => Some(LastAck),
+                        Some(CloseWait) => Some(Closing),
                         None | Some(Established | SynReceived) => Some(FinWait1),
                         other => other,
                     };
@@ -163,6 +168,10 @@ impl Peer {
             Direction::Out => {
                 if tcp.ack() && (matches!(self.state, Some(SynReceived)) || tcp.syn()) {
                     self.state = Some(Established);
+                }
+                if tcp.fin() {
+                    let length = u32::try_from(tcp.payload().len()).unwrap_or(0);
+                    self.ours_acked_by = Some(tcp.sequence_number().wrapping_add(length).wrapping_add(1));
                 }
                 let is_acked = tcp.ack() && self.fin_acked_by == Some(tcp.acknowledgment_number());
                 self.state = match self.state {
@@ -261,6 +270,19 @@ mod tests {
 0.000025 TIME-WAIT             │◀─[F.] seq 1 ack 5 win 600──────────────────────────────│ CLOSE-WAIT ⇒ LAST-ACK
 0.000030                       │──[.] seq 5 ack 2 win 500──────────────────────────────▶│ LAST-ACK ⇒ CLOSED";
         assert_eq!(film.rungs.join("\n"), expected);
+    }
+
+    #[test]
+    fn a_peer_that_closes_at_the_same_time_goes_through_closing() {
+        use Direction::{In, Out};
+        use TcpState::*;
+        let mut film = Film::new();
+        film.see(0, Out, &ours(TcpControl::Fin, 1, 1), fate(Some((Established, FinWait1))));
+        film.see(1, In, &peers(TcpControl::Fin, 1, Some(1), b""), fate(Some((FinWait1, Closing))));
+        film.see(2, Out, &ours(TcpControl::None, 2, 2), fate(None));
+        film.see(3, In, &peers(TcpControl::None, 2, Some(2), b""), fate(Some((Closing, TimeWait))));
+        let left: Vec<&str> = film.rungs[1..].iter().map(|rung| rung[9..20].trim()).collect();
+        assert_eq!(left, ["CLOSE-WAIT", "CLOSING", "TIME-WAIT", ""]);
     }
 
     #[test]

@@ -138,6 +138,6 @@ fn admit_unsynchronized(connection: &Connection, segment: &Segment<'_>) -> Admis
 }
 
 /// Whether the peer's FIN has come.
-fn has_ended(state: TcpState) -> bool {
+pub(super) fn has_ended(state: TcpState) -> bool {
     matches!(state, TcpState::CloseWait | TcpState::LastAck | TcpState::Closing | TcpState::TimeWait)
 }

@@ -336,11 +336,13 @@ fn port_0_cannot_be_sent_to(world: &World) {
 fn a_send_that_fails_binds_all_the_same(world: &World) {
     for side in [&world.server, &world.client] {
         let socket = || side.socket(world.domain(), Type::Dgram);
-        let (aimless, nowhere, long) = (socket(), socket(), socket());
+        let (aimless, nowhere, long, shut) = (socket(), socket(), socket(), socket());
         fails(aimless.send(b"x"), Error::DestinationRequired);
         fails(nowhere.send_to(b"x", world.server_at(0)), Error::InvalidInput);
         fails(long.send_to(&[0; 70_000], world.server_at(9)), Error::MessageTooLong);
-        for bound in [aimless, nowhere, long] {
+        fails(shut.shutdown(Shutdown::Write), Error::NotConnected);
+        fails(shut.send_to(b"x", world.server_at(9)), Error::BrokenPipe);
+        for bound in [aimless, nowhere, long, shut] {
             let local = bound.local_addr().unwrap();
             assert_eq!(local, world.wildcard(local.port()));
             assert_ne!(local.port(), 0);

@@ -90,6 +90,8 @@ fn a_capture_ends_behind_so_many_packets_and_what_is_asked_next_is_answered() {
     daemon.chatter(10);
     let (bytes, all, _) = file(&mut client);
     assert_eq!((packets(&bytes).len(), all), (3, 3));
+    client.trace(capture(Some(0))).unwrap();
+    assert_eq!(packets(&file(&mut client).0), []);
     assert!(client.stats().unwrap().loopback_packets >= 20);
 }
 

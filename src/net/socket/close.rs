@@ -11,11 +11,14 @@ use crate::pipe::wait::block_on;
 use crate::socket::{Kind, Verb};
 
 impl Socket {
-    /// `shutdown(2)`: closes one direction or both. A listener stops to listen when its reading is shut down.
+    /// `shutdown(2)`: closes one direction or both. A listener stops to listen when its reading is shut down;
+    /// of Unix sockets those who wait already can still be accepted. What a Unix socket shuts down before it is connected
+    /// stays shut down when it is.
     ///
     /// # Errors
     ///
-    /// `NotConnected`, also once both directions are over.
+    /// `NotConnected` if it is no Unix socket, also once both directions are over. Nothing has happened then, but that
+    /// whoever waits for a message is woken (Linux remembers it of TCP sockets, and tells the peer nothing).
     pub fn shutdown(&self, how: Shutdown) -> io::Result<()> {
         let (read, write) = (how != Shutdown::Write, how != Shutdown::Read);
         if let Some(queue) = self.inner.accepts.get() {

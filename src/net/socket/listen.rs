@@ -15,8 +15,8 @@ impl Socket {
     ///
     /// # Errors
     ///
-    /// `AddrInUse` if another socket listens there; `InvalidInput` if it is connected; errno EOPNOTSUPP if it is not
-    /// TCP.
+    /// `AddrInUse` if another socket listens there; `InvalidInput` if it is connected, or was, or no call of
+    /// [`Socket::connect`] was told yet how it failed; errno EOPNOTSUPP if it is a socket of messages.
     pub fn listen(&self, backlog: i32) -> io::Result<()> {
         let backlog = usize::try_from(backlog).unwrap_or(usize::MAX);
         block_on(self.listen_async(backlog), None).unwrap_or(Err(Error::Interrupted.into()))

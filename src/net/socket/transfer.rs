@@ -81,6 +81,11 @@ fn partial(count: usize, last: Result<()>) -> Result<usize> {
     }
 }
 
+/// Whether this is said before the stack has seen the message.
+fn is_refused(error: Error) -> bool {
+    matches!(error, Error::DestinationRequired | Error::InvalidInput | Error::MessageTooLong | Error::BrokenPipe)
+}
+
 impl Socket {
     fn stream(&self) -> Result<&Stream> {
         match self.inner.pipe.get() {
@@ -388,8 +393,7 @@ impl Socket {
         is_nonblocking: bool,
     ) -> Result<usize> {
         let sent = peer.and_then(|peer| self.try_send_message(buffers, peer, local, is_nonblocking));
-        let is_refused = matches!(sent, Err(Error::DestinationRequired | Error::InvalidInput | Error::MessageTooLong));
-        if is_refused
+        if sent.is_err_and(is_refused)
             && self.inner.kind == Kind::Udp
             && let Ok(local) = self.local_addr()
             && local.inet().is_ok_and(|local| local.port() == 0)

@@ -377,10 +377,14 @@ rules! {
         "ssh -o TCPKeepAlive=yes: the peer asks for the byte before the next";
     TcpOldData "tcp.drop.duplicate" "RFC 9293 §3.10.7.4" "all of it had arrived before: answered with our own ACK"
         "our ACK was lost, and the peer has sent its segment again";
+    TcpAfterFin "tcp.drop.after-fin" "RFC 9293 §3.10.7.4" "data behind the peer's own FIN: it is ignored, and only the acknowledgment counts"
+        "a peer that goes on sending after it has closed";
     TcpOldAck "tcp.challenge.old-ack" "RFC 5961 §5" "it acknowledges less than any segment of this connection would: answered with our own ACK"
         "an ACK of an earlier life of the connection";
     TcpRetransmitFast "tcp.retransmit.fast" "RFC 8985 §6, RFC 5681 §3.2" "the peer has received what was sent later: this was lost"
         "one segment of a download is lost, and the ones behind it arrive";
+    TcpRetransmitPathMtu "tcp.retransmit.path-mtu" "RFC 1191 §6.5, RFC 8201 §5.4" "a router could not pass it on, it was too large: it is sent again in smaller segments"
+        "a tunnel on the way to the peer carries 1400 bytes";
     TcpRetransmitTimeout "tcp.retransmit.timeout" "RFC 6298 §5" "it was not acknowledged in time: it is sent again"
         "the cable is out for two seconds";
     TcpProbeTail "tcp.probe.tail" "RFC 8985 §7" "the last ACK is late: the last segment is sent again, so that the peer says what it has"

@@ -4,7 +4,8 @@
 //! two programs' pipes are joined end to end, and a message goes from its sender's buffer into the receiver's mailbox.
 //!
 //! A name is no file of the host. It is free again when its socket is closed, where Linux leaves a file behind that
-//! somebody must unlink. There are no descriptors and no credentials in messages (SCM_RIGHTS, SCM_CREDENTIALS).
+//! somebody must unlink. There are no descriptors and no credentials in messages (SCM_RIGHTS, SCM_CREDENTIALS). Who shuts
+//! down writing before it connects tells its peer the end when it does, which Linux forgets.
 //!
 //! | file | job |
 //! |---|---|

@@ -649,3 +649,23 @@ fn a_segment_that_is_dropped_is_not_the_cause_of_what_the_one_before_it_caused()
     let cause = story.by_id(delivered.cause.unwrap());
     assert!(matches!(cause.event, Event::Segment { rule: None, length: 4, .. }), "{cause:?}");
 }
+
+#[test]
+fn a_probe_of_a_closed_window_is_caused_by_the_write_that_finds_it_closed() {
+    let mut bench = Bench::new();
+    bench.net.a.seen.records = Some(Vec::new());
+    let theirs = bench.establish(1000);
+    let stream = bench.listener.queue.try_accept().unwrap();
+    stream.pipe.try_write(b"twenty bytes of data").unwrap();
+    bench.idle(Duration::from_millis(330));
+    let mut closed = segment(TcpControl::Psh, 1001, Some(theirs.wrapping_add(21)));
+    (closed.window_len, closed.payload) = (0, b"hello");
+    bench.send(&closed, Duration::ZERO);
+    bench.net.now = bench.net.now + Duration::from_micros(300);
+    stream.pipe.try_read(&mut [0; 8]).unwrap();
+    stream.pipe.try_write(b"x").unwrap();
+    bench.idle(Duration::from_secs(3));
+    let story = Story::of(&bench.net.a);
+    let probe = story.first(|event| matches!(event, Event::Segment { rule: Some(Rule::TcpProbeZeroWindow), .. }));
+    assert_eq!(word(&story.by_id(probe.cause.unwrap()).event), "write 1");
+}

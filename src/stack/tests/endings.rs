@@ -241,3 +241,20 @@ fn a_number_half_the_space_away_in_time_wait_harms_nobody() {
     }
     assert_eq!(bench.net.a.stack.counters().of(Rule::TcpPanicked), 0);
 }
+
+#[test]
+fn data_behind_the_peers_fin_is_dropped_by_a_rule_and_its_ack_counts() {
+    let mut bench = Bench::new();
+    let next = bench.establish(1000).wrapping_add(1);
+    let stream = bench.listener.queue.try_accept().unwrap();
+    bench.send(&segment(TcpControl::Fin, 1001, Some(next)), Duration::ZERO);
+    stream.pipe.try_write(b"answer").unwrap();
+    bench.idle(Duration::from_millis(5));
+    let mut more = segment(TcpControl::Psh, 1002, Some(next.wrapping_add(6)));
+    more.payload = b"more";
+    bench.send(&more, Duration::ZERO);
+    assert_eq!(bench.fate().rule, Some(Rule::TcpAfterFin));
+    assert_eq!(stream.pipe.try_read(&mut [0; 8]), Ok(0), "the end, and nothing behind it");
+    let again = bench.idle(Duration::from_secs(5));
+    assert!(again.iter().all(|answer| answer.payload.is_empty()), "{again:?}");
+}

@@ -67,6 +67,21 @@ fn packet_too_big_makes_segments_smaller_and_sends_the_lost_one_again() {
     assert!(!again.is_empty());
     assert!(again.iter().all(|packet| packet.len() <= 1000), "{:?}", again.iter().map(Vec::len).collect::<Vec<_>>());
     assert_eq!(again[0][24..28], sent[0][24..28], "the first byte comes again first");
+    let (counters, fast) = (bench.net.a.stack.counters(), Rule::TcpRetransmitFast);
+    assert_eq!((counters.of(Rule::TcpRetransmitPathMtu) > 0, counters.of(fast)), (true, 0));
+}
+
+#[test]
+fn what_fits_the_narrower_path_is_not_sent_again() {
+    let mut bench = Bench::new();
+    bench.establish(1000);
+    let stream = bench.listener.queue.try_accept().unwrap();
+    stream.pipe.try_write(&[7; 100]).unwrap();
+    bench.net.a.seen.frames.clear();
+    bench.idle(Duration::from_millis(5));
+    let sent = data_of_a(&bench.net);
+    let answers = bench.inject(&unreachable(4, 600, &sent[0]), Duration::from_millis(50));
+    assert_eq!((bench.fate().rule, answers), (Some(Rule::PathMtuLowered), Vec::new()));
 }
 
 #[test]

@@ -125,7 +125,7 @@ impl Report<'_> {
             write!(self.out, ", {} captured", captured.bytes.len())?;
         }
         writeln!(self.out, "{}", if is_damaged { " · DAMAGED" } else { "" })?;
-        if let Some(line) = line(captured.link, &captured.bytes) {
+        if let Some(line) = line(captured.link, &captured.bytes, captured.wire) {
             writeln!(self.out, "  {line}")?;
         }
         captured.notes.iter().try_for_each(|note| writeln!(self.out, "  {note}"))

@@ -58,14 +58,26 @@ pub fn explain(link: Link, bytes: &[u8], wire: usize) -> Packet<'_> {
     Packet { bytes, wire, layers, repairs }
 }
 
-/// The packet in one line, as the trace writes it; numbers are those of the packet, since no connection is known.
-pub fn line(link: Link, bytes: &[u8]) -> Option<String> {
-    let frame = match link {
-        Link::Ethernet => Frame::decode(bytes),
-        Link::Ip => Frame::decode_local(bytes),
+/// The packet in one line, as the trace writes it; numbers are those of the packet, since no connection is known. `wire`
+/// is how long it was where a capture has only its beginning.
+pub fn line(link: Link, bytes: &[u8], wire: usize) -> Option<String> {
+    let decode: fn(&[u8]) -> Frame<'_> = match link {
+        Link::Ethernet => |bytes| Frame::decode(bytes),
+        Link::Ip => |bytes| Frame::decode_local(bytes),
         Link::Null | Link::Cooked | Link::Cooked2 | Link::Other(_) => return None,
     };
-    Some(Said(&frame).to_string())
+    let frame = decode(bytes);
+    let said = Said(&frame).to_string();
+    if wire <= bytes.len() {
+        return Some(said);
+    }
+    if frame.stopped().is_some() {
+        return Some(format!("{said} · the capture ends there"));
+    }
+    // Its headers are whole, and what they carry is as long as it was.
+    let mut whole = bytes.to_vec();
+    whole.resize(wire.min(LONGEST).max(bytes.len()), 0);
+    Some(Said(&decode(&whole)).to_string())
 }
 
 fn layers(link: Link, bytes: &[u8], wire: usize) -> Vec<Layer> {

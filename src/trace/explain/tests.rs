@@ -105,8 +105,12 @@ fn an_acknowledgment_of_half_a_block_is_damage() {
 #[test]
 fn its_line_is_that_of_the_trace() {
     let said = "tcp 192.168.69.100:43210 > 192.168.69.1:80 [P.] seq 1:6 (absolute) ack 2 (absolute) win 64240 len 5";
-    assert_eq!(line(Link::Ip, &segment()).as_deref(), Some(said));
-    assert_eq!(line(Link::Null, &segment()), None);
+    let (bytes, wire) = (segment(), segment().len());
+    assert_eq!(line(Link::Ip, &bytes, wire).as_deref(), Some(said));
+    assert_eq!(line(Link::Null, &bytes, wire), None);
+    assert_eq!(line(Link::Ip, &bytes[..wire - 3], wire).as_deref(), Some(said), "the capture has only its beginning");
+    let headless = line(Link::Ip, &bytes[..30], wire).unwrap();
+    assert!(headless.ends_with("· the capture ends there"), "{headless}");
 }
 
 #[test]
@@ -261,7 +265,7 @@ mod anything {
                     prop_assert!(!field.bits.is_empty(), "{field:?}");
                 }
             }
-            let _ = line(link, &bytes);
+            let _ = line(link, &bytes, bytes.len() + more);
             for is_full in [false, true] {
                 let _ = Shown { packet: &packet, is_full }.to_string();
             }

@@ -83,6 +83,8 @@ struct Episode {
     /// It is over when everything before this is acknowledged.
     point: TcpSeqNumber,
     timeout: bool,
+    /// They were too large for the path.
+    narrowed: bool,
 }
 
 /// What to go back to when every retransmission turns out to have been needless (RFC 3708).
@@ -341,7 +343,7 @@ impl Recovery {
             }
         }
         if found && self.episode.is_none() {
-            self.episode = Some(Episode { point: self.nxt, timeout: false });
+            self.episode = Some(Episode { point: self.nxt, timeout: false, narrowed: false });
             self.undo = Some(Undo { before: self.congestion, sent_again: 0 });
             self.congestion.on_loss(span(self.una, self.nxt));
             self.is_urgent = true;
@@ -351,9 +353,11 @@ impl Recovery {
     /// The path carries less than was thought: what is on its way will not arrive.
     pub(super) fn narrow(&mut self, mss: usize) {
         self.mss = mss.max(1);
-        if !self.board.is_empty() {
+        // What fits still may arrive.
+        if span(self.una, self.nxt) > self.mss {
             self.board.lose_all(false);
-            self.episode.get_or_insert(Episode { point: self.nxt, timeout: false });
+            let episode = Episode { point: self.nxt, timeout: false, narrowed: true };
+            self.episode.get_or_insert(episode).narrowed = true;
             self.is_urgent = true;
         }
     }
@@ -364,7 +368,7 @@ impl Recovery {
         self.board.lose_all(self.backoff > 0);
         self.backoff += 1;
         self.running_since = now;
-        self.episode = Some(Episode { point: self.nxt, timeout: true });
+        self.episode = Some(Episode { point: self.nxt, timeout: true, narrowed: false });
         self.undo = None;
         self.copies = 0;
         self.probed = None;
@@ -494,8 +498,11 @@ impl Recovery {
             return None;
         }
         self.is_urgent = false;
-        let is_timeout = self.episode.is_some_and(|episode| episode.timeout);
-        let rule = if is_timeout { Rule::TcpRetransmitTimeout } else { Rule::TcpRetransmitFast };
+        let rule = match self.episode {
+            Some(Episode { timeout: true, .. }) => Rule::TcpRetransmitTimeout,
+            Some(Episode { narrowed: true, .. }) => Rule::TcpRetransmitPathMtu,
+            _ => Rule::TcpRetransmitFast,
+        };
         Some(Due { ranges, rule })
     }
 

@@ -168,7 +168,12 @@ impl Transport {
         let una = connection.snd_una();
         let what = (packet, segment, keep);
         let rule = connection.feed(now, &mut self.interface, what, &mut self.scratch, out);
-        let rule = if is_short { Some(Rule::TcpMemoryLimit) } else { rule };
+        let is_behind_fin = keep == Some(0) && guard::has_ended(before) && !segment.repr.payload.is_empty();
+        let rule = match (is_short, is_behind_fin) {
+            (true, _) => Some(Rule::TcpMemoryLimit),
+            (_, true) => Some(Rule::TcpAfterFin),
+            _ => rule,
+        };
         connection.note_received(segment, before);
         connection.note_heard(now, connection.snd_una() != una);
         let fate = Fate { rule, ..connection.fate() };
