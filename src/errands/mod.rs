@@ -44,6 +44,33 @@ const SPANS: RangeInclusive<Duration> = Duration::from_millis(1)..=Duration::fro
 const ADDRESSES: usize = 64;
 
 /// What is to be done.
+///
+/// ```
+/// use tapsock::config::Config;
+/// use tapsock::errands::{Errand, Outcome, Ping, Said};
+/// use tapsock::net::Stack;
+/// use tokio::sync::mpsc;
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let stack = Stack::builder().loopback_only()?;
+/// let ping = Ping { count: Some(1), ..Ping::new("myself", vec!["127.0.0.1".parse()?]) };
+/// let (_nothing, given) = mpsc::channel(1);
+/// let (say, mut said) = mpsc::channel(1);
+/// let errand = Errand::Ping(ping).run(stack, Config::default(), given, std::future::pending(), say);
+/// let lines = async {
+///     let mut lines = Vec::new();
+///     while let Some(Said::Line(line)) = said.recv().await {
+///         lines.push(line);
+///     }
+///     lines
+/// };
+/// let (outcome, lines) = tokio::join!(errand, lines);
+/// assert_eq!(outcome, Outcome::Reached);
+/// assert!(lines[1].starts_with("64 bytes from 127.0.0.1: icmp_seq=1 ttl=64 time="));
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Errand {
     /// Ask a host whether it is there.
