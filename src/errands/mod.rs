@@ -24,6 +24,7 @@ use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
 use std::ops::RangeInclusive;
+use std::pin::pin;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -132,7 +133,14 @@ impl Errand {
         enough: impl Future<Output = ()> + Send,
         said: mpsc::Sender<Said>,
     ) -> Outcome {
-        let voice = Voice(said);
+        let (voice, mut enough) = (Voice(said), pin!(enough));
+        // A daemon can be asked before it has its addresses.
+        tokio::select! {
+            ready = stack.ready() => if let Err(error) = ready {
+                return Outcome::broken(format!("the stack does not answer: {error}"));
+            },
+            () = &mut enough => return Outcome::NotReached,
+        }
         match self {
             Errand::Ping(ping) => ping.run(&stack, &config, enough, voice).await,
             Errand::Traceroute(traceroute) => traceroute.run(&stack, &config, enough, voice).await,
