@@ -7,7 +7,7 @@
 //! | [`cli`] | arguments, help, the log's format, exit codes |
 //! | [`tools`] | subcommands that use the stack as a program does: ping, traceroute, nc, bench |
 //! | [`daemon`] | the composition root: one TAP, one stack, its services and its trace, on one thread |
-//! | [`control`] | the control socket: how another process looks into a running stack |
+//! | [`control`] | the control socket: how another process looks into a running stack, and works by it |
 //! | [`errands`] | ping, traceroute and calls, as they run on whatever stack they are given |
 //! | [`services`] | echo, discard, daytime, chargen, and HTTP with a page about its own connection |
 //! | [`net`] | what programs hold: a stack, TCP and UDP sockets, blocking and async |

@@ -18,6 +18,14 @@ use crate::errands::{Errand, Outcome, Said};
 /// An errand under way. Dropping it ends it.
 struct Running(JoinHandle<Outcome>);
 
+impl Running {
+    /// Ends it, and waits until nothing is left of it.
+    async fn stop(mut self) {
+        self.0.abort();
+        let _ = (&mut self.0).await;
+    }
+}
+
 impl Drop for Running {
     fn drop(&mut self) {
         self.0.abort();
@@ -34,19 +42,21 @@ impl Conversation {
         let (say, said) = mpsc::channel(1);
         let (complain, complaints) = mpsc::channel(1);
         let (stop, stopped) = oneshot::channel();
-        let to = Given { give: errand.is_call().then_some(give), stop: Some(stop), complain };
+        let mut to = Given { give: errand.is_call().then_some(give), stop: Some(stop), complain };
         let enough = async {
             let _ = stopped.await;
         };
         let terms = &self.shared.terms;
         let errand = errand.run(self.shared.stack.clone(), terms.config.clone(), given, enough, say);
         let mut running = Running(terms.home.spawn(errand));
-        tokio::select! {
-            told = tell(&mut self.out, said, complaints) => told?,
-            heard = hear(&mut self.lines, to) => {
-                heard?;
-                return Err(io::ErrorKind::BrokenPipe.into());
-            }
+        let told = tokio::select! {
+            told = tell(&mut self.out, said, complaints) => told,
+            heard = hear(&mut self.lines, &mut to) => heard.and(Err(io::ErrorKind::BrokenPipe.into())),
+        };
+        if told.is_err() {
+            // Before what is given ends for it: a call is broken off, and its peer is told no end.
+            running.stop().await;
+            return told;
         }
         let outcome = (&mut running.0).await.unwrap_or_else(|_| Outcome::Broken {
             error: "it panicked: a bug in tapsock, please report it with what the daemon's log says".into(),
@@ -64,9 +74,11 @@ struct Given {
 }
 
 /// Takes what the client says, until it has closed.
-async fn hear(lines: &mut Lines, mut to: Given) -> io::Result<()> {
+async fn hear(lines: &mut Lines, to: &mut Given) -> io::Result<()> {
     loop {
         let complaint = match lines.next().await? {
+            // Whoever has gone breaks it off; the peer is told no end.
+            Line::Over if lines.is_closed() => return Ok(()),
             Line::Over => break,
             Line::TooLong => lines::too_long(),
             Line::Text(line) => match line.parse() {

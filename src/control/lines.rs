@@ -90,10 +90,15 @@ impl Lines {
         true
     }
 
-    /// Waits until the client has closed, and not only the direction towards us.
+    /// Whether the client has closed, and not only the direction towards us.
+    pub(super) fn is_closed(&self) -> bool {
+        let written = self.reader.get_ref().as_ref().try_write(&[]);
+        written.is_err_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
+    }
+
+    /// Waits until then.
     pub(super) async fn closed(&self) {
-        let stream = self.reader.get_ref().as_ref();
-        while !stream.try_write(&[]).is_err_and(|error| error.kind() == io::ErrorKind::BrokenPipe) {
+        while !self.is_closed() {
             sleep(GLANCE).await;
         }
     }

@@ -2,14 +2,15 @@
 //!
 //! A daemon listens on a Unix socket of the kernel's, and speaks JSON, one object a line; `docs/control.md` describes
 //! it. Everything here runs on a thread of its own: the engine answers short questions, and hands events to bounded
-//! queues; what a client does with them, and how slowly, is no concern of it.
+//! queues; what a client does with them, and how slowly, is no concern of it. Only [`errands`](crate::errands), which it runs
+//! for its clients, have sockets, and are where the stack is.
 //!
 //! - [`Request`], [`Message`]: what is asked and what is answered.
 //! - [`Filter`]: which events a client wants to be told.
 //! - [`Place`]: where the socket is, and who may have it.
 //! - [`Packer`]: what makes a file of records, for clients that want packets in one.
 //! - [`Fanout`], [`Audience`]: one observer that tells the log and everybody who watches.
-//! - [`serve`]: the daemon's end. It also runs [`errands`](crate::errands) for its clients, on the daemon's stack.
+//! - [`serve`]: the daemon's end.
 //! - [`Client`]: the other end.
 
 mod audience;

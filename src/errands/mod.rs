@@ -24,6 +24,7 @@ use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
 use std::ops::RangeInclusive;
+use std::pin::pin;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -43,6 +44,33 @@ const SPANS: RangeInclusive<Duration> = Duration::from_millis(1)..=Duration::fro
 const ADDRESSES: usize = 64;
 
 /// What is to be done.
+///
+/// ```
+/// use tapsock::config::Config;
+/// use tapsock::errands::{Errand, Outcome, Ping, Said};
+/// use tapsock::net::Stack;
+/// use tokio::sync::mpsc;
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let stack = Stack::builder().loopback_only()?;
+/// let ping = Ping { count: Some(1), ..Ping::new("myself", vec!["127.0.0.1".parse()?]) };
+/// let (_nothing, given) = mpsc::channel(1);
+/// let (say, mut said) = mpsc::channel(1);
+/// let errand = Errand::Ping(ping).run(stack, Config::default(), given, std::future::pending(), say);
+/// let lines = async {
+///     let mut lines = Vec::new();
+///     while let Some(Said::Line(line)) = said.recv().await {
+///         lines.push(line);
+///     }
+///     lines
+/// };
+/// let (outcome, lines) = tokio::join!(errand, lines);
+/// assert_eq!(outcome, Outcome::Reached);
+/// assert!(lines[1].starts_with("64 bytes from 127.0.0.1: icmp_seq=1 ttl=64 time="));
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Errand {
     /// Ask a host whether it is there.
@@ -132,7 +160,14 @@ impl Errand {
         enough: impl Future<Output = ()> + Send,
         said: mpsc::Sender<Said>,
     ) -> Outcome {
-        let voice = Voice(said);
+        let (voice, mut enough) = (Voice(said), pin!(enough));
+        // A daemon can be asked before it has its addresses.
+        tokio::select! {
+            ready = stack.ready() => if let Err(error) = ready {
+                return Outcome::broken(format!("the stack does not answer: {error}"));
+            },
+            () = &mut enough => return Outcome::NotReached,
+        }
         match self {
             Errand::Ping(ping) => ping.run(&stack, &config, enough, voice).await,
             Errand::Traceroute(traceroute) => traceroute.run(&stack, &config, enough, voice).await,

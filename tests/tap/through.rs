@@ -2,13 +2,14 @@
 
 use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream, UdpSocket};
+use std::os::unix::net::UnixStream;
 use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use crate::host::{Host, Said, V4, V6, command, finish, run, shell, tap_up};
+use crate::host::{Host, Said, V4, V6, command, daemon, finish, run, shell, tap_up};
 use crate::namespace::alone;
 use crate::nc::{HOST, bytes, ended};
 use crate::probes::far_away;
@@ -285,7 +286,8 @@ fn a_client_that_is_killed_leaves_no_socket_behind_and_its_peer_is_told() {
         let call = begin("nc 192.168.69.100 4950");
         let (mut called, _) = listener.accept().unwrap();
         shell(&format!("kill -INT {}", call.id())).well();
-        assert_eq!(ended(call).code, Some(130));
+        let said = ended(call);
+        assert_eq!(said.code, Some(130), "{said:?}");
         called.set_read_timeout(Some(PATIENCE)).unwrap();
         assert_eq!(called.read(&mut [0; 8]).unwrap_err().kind(), ErrorKind::ConnectionReset);
         until_only(&before);
@@ -331,6 +333,44 @@ fn a_client_that_takes_nothing_stops_the_peer_and_the_daemon_does_not_grow() {
         assert_eq!(printed.len(), sent);
         assert!(printed.chunks(block.len()).all(|part| *part == block[..part.len()]));
         ended(child).well();
+    });
+}
+
+#[test]
+fn who_asks_before_the_daemon_has_its_addresses_waits_for_them() {
+    alone(|| {
+        tap_up();
+        let mut daemon = daemon(&["--probe", "2000"]).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+        let begun = Instant::now();
+        while UnixStream::connect("/run/tapsock/tap0.sock").is_err() {
+            assert!(begun.elapsed() < PATIENCE, "there is no control socket");
+            thread::sleep(Duration::from_millis(10));
+        }
+        let said = tapsock("ping -c 1 192.168.69.100").well();
+        assert!(said.contains("1 received"), "{said}");
+        daemon.kill().unwrap();
+        daemon.wait().unwrap();
+    });
+}
+
+#[test]
+fn a_call_to_the_daemons_own_services_and_one_that_outlives_it() {
+    alone(|| {
+        let host = Host::start(&["--services", "echo"]);
+        for own in [V4, V6, "127.0.0.1"] {
+            let mut child = begin(&format!("nc {own} 7"));
+            child.stdin.take().unwrap().write_all(b"comes back").unwrap();
+            assert_eq!(ended(child).well(), "comes back");
+        }
+        let listener = TcpListener::bind((HOST[0], 4950)).unwrap();
+        let call = begin("nc 192.168.69.100 4950");
+        let (mut called, _) = listener.accept().unwrap();
+        host.stop("INT");
+        let said = ended(call);
+        assert_eq!(said.code, Some(1), "{said:?}");
+        assert!(said.err.starts_with("tapsock: ") && said.err.lines().count() == 1, "{said:?}");
+        called.set_read_timeout(Some(PATIENCE)).unwrap();
+        assert_eq!(called.read(&mut [0; 8]).unwrap_err().kind(), ErrorKind::ConnectionReset);
     });
 }
 

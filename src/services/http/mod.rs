@@ -14,6 +14,7 @@ mod metrics;
 mod page;
 mod pattern;
 
+use std::collections::HashSet;
 use std::convert::Infallible;
 use std::io;
 use std::time::Duration;
@@ -72,7 +73,7 @@ async fn answer(request: Request<Incoming>, inspector: &Inspector, metrics: Opti
         "/discard" if writes => discard(request.into_body()).await,
         "/discard" => not_allowed("PUT, POST", "/discard takes bytes; try: curl -T FILE http://ADDRESS/discard\n"),
         "/metrics" if reads => match metrics {
-            Some(metrics) => counted(metrics).await,
+            Some(metrics) => counted(request.headers(), metrics).await,
             None => text(StatusCode::NOT_FOUND, "This program shows no metrics.\n"),
         },
         "/metrics" => not_allowed("GET, HEAD", "/metrics is there to read; try: curl http://ADDRESS/metrics\n"),
@@ -88,12 +89,33 @@ There is nothing here. There are:
   GET /metrics      what the stack has counted, for Prometheus
 ";
 
-async fn counted(metrics: &Metrics) -> Response<Body> {
-    let mut response = text(StatusCode::OK, metrics.text().await);
-    let kind = HeaderValue::from_static("application/openmetrics-text; version=1.0.0; charset=utf-8");
+async fn counted(headers: &HeaderMap, metrics: &Metrics) -> Response<Body> {
+    let figures = metrics.text().await;
+    let (figures, kind) = match accepts(headers, "text/plain") && !accepts(headers, "application/openmetrics-text") {
+        true => (plain(&figures), "text/plain; version=0.0.4; charset=utf-8"),
+        false => (figures, "application/openmetrics-text; version=1.0.0; charset=utf-8"),
+    };
+    let mut response = text(StatusCode::OK, figures);
+    let kind = HeaderValue::from_static(kind);
     response.headers_mut().insert(header::CONTENT_TYPE, kind);
     response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     response
+}
+
+/// OpenMetrics as Prometheus had it before: there a counter is called as its sample is, and the end is not marked.
+fn plain(figures: &str) -> String {
+    let about = |line: &str| line.strip_prefix("# ").and_then(|about| about.split(' ').nth(1)).map(str::to_owned);
+    let is_counter = |line: &&str| line.starts_with("# TYPE ") && line.ends_with(" counter");
+    let counters: HashSet<String> = figures.lines().filter(is_counter).filter_map(about).collect();
+    let mut plain = String::with_capacity(figures.len());
+    for line in figures.lines().filter(|line| *line != "# EOF" && !line.starts_with("# UNIT ")) {
+        match about(line).filter(|name| counters.contains(name)) {
+            Some(name) => plain.push_str(&line.replacen(&name, &format!("{name}_total"), 1)),
+            None => plain.push_str(line),
+        }
+        plain.push('\n');
+    }
+    plain
 }
 
 async fn page(headers: &HeaderMap, inspector: &Inspector) -> Response<Body> {
@@ -116,11 +138,15 @@ async fn page(headers: &HeaderMap, inspector: &Inspector) -> Response<Body> {
 
 /// Whether `Accept` names JSON. `*/*`, which curl sends, does not.
 fn wants_json(headers: &HeaderMap) -> bool {
+    accepts(headers, "application/json")
+}
+
+fn accepts(headers: &HeaderMap, kind: &str) -> bool {
     let accepted = headers.get_all(header::ACCEPT);
     accepted.iter().any(|value| {
         value.as_bytes().split(|&byte| byte == b',' || byte == b';').any(|part| {
             let media_type = part.trim_ascii();
-            media_type.eq_ignore_ascii_case(b"application/json")
+            media_type.eq_ignore_ascii_case(kind.as_bytes())
         })
     })
 }
@@ -163,6 +189,24 @@ fn text(status: StatusCode, text: impl Into<Bytes>) -> Response<Body> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn figures_for_who_wants_plain_text_call_counters_as_their_samples() {
+        let figures = "# HELP a_frames Frames\n# TYPE a_frames counter\na_frames_total 1\n\
+                       # HELP a_bytes Memory\n# TYPE a_bytes gauge\n# UNIT a_bytes bytes\na_bytes 2\n# EOF\n";
+        let expected = "# HELP a_frames_total Frames\n# TYPE a_frames_total counter\na_frames_total 1\n\
+                        # HELP a_bytes Memory\n# TYPE a_bytes gauge\na_bytes 2\n";
+        assert_eq!(plain(figures), expected);
+        let kind = |accept: &'static str| {
+            let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+            let metrics = Metrics::new(|| async { "# EOF\n".to_owned() });
+            let response = runtime.block_on(counted(&accepting(accept), &metrics));
+            response.headers()[header::CONTENT_TYPE].to_str().unwrap().to_owned()
+        };
+        assert!(kind("text/plain;version=0.0.4;q=0.5,*/*;q=0.1").starts_with("text/plain; version=0.0.4"));
+        assert!(kind("application/openmetrics-text;version=1.0.0,text/plain;q=0.5").starts_with("application/openm"));
+        assert!(kind("*/*").starts_with("application/openmetrics-text"));
+    }
 
     fn accepting(value: &'static str) -> HeaderMap {
         HeaderMap::from_iter([(header::ACCEPT, HeaderValue::from_static(value))])
