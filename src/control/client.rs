@@ -136,6 +136,10 @@ impl Client {
                         "no daemon '{name}' answers at {} ({why}); start one: tapsock daemon --name {name}",
                         place.path().display()
                     )),
+                    Tried::Foreign => Unanswered::Nobody(format!(
+                        "the daemon at {} belongs to somebody else; ask as that user, or as root",
+                        place.path().display()
+                    )),
                     Tried::Failed(why) => why,
                 })
             }
@@ -160,7 +164,7 @@ impl Client {
         for name in names(directory) {
             match Client::at(&directory.join(format!("{name}.sock"))) {
                 Ok(client) => found.push((name, client)),
-                Err(Tried::Absent(_)) => {}
+                Err(Tried::Absent(_) | Tried::Foreign) => {}
                 Err(Tried::Failed(why)) => return Err(why),
             }
         }
@@ -186,7 +190,7 @@ impl Client {
         let stream = UnixStream::connect(path).map_err(|error| match error.kind() {
             ErrorKind::NotFound => Tried::Absent("there is no such socket".into()),
             ErrorKind::ConnectionRefused => Tried::Absent("it has died".into()),
-            ErrorKind::PermissionDenied => Tried::Absent("it belongs to somebody else".into()),
+            ErrorKind::PermissionDenied => Tried::Foreign,
             _ => Tried::Failed(Unanswered::Broken(format!("{} cannot be reached: {error}", path.display()))),
         })?;
         Client::on(stream).map_err(Tried::Failed)
@@ -439,6 +443,8 @@ impl Trouble {
 enum Tried {
     /// Nobody is there for us.
     Absent(String),
+    /// Somebody may be, but not for this user.
+    Foreign,
     Failed(Unanswered),
 }
 

@@ -3,14 +3,17 @@
 //! Root's daemons have theirs in `/run/tapsock`, a user's in `$XDG_RUNTIME_DIR/tapsock`; systemd may give another
 //! directory (`RUNTIME_DIRECTORY`). The directory is its owner's alone, and so is the socket.
 
-use std::fs::{DirBuilder, File, Metadata, Permissions, TryLockError};
+use std::fs::{DirBuilder, File, Metadata, TryLockError};
 use std::io::{self, ErrorKind};
-use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt, PermissionsExt};
+use std::os::fd::AsRawFd;
+use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 use std::{env, fmt, fs, thread};
 
+use nix::sys::socket::{self, AddressFamily, Backlog, SockFlag, SockType, UnixAddr};
+use nix::sys::stat::{Mode, fchmod};
 use nix::unistd::geteuid;
 
 /// The longest name: the path of a Unix socket has 107 bytes.
@@ -18,6 +21,9 @@ const LONGEST: usize = 64;
 
 /// How long another daemon may be at the directory.
 const PATIENCE: Duration = Duration::from_secs(2);
+
+/// Clients that may wait to be served.
+const BACKLOG: i32 = 128;
 
 /// Where the socket of a daemon is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -183,10 +189,14 @@ fn lock(directory: &Path) -> io::Result<File> {
 }
 
 fn bind(path: &Path) -> io::Result<(UnixListener, Metadata)> {
-    let listener = UnixListener::bind(path)?;
-    fs::set_permissions(path, Permissions::from_mode(0o600))?;
-    listener.set_nonblocking(true)?;
-    Ok((listener, fs::symlink_metadata(path)?))
+    let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
+    let socket = socket::socket(AddressFamily::Unix, SockType::Stream, flags, None)?;
+    // Linux gives what bind(2) makes the mode of the socket: there is no moment when others can open it, and no path
+    // that somebody may have put something else at.
+    fchmod(&socket, Mode::S_IRUSR | Mode::S_IWUSR)?;
+    socket::bind(socket.as_raw_fd(), &UnixAddr::new(path)?)?;
+    socket::listen(&socket, Backlog::new(BACKLOG)?)?;
+    Ok((UnixListener::from(socket), fs::symlink_metadata(path)?))
 }
 
 /// A control socket that this process has. Dropping it removes it.
@@ -226,6 +236,9 @@ impl Drop for Taken {
 
 #[cfg(test)]
 mod tests {
+    use std::fs::Permissions;
+    use std::os::unix::fs::PermissionsExt;
+
     use super::*;
 
     fn place(directory: &tempfile::TempDir) -> Place {

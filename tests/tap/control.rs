@@ -318,6 +318,23 @@ fn without_a_place_for_its_socket_a_daemon_runs_all_the_same_and_says_so() {
 }
 
 #[test]
+fn who_may_not_ask_a_daemon_is_told_so_and_not_to_start_one() {
+    alone(|| {
+        let _host = Host::start(&[]);
+        assert_eq!(fs::metadata(SOCKET).unwrap().permissions().mode() & 0o777, 0o600);
+        fs::set_permissions(SOCKET, fs::Permissions::from_mode(0)).unwrap();
+        // Without its privileges root is stopped by the mode like everybody else.
+        let ask =
+            ["--bounding-set", "-all", "--inh-caps", "-all", env!("CARGO_BIN_EXE_tapsock"), "ss", "--name", "tap0"];
+        let said = finish(command("setpriv").args(ask)).refusal();
+        assert_eq!(
+            said.trim(),
+            format!("tapsock: the daemon at {SOCKET} belongs to somebody else; ask as that user, or as root")
+        );
+    });
+}
+
+#[test]
 fn a_client_too_many_is_told_so() {
     alone(|| {
         let _host = Host::start(&["--limit", "control-clients=2"]);
