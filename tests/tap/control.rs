@@ -322,7 +322,7 @@ fn who_may_not_ask_a_daemon_is_told_so_and_not_to_start_one() {
     alone(|| {
         let _host = Host::start(&[]);
         assert_eq!(fs::metadata(SOCKET).unwrap().permissions().mode() & 0o777, 0o600);
-        fs::set_permissions(SOCKET, fs::Permissions::from_mode(0)).unwrap();
+        fs::set_permissions(SOCKET, fs::Permissions::from_mode(0o000)).unwrap();
         // Without its privileges root is stopped by the mode like everybody else.
         let ask =
             ["--bounding-set", "-all", "--inh-caps", "-all", env!("CARGO_BIN_EXE_tapsock"), "ss", "--name", "tap0"];
