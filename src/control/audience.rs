@@ -1,7 +1,7 @@
 //! One observer for the log and for everybody who watches.
 
 use std::fmt;
-use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::filter::Sieve;
@@ -24,6 +24,8 @@ struct Shared {
     seats: Mutex<Vec<Seat>>,
     /// Records that somebody would have been told, had there been room.
     lost: AtomicU64,
+    /// Clients of the control socket, whether they watch or not.
+    clients: AtomicUsize,
 }
 
 /// Where one client watches from.
@@ -54,6 +56,15 @@ impl Audience {
     /// How many look, and how many records they have not been told, because they read too slowly.
     pub fn figures(&self) -> (usize, u64) {
         (self.shared.lock().len(), self.shared.lost.load(Ordering::Relaxed))
+    }
+
+    /// How many clients the control socket serves, whether they look or not.
+    pub fn clients(&self) -> usize {
+        self.shared.clients.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn set_clients(&self, clients: usize) {
+        self.shared.clients.store(clients, Ordering::Relaxed);
     }
 
     /// Takes a seat: from the engine's next step on, what passes comes to the queue.

@@ -137,7 +137,7 @@ impl Counted {
             rounds: (&status.rounds).into(),
             watchers: watchers as u64,
             untold,
-            limits: Bound::all(limits, &status.usage),
+            limits: Bound::all(limits, &status.usage, audience.clients()),
             resident: resident(),
             ..Counted::of(handle.now(), &status.counters)
         }

@@ -227,12 +227,13 @@ pub struct Bound {
 }
 
 impl Bound {
-    /// The bounds of a stack with these settings, of which so much is used.
-    pub fn all(limits: &Limits, usage: &Usage) -> Vec<Bound> {
+    /// The bounds of a stack with these settings, of which so much is used, and whose control socket serves so many
+    /// clients.
+    pub fn all(limits: &Limits, usage: &Usage, clients: usize) -> Vec<Bound> {
         let rows = Limits::table().into_iter();
         rows.filter_map(|row| {
             let value = limits.get(&row.name)?;
-            let used = usage.of(&row.name);
+            let used = if row.name == "control-clients" { Some(clients as u64) } else { usage.of(&row.name) };
             Some(Bound { name: row.name, value, default: row.default, used })
         })
         .collect()

@@ -124,6 +124,7 @@ async fn accept(listener: &UnixListener, shared: Arc<Shared>, mut stopped: onesh
                 Err(_) => sleep(RETRY).await,
             },
         }
+        shared.audience.set_clients(sessions.len());
     }
     shared.audience.dismiss();
     let all_done = async { while sessions.join_next().await.is_some() {} };

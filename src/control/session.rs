@@ -141,8 +141,9 @@ impl Conversation {
                 self.out.say(&Message::Stats(Box::new(counted))).await
             }
             Request::Limits => {
-                let usage = self.shared.handle.latest().await.usage;
-                let limits = Bound::all(&self.shared.terms.config.limits, &usage);
+                let Shared { handle, audience, terms, .. } = &*self.shared;
+                let usage = handle.latest().await.usage;
+                let limits = Bound::all(&terms.config.limits, &usage, audience.clients());
                 self.out.say(&Message::Limits { limits }).await
             }
             Request::Trace(tracing) => self.trace(tracing).await,

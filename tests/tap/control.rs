@@ -137,8 +137,9 @@ fn questions_are_answered_one_after_the_other_and_nonsense_is_named() {
         assert_eq!(stats["rules"]["icmp.answer.echo"], 3, "{stats}");
         assert!(stats["frames_in"].as_u64() > Some(3) && stats["bytes_in"].as_u64() > Some(300));
         let limits = talk.hear();
-        let backlog = limits["limits"].as_array().unwrap().iter().find(|limit| limit["name"] == "backlog").unwrap();
-        assert_eq!((&backlog["value"], &backlog["default"]), (&77.into(), &4096.into()));
+        let named = |name| limits["limits"].as_array().unwrap().iter().find(|limit| limit["name"] == name).unwrap();
+        assert_eq!((&named("backlog")["value"], &named("backlog")["default"]), (&77.into(), &4096.into()));
+        assert_eq!(named("control-clients")["used"], 1);
         for _ in 0..2 {
             let error = talk.hear();
             assert!(error["error"].as_str().unwrap().starts_with("this is no request: "), "{error}");
