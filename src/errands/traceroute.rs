@@ -27,6 +27,8 @@ const UDP_HEADER: usize = 8;
 const ICMP_HEADER: usize = 8;
 /// Data of a probe: with its headers an IPv4 packet of 60 bytes, as traceroute has it.
 const DATA: usize = 32;
+/// Errors that may come between two probes, and are not about the second.
+const TOLD: usize = 8;
 /// What is received of a message: an error is no longer than this.
 const LONGEST: usize = 2048;
 
@@ -208,9 +210,11 @@ impl<'a> Run<'a> {
                 heard = self.errors.recv_message(&mut error) => {
                     let heard = heard?;
                     let Some(heard) = Heard::read(&heard, &error[..heard.count]) else { continue };
+                    if heard.is_error() {
+                        // The sender was told too, whosever probe it is about: a raw socket hears of all to this peer.
+                        let _ = self.sender.take_error();
+                    }
                     let Some(number) = self.number(&heard) else { continue };
-                    // The sender was told too.
-                    let _ = self.sender.take_error();
                     (number, (heard.from, heard.mark(), heard.is_end()))
                 }
                 came = self.sender.recv_message(&mut reply) => match came {
@@ -246,12 +250,14 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// Sends a probe. What an earlier one was told comes out of the next call: that was of another hop.
+    /// Sends a probe. What earlier ones were told, of this traceroute or of another, comes out of the next call.
     async fn send(&self, number: u16) -> io::Result<()> {
-        match self.try_send(number).await {
-            Ok(()) => Ok(()),
-            Err(_) => self.try_send(number).await,
+        for _ in 0..TOLD {
+            if self.try_send(number).await.is_ok() {
+                return Ok(());
+            }
         }
+        self.try_send(number).await
     }
 
     async fn try_send(&self, number: u16) -> io::Result<()> {
