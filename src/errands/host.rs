@@ -1,5 +1,7 @@
-//! Which address of a host it is: the first of a family that the stack has an address of its own for.
+//! Which address of a host it is (the first of a family that the stack has an address of its own for), and why it cannot be
+//! reached at all.
 
+use std::io;
 use std::net::IpAddr;
 
 use super::{ADDRESSES, Outcome};
@@ -36,6 +38,17 @@ pub(super) fn choose(addresses: &[IpAddr], config: &Config) -> Result<IpAddr, Ou
 /// What a person calls it, or else the address.
 pub(super) fn shown(host: &str, address: IpAddr) -> String {
     if host.is_empty() { address.to_string() } else { host.to_owned() }
+}
+
+/// Why nothing can be sent to a host, if that is the same for whatever is sent.
+pub(super) fn refused(peer: IpAddr, error: &io::Error) -> Option<String> {
+    match error.kind() {
+        io::ErrorKind::NetworkUnreachable => {
+            Some(format!("no route leads to {peer}; the stack needs a --gateway, or another --addr"))
+        }
+        io::ErrorKind::PermissionDenied => Some(format!("{peer} is a broadcast address, and not one host")),
+        _ => None,
+    }
 }
 
 #[cfg(test)]

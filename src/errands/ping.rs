@@ -105,14 +105,10 @@ impl Ping {
 }
 
 fn refused(peer: IpAddr, error: &io::Error) -> String {
-    match error.kind() {
-        io::ErrorKind::NetworkUnreachable => {
-            format!("no route leads to {peer}; the stack needs a --gateway, or another --addr")
-        }
-        io::ErrorKind::PermissionDenied => format!("{peer} is a broadcast address, and not one host"),
+    host::refused(peer, error).unwrap_or_else(|| match error.kind() {
         io::ErrorKind::InvalidInput => format!("the options cannot be: {error}"),
         _ => format!("{peer} cannot be pinged: {error}"),
-    }
+    })
 }
 
 struct Run<'a> {

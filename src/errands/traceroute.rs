@@ -112,13 +112,7 @@ impl Traceroute {
 }
 
 fn refused(peer: IpAddr, error: &io::Error) -> String {
-    match error.kind() {
-        io::ErrorKind::NetworkUnreachable => {
-            format!("no route leads to {peer}; the stack needs a --gateway, or another --addr")
-        }
-        io::ErrorKind::PermissionDenied => format!("{peer} is a broadcast address, and not one host"),
-        _ => format!("no way to {peer} can be looked for: {error}"),
-    }
+    host::refused(peer, error).unwrap_or_else(|| format!("no way to {peer} can be looked for: {error}"))
 }
 
 /// Who sends the probes.

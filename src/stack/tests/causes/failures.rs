@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::error::Error;
+use crate::socket::{Domain, Kind, UnixAddress, UnixSocket};
 
 /// What a program was told, and why, of the last call of this name.
 fn told(story: &Story, name: &str) -> String {
@@ -159,18 +160,26 @@ fn a_connection_that_nobody_has_accepted_is_reset_by_the_close_of_its_listener()
     assert_eq!(story.chain(reset), "frame out < segment out 1+0 < CLOSED < Close");
 }
 
-#[test]
-fn unix_sockets_are_bound_and_connected_by_name_and_refused_by_it() {
-    use crate::socket::{Domain, Kind, UnixAddress};
-    let mut net = net();
-    let open = |net: &mut Net| match net.call_a(Verb::Open { domain: Domain::Unix, kind: Kind::UnixStream }) {
+fn log() -> UnixAddress {
+    UnixAddress::path("/log").unwrap()
+}
+
+/// Two Unix sockets, of which one has a name.
+fn a_server_named_log_and_a_client(net: &mut Net) -> (UnixSocket, UnixSocket) {
+    let mut open = || match net.call_a(Verb::Open { domain: Domain::Unix, kind: Kind::UnixStream }) {
         Ok(Outcome::Unix(socket)) => *socket,
         other => panic!("{other:?}"),
     };
-    let name = || UnixAddress::path("/log").unwrap();
-    let (server, client) = (open(&mut net), open(&mut net));
-    net.call_a(Verb::Bind { socket: server.handle, local: name().into() }).unwrap();
-    let refused = net.call_a(Verb::Connect { socket: client.handle, remote: name().into() });
+    let (server, client) = (open(), open());
+    net.call_a(Verb::Bind { socket: server.handle, local: log().into() }).unwrap();
+    (server, client)
+}
+
+#[test]
+fn unix_sockets_are_bound_and_connected_by_name_and_refused_by_it() {
+    let mut net = net();
+    let (_server, client) = a_server_named_log_and_a_client(&mut net);
+    let refused = net.call_a(Verb::Connect { socket: client.handle, remote: log().into() });
     assert_eq!(refused.unwrap_err(), Error::ConnectionRefused, "nobody listens");
     let story = Story::of(&net.a);
     let way = r#"UnixConnect { name: "/log" }"#;
@@ -181,17 +190,11 @@ fn unix_sockets_are_bound_and_connected_by_name_and_refused_by_it() {
 
 #[test]
 fn what_a_unix_listener_has_not_accepted_ends_by_its_close() {
-    use crate::socket::{Domain, Kind, UnixAddress, UnixPipe};
+    use crate::socket::UnixPipe;
     let mut net = net();
-    let open = |net: &mut Net| match net.call_a(Verb::Open { domain: Domain::Unix, kind: Kind::UnixStream }) {
-        Ok(Outcome::Unix(socket)) => *socket,
-        other => panic!("{other:?}"),
-    };
-    let name = || UnixAddress::path("/log").unwrap();
-    let (server, client) = (open(&mut net), open(&mut net));
-    net.call_a(Verb::Bind { socket: server.handle, local: name().into() }).unwrap();
+    let (server, client) = a_server_named_log_and_a_client(&mut net);
     let queue = net.call_a(Verb::Listen { socket: server.handle, backlog: 4 }).unwrap();
-    let connected = net.call_a(Verb::Connect { socket: client.handle, remote: name().into() });
+    let connected = net.call_a(Verb::Connect { socket: client.handle, remote: log().into() });
     let Ok(Outcome::UnixConnected(UnixPipe::Stream(stream), _)) = connected else { panic!("{connected:?}") };
     drop((queue, server));
     net.settle();
